@@ -1,0 +1,1 @@
+//! The GoTrue-compatible server.

@@ -1,0 +1,11 @@
+//! What the BFF and the embedded auth server share: time, randomness, secrets, sealing, settings, the HTTP client.
+//!
+//! Nothing here knows of sessions, GoTrue or pages. Both programs may use every public item; neither reaches
+//! past them into the other.
+
+pub mod clock;
+pub mod entropy;
+pub mod http;
+pub mod seal;
+pub mod secret;
+pub mod vars;

@@ -1,0 +1,1 @@
+//! The audit trail: one closed list of events.

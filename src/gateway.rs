@@ -1,0 +1,1 @@
+//! Forwards what a permit allows.

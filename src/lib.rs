@@ -1,0 +1,35 @@
+//! supabase-bff keeps Supabase tokens out of the browser.
+//!
+//! In reading order: [`token`] verifies JWTs, [`policy`] decides, `gateway` forwards what was decided; `gotrue` asks
+//! Supabase Auth, `session` keeps and refreshes what it answered, `flow` is what a person does with both, `web`
+//! gives it paths and pages, `app` joins the parts from the settings of `config`.
+
+pub mod policy;
+pub mod token;
+
+#[cfg(feature = "axum")]
+pub mod event;
+#[cfg(feature = "axum")]
+pub mod flow;
+#[cfg(feature = "axum")]
+pub mod gateway;
+#[cfg(feature = "axum")]
+pub mod gotrue;
+#[cfg(feature = "axum")]
+pub mod limit;
+#[cfg(feature = "axum")]
+pub mod pkce;
+#[cfg(feature = "axum")]
+pub mod session;
+#[cfg(feature = "axum")]
+pub mod web;
+
+#[cfg(feature = "axum")]
+pub mod app;
+#[cfg(feature = "axum")]
+pub mod config;
+
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod demo;

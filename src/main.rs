@@ -1,0 +1,3 @@
+//! The `supabase-bff` command.
+
+fn main() {}

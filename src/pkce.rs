@@ -1,0 +1,1 @@
+//! Verifier and challenge (RFC 7636).

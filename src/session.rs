@@ -1,0 +1,1 @@
+//! Sessions: begin, keep, refresh, end.

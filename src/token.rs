@@ -1,0 +1,1 @@
+//! Verifies Supabase access tokens.
