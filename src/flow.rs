@@ -1,1 +1,236 @@
-//! What a person does: sign in, sign up, come back from a provider, sign out.
+//! What a person does: sign up, sign in, go to a provider and come back, confirm an address, sign out.
+//!
+//! A flow asks GoTrue and begins a session; pages and JSON are two faces of the same call. Nothing here knows HTML.
+
+mod code;
+mod email;
+mod once;
+mod password;
+mod pending;
+mod project;
+mod provider;
+mod return_to;
+mod rules;
+mod signup;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::clock::SharedClock;
+use base::entropy::SharedEntropy;
+use base::seal::{Keyring, Sealer};
+use time::OffsetDateTime;
+use url::Url;
+
+pub use code::{Confirm, Confirmed};
+pub use password::Credentials;
+pub use pending::{Pending, Purpose};
+pub use project::{Offer, Project, ProviderButton};
+pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
+pub use return_to::{ReturnTo, Targets};
+pub use rules::PasswordRules;
+pub use signup::{Account, SignedUp};
+
+use crate::event::{self, Event, Outcome, Record};
+use crate::gotrue::{self, GoTrue};
+use crate::limit::{Bucket, Limiter, Taken};
+use crate::session::{self, Sessions};
+
+/// What [`Flows::new`] joins.
+pub struct Parts {
+    /// Supabase Auth.
+    pub gotrue: Arc<GoTrue>,
+    /// Where a flow's session goes.
+    pub sessions: Sessions,
+    /// Counts tries.
+    pub limiter: Limiter,
+    /// `limits.*`.
+    pub limits: crate::limit::Settings,
+    /// `[providers]`.
+    pub providers: Providers,
+    /// `password.*`.
+    pub passwords: PasswordRules,
+    /// Where people may be sent to afterwards.
+    pub targets: Targets,
+    /// The canonical public origin, from which every address is built that GoTrue is told (S-22).
+    pub public_url: Url,
+    /// Seals flow cookies, keys the counters of accounts.
+    pub keys: Keyring,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness for verifiers and ids.
+    pub entropy: SharedEntropy,
+}
+
+/// Every flow. Clones share everything.
+#[derive(Clone)]
+pub struct Flows(Arc<Inner>);
+
+struct Inner {
+    gotrue: Arc<GoTrue>,
+    sessions: Sessions,
+    limiter: Limiter,
+    limits: crate::limit::Settings,
+    providers: Providers,
+    passwords: PasswordRules,
+    targets: Targets,
+    public_url: Url,
+    project: Project,
+    pending: pending::Pendings,
+    exchanges: once::Exchanges,
+    accounts: Sealer,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+}
+
+impl Flows {
+    /// Joins `parts`.
+    pub fn new(parts: Parts) -> Self {
+        let origin = parts.public_url.origin().ascii_serialization();
+        let names = parts.sessions.names().clone();
+        Self(Arc::new(Inner {
+            project: Project::new(parts.gotrue.clone(), parts.clock.clone()),
+            pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
+            exchanges: once::Exchanges::default(),
+            accounts: parts.keys.purpose("limit"),
+            gotrue: parts.gotrue,
+            sessions: parts.sessions,
+            limiter: parts.limiter,
+            limits: parts.limits,
+            providers: parts.providers,
+            passwords: parts.passwords,
+            targets: parts.targets,
+            public_url: parts.public_url,
+            clock: parts.clock,
+            entropy: parts.entropy,
+        }))
+    }
+
+    /// Where people may be sent to.
+    pub fn targets(&self) -> &Targets {
+        &self.0.targets
+    }
+
+    /// The rules for new passwords.
+    pub fn passwords(&self) -> &PasswordRules {
+        &self.0.passwords
+    }
+
+    /// What the login page can offer now.
+    pub async fn offer(&self) -> Offer {
+        self.0.project.offer(&self.0.providers).await
+    }
+
+    /// Asks for the project's settings ahead of the first visitor.
+    pub async fn warm_up(&self) {
+        self.0.project.warm_up().await;
+    }
+}
+
+/// What a form can show beside its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// Unknown, wrong, banned: all alike (S-71).
+    InvalidCredentials,
+    /// Said after a right password only.
+    EmailNotConfirmed,
+    /// Not an e-mail address (S-70).
+    EmailInvalid,
+    /// A field is empty.
+    Required(&'static str),
+    /// Easy to guess (S-73).
+    WeakPassword,
+    /// Longer than the server stores.
+    PasswordTooLong,
+    /// No new accounts.
+    SignupClosed,
+    /// The digits are wrong, used or old.
+    CodeWrong,
+    /// The link is used or old.
+    LinkExpired,
+    /// The project wants a captcha that this page cannot show.
+    CaptchaFailed,
+}
+
+/// Why a flow did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The person can mend it.
+    #[error("the form needs a change: {0:?}")]
+    Form(Problem),
+    /// Too many tries; nothing was asked of GoTrue, or GoTrue itself said so.
+    #[error("too many tries")]
+    Limited {
+        /// When the next try may pass.
+        retry_after: Duration,
+    },
+    /// GoTrue does not answer, or not as it should.
+    #[error("signing in does not work right now")]
+    Unavailable(#[source] gotrue::Error),
+    /// GoTrue refused in a way that no form can mend.
+    #[error("GoTrue refused")]
+    Refused(#[source] gotrue::Error),
+    /// The session could not be made.
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    /// A feature that the project has switched off.
+    #[error("the project does not offer this")]
+    Disabled,
+    /// No such provider here.
+    #[error("there is no such provider")]
+    UnknownProvider,
+}
+
+impl Failure {
+    /// A failure of `error` that is nobody's typing: an outage, a limit at GoTrue, a refusal without a field.
+    fn of(error: gotrue::Error) -> Self {
+        match error {
+            gotrue::Error::RateLimited { retry_after, .. } => {
+                let wait = retry_after.and_then(|w| w.try_into().ok()).unwrap_or(Duration::from_secs(30));
+                Self::Limited { retry_after: wait.max(Duration::from_secs(1)) }
+            }
+            error if error.is_transient() => Self::Unavailable(error),
+            gotrue::Error::Refused { ref code, .. } if code == "captcha_failed" => {
+                Self::Form(Problem::CaptchaFailed)
+            }
+            error => Self::Refused(error),
+        }
+    }
+}
+
+impl Inner {
+    /// Counts one try in `bucket`, before anybody is asked (S-84).
+    fn count(&self, bucket: Bucket, key: &str, quota: base::vars::Rate) -> Result<Taken, Failure> {
+        self.limiter.take(bucket, key, quota).map_err(|wait| {
+            event::emit(&Record {
+                code: Some("rate_limited"),
+                bucket: Some(bucket.as_str()),
+                ..Record::of(Event::RateLimited, Outcome::Refused)
+            });
+            Failure::Limited { retry_after: wait.retry_after.try_into().unwrap_or(Duration::from_secs(1)) }
+        })
+    }
+
+    /// The name under which tries for `email` are counted: a keyed hash, the same for unknown addresses (S-81).
+    fn account_key(&self, email: &email::Email) -> String {
+        let mac = self.accounts.mac(&[b"account", email.as_str().to_lowercase().as_bytes()]);
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..16])
+    }
+
+    fn network_key(&self, from: Option<IpAddr>) -> String {
+        from.map_or_else(|| "unknown".to_owned(), crate::limit::network)
+    }
+
+    /// `<public URL>/auth/callback/<flow>`.
+    fn callback_url(&self, flow: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("/auth/callback/{flow}"));
+        url.set_query(None);
+        url
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,69 @@
+//! Mail links: shown as a button, redeemed by a click (S-30).
+
+use std::net::IpAddr;
+
+use base::secret::Secret;
+
+use super::{Failure, Flows, Problem};
+use crate::event::{self, Event, Outcome, Record};
+use crate::gotrue::{LinkKind, Verified};
+use crate::session::{Current, Proof, Slot};
+
+/// A link from a mail, as its page posts it.
+#[derive(Debug)]
+pub struct Confirm<'a> {
+    /// What the link is for.
+    pub kind: LinkKind,
+    /// `token_hash`.
+    pub token_hash: &'a Secret<String>,
+    /// The person agreed to leave the session that is open here.
+    pub switch: bool,
+}
+
+/// What the link did.
+#[derive(Debug)]
+pub enum Confirmed {
+    /// Signed in.
+    SignedIn(Current),
+    /// One half of a change of address.
+    Half,
+    /// Another session is open: ask first. Nothing was redeemed.
+    AskFirst,
+}
+
+impl Flows {
+    /// Redeems a mail link.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::LinkExpired`] for an unknown, used or old link alike.
+    pub async fn confirm(
+        &self,
+        link: &Confirm<'_>,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<Confirmed, Failure> {
+        let inner = &self.0;
+        let open = inner.sessions.peek(slot).is_some();
+        if open && !link.switch && link.kind != LinkKind::EmailChange {
+            return Ok(Confirmed::AskFirst);
+        }
+        let hash = link.token_hash.expose();
+        let plausible = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if hash.is_empty() || hash.len() > 256 || !hash.bytes().all(plausible) {
+            return Err(Failure::Form(Problem::LinkExpired));
+        }
+        let tokens = match inner.gotrue.verify_hash(link.kind, link.token_hash, from).await {
+            Ok(Verified::Session(tokens)) => *tokens,
+            Ok(Verified::Half) => return Ok(Confirmed::Half),
+            Err(error) if error.is_transient() => return Err(Failure::of(error)),
+            Err(_) => return Err(Failure::Form(Problem::LinkExpired)),
+        };
+        let method = link.kind.as_str();
+        let proof = Proof { method, remember: false, recovery: link.kind == LinkKind::Recovery };
+        let current = inner.sessions.make(tokens, proof).await?;
+        inner.sessions.adopt(slot, current.session.clone());
+        event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
+        Ok(Confirmed::SignedIn(current))
+    }
+}

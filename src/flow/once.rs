@@ -1,0 +1,55 @@
+//! One exchange per authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two sessions.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base::clock::SharedClock;
+use time::{Duration, OffsetDateTime};
+
+use crate::session::flights::{Flights, Key};
+use crate::session::Session;
+
+/// How long a parallel callback is answered with the session that the first one made. Afterwards the code is used.
+const SHARED: Duration = Duration::seconds(30);
+/// How long a used code is remembered: the life of a flow.
+const REMEMBERED: Duration = Duration::minutes(5);
+
+/// What an exchange brought, for everybody who asked.
+#[derive(Debug, Clone)]
+pub(super) enum Exchanged {
+    /// The session.
+    Session(Arc<Session>),
+    /// The address is confirmed, but the code came too late for a session (contract 4.2).
+    TooLate,
+    /// GoTrue refused: used, unknown, or of another browser.
+    Refused,
+    /// Nobody could tell; the code may still be good.
+    Unavailable,
+    /// The session could not be made of what GoTrue answered.
+    Unusable,
+}
+
+/// The exchanges that run, and the codes that were used.
+#[derive(Default)]
+pub(super) struct Exchanges(Flights<(Exchanged, OffsetDateTime)>);
+
+impl Exchanges {
+    /// The result of exchanging `code`; `None` if that happened before and is over.
+    pub(super) async fn once<F>(&self, code: &str, clock: &SharedClock, exchange: F) -> Option<Exchanged>
+    where
+        F: Future<Output = Exchanged> + Send + 'static,
+    {
+        let mut key: Key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, code.as_bytes()).as_ref());
+        let at = clock.clone();
+        let work = async move {
+            let exchanged = exchange.await;
+            let now = at.now();
+            // A code that was not consumed may be tried again at once.
+            let until = if matches!(exchanged, Exchanged::Unavailable) { now } else { now + REMEMBERED };
+            ((exchanged, now), until)
+        };
+        let (exchanged, at) = self.0.share(key, clock, work).await.unwrap_or((Exchanged::Unavailable, clock.now()));
+        (clock.now() - at <= SHARED).then_some(exchanged)
+    }
+}

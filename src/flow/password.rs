@@ -1,0 +1,93 @@
+//! Sign-in with address and password.
+
+use std::net::IpAddr;
+
+use base::secret::Secret;
+
+use super::email::Email;
+use super::{Failure, Flows, Problem};
+use crate::event::{self, Event, Outcome, Record};
+use crate::gotrue;
+use crate::limit::Bucket;
+use crate::session::{Current, Proof, Slot};
+
+/// What a person types.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// As typed.
+    pub email: &'a str,
+    /// As typed, to the last byte (S-69).
+    pub password: &'a Secret<String>,
+    /// "Stay signed in on this device".
+    pub remember: bool,
+    /// What a captcha widget gave.
+    pub captcha: Option<&'a str>,
+}
+
+impl Flows {
+    /// Trades an address and a password for a session.
+    ///
+    /// A try is counted before GoTrue is asked, per network and per account, and given back if it succeeds (S-81).
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::InvalidCredentials`] for unknown, wrong, banned and malformed alike (S-71);
+    /// [`Problem::EmailNotConfirmed`] only after a right password.
+    pub async fn sign_in(
+        &self,
+        form: &Credentials<'_>,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<Current, Failure> {
+        let inner = &self.0;
+        if form.email.trim().is_empty() {
+            return Err(Failure::Form(Problem::Required("email")));
+        }
+        if form.password.expose().is_empty() {
+            return Err(Failure::Form(Problem::Required("password")));
+        }
+        let network = inner.count(
+            Bucket::PasswordNetwork,
+            &inner.network_key(from),
+            inner.limits.password_per_network,
+        )?;
+        let Some(email) = Email::parse(form.email) else {
+            return Err(Failure::Form(Problem::InvalidCredentials));
+        };
+        let account =
+            inner.count(Bucket::PasswordAccount, &inner.account_key(&email), inner.limits.password_per_account)?;
+        let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
+        let tokens = match answer {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                event::emit(&Record {
+                    method: Some("password"),
+                    code: error.code(),
+                    ..Record::of(Event::SignIn, Outcome::Failed)
+                });
+                return Err(refused(error));
+            }
+        };
+        network.give_back();
+        account.give_back();
+        let proof = Proof { method: "password", remember: form.remember, recovery: false };
+        let current = inner.sessions.make(tokens, proof).await?;
+        event::emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        inner.sessions.adopt(slot, current.session.clone());
+        Ok(current)
+    }
+}
+
+fn refused(error: gotrue::Error) -> Failure {
+    if error.is_transient() {
+        return Failure::of(error);
+    }
+    match error.code() {
+        Some("email_not_confirmed") => Failure::Form(Problem::EmailNotConfirmed),
+        Some("invalid_credentials" | "user_banned" | "validation_failed") => {
+            Failure::Form(Problem::InvalidCredentials)
+        }
+        Some("email_provider_disabled") => Failure::Disabled,
+        _ => Failure::of(error),
+    }
+}

@@ -1,0 +1,242 @@
+//! A PKCE round trip to a provider: off with a challenge, back with a code (S-24 to S-29).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use base::secret::Secret;
+use http::HeaderValue;
+use serde::Deserialize;
+use url::Url;
+
+use super::once::Exchanged;
+use super::pending::{Pending, Purpose};
+use super::project::label;
+use super::{Failure, Flows, ReturnTo};
+use crate::event::{self, Event, Outcome, Record};
+use crate::gotrue::{Authorize, Error};
+use crate::pkce::Verifier;
+use crate::session::{Proof, Slot};
+
+/// `[providers]`: the ways that may be offered, in the order of their buttons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Providers(Vec<(String, ProviderSettings)>);
+
+/// One provider of `[providers]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// Asked for beside the provider's own; separated by spaces.
+    pub scopes: String,
+    /// Sent along with every start.
+    pub params: BTreeMap<String, String>,
+    /// Parameters that `GET /auth/start/{provider}` passes on.
+    pub allow_params: Vec<String>,
+}
+
+impl Default for Providers {
+    /// Google and GitHub, shown if the project has them.
+    fn default() -> Self {
+        let google = ProviderSettings {
+            params: BTreeMap::from([("prompt".to_owned(), "select_account".to_owned())]),
+            allow_params: vec!["login_hint".to_owned(), "hd".to_owned()],
+            ..ProviderSettings::default()
+        };
+        let github = ProviderSettings { allow_params: vec!["login".to_owned()], ..ProviderSettings::default() };
+        Self(vec![("google".to_owned(), google), ("github".to_owned(), github)])
+    }
+}
+
+impl Providers {
+    /// In the order of their buttons.
+    pub fn new(listed: Vec<(String, ProviderSettings)>) -> Self {
+        Self(listed)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn get(&self, name: &str) -> Option<&ProviderSettings> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, settings)| settings)
+    }
+}
+
+/// A flow that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Where the browser goes now.
+    pub url: Url,
+    /// Keeps the flow in this browser.
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// What came back on the callback's address. Everything else there is ignored (S-21).
+#[derive(Debug)]
+pub struct Return<'a> {
+    /// The last segment of the path.
+    pub flow: &'a str,
+    /// `code`.
+    pub code: Option<&'a str>,
+    /// Whether `error` was there; its text is never shown (S-68).
+    pub refused: bool,
+    /// `error_code`.
+    pub error_code: Option<&'a str>,
+}
+
+/// How a person arrived back.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Signed in; the slot holds the session.
+    SignedIn(ReturnTo),
+    /// The code was used before, and there is a session: go on with it.
+    Already(ReturnTo),
+    /// The provider, or the person there, said no.
+    Denied(String),
+    /// It did not work this time.
+    Failed(String),
+    /// The address is confirmed; sign in to go on.
+    ConfirmedOnly,
+    /// Not a flow of this browser, or too old.
+    Invalid,
+}
+
+impl Flows {
+    /// Begins a sign-in at `provider`. `passed` are the parameters of the request, of which only those in
+    /// `allow_params` go on (S-28).
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UnknownProvider`] for one that is not configured or not enabled.
+    pub async fn begin(
+        &self,
+        provider: &str,
+        passed: &[(String, String)],
+        return_to: &ReturnTo,
+        remember: bool,
+        slot: &Slot,
+    ) -> Result<Begun, Failure> {
+        let inner = &*self.0;
+        let settings = inner.providers.get(provider).ok_or(Failure::UnknownProvider)?;
+        if !self.offer().await.providers.iter().any(|button| button.name == provider) {
+            return Err(Failure::UnknownProvider);
+        }
+        let allowed = passed.iter().filter(|(name, _)| settings.allow_params.contains(name));
+        let fixed = settings.params.iter().filter(|(name, _)| !passed_over(name, passed, settings));
+        let params: Vec<_> = fixed
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .chain(allowed.map(|(name, value)| (name.clone(), value.chars().take(256).collect())))
+            .collect();
+        let id = inner.entropy.text::<16>();
+        let pending = Pending {
+            purpose: Purpose::SignIn,
+            provider: provider.to_owned(),
+            verifier: Verifier::draw(&*inner.entropy),
+            return_to: return_to.as_str().to_owned(),
+            remember,
+            email: String::new(),
+            started_at: inner.now(),
+        };
+        let url = inner.gotrue.authorize_url(&Authorize {
+            provider,
+            redirect_to: &inner.callback_url(&id),
+            challenge: &pending.verifier.challenge(),
+            scopes: &settings.scopes,
+            params: &params,
+        });
+        Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
+    }
+
+    /// Deletes the cookie of `flow`, whatever became of it.
+    pub fn forget(&self, flow: &str) -> HeaderValue {
+        self.0.pending.clear(flow)
+    }
+
+    /// Ends a flow with what came back.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Unavailable`] and [`Failure::Session`] when the session could not be made for now.
+    pub async fn finish(
+        &self,
+        back: &Return<'_>,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<Arrival, Failure> {
+        let inner = &self.0;
+        let Some(pending) = inner.pending.take(back.flow, &slot.jar(), inner.now()) else {
+            return Ok(match inner.sessions.peek(slot) {
+                Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
+                _ => Arrival::Invalid,
+            });
+        };
+        let return_to = inner.targets.choose(Some(&pending.return_to));
+        let Some(code) = back.code.filter(|code| !code.is_empty() && code.len() <= 256) else {
+            return Ok(refused(back, &pending));
+        };
+        let code = Secret::new(code.to_owned());
+        let work = {
+            let (flows, pending, code) = (self.clone(), pending.clone(), code.clone());
+            async move { flows.exchange(&pending, &code, from).await }
+        };
+        let provider = label(&pending.provider);
+        match inner.exchanges.once(code.expose(), &inner.clock, work).await {
+            Some(Exchanged::Session(session)) => {
+                inner.sessions.adopt(slot, session);
+                Ok(Arrival::SignedIn(return_to))
+            }
+            Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
+            Some(Exchanged::Refused) => Ok(Arrival::Invalid),
+            Some(Exchanged::Unavailable | Exchanged::Unusable) => Ok(Arrival::Failed(provider)),
+            None if inner.sessions.peek(slot).is_some() => Ok(Arrival::Already(return_to)),
+            None => Ok(Arrival::Invalid),
+        }
+    }
+
+    async fn exchange(&self, pending: &Pending, code: &Secret<String>, from: Option<IpAddr>) -> Exchanged {
+        let inner = &self.0;
+        let method = if pending.provider.is_empty() { "signup" } else { &pending.provider };
+        let tokens = match inner.gotrue.exchange_code(code, &pending.verifier, from).await {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                tracing::warn!(%error, "an authorization code was not exchanged");
+                event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Failed) });
+                let late = error.code() == Some("flow_state_expired") && pending.purpose == Purpose::SignUp;
+                return match error {
+                    _ if late => Exchanged::TooLate,
+                    error if error.is_transient() => Exchanged::Unavailable,
+                    Error::Refused { .. } => Exchanged::Refused,
+                    _ => Exchanged::Unavailable,
+                };
+            }
+        };
+        let proof = Proof { method, remember: pending.remember, recovery: false };
+        match inner.sessions.make(tokens, proof).await {
+            Ok(current) => {
+                event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
+                Exchanged::Session(current.session)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no session could be made of the tokens of a provider sign-in");
+                Exchanged::Unusable
+            }
+        }
+    }
+}
+
+/// Whether the request brings its own value for a fixed parameter, as `allow_params` permits.
+fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSettings) -> bool {
+    settings.allow_params.iter().any(|allowed| allowed == name) && passed.iter().any(|(given, _)| given == name)
+}
+
+fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
+    let provider = label(&pending.provider);
+    match back.error_code {
+        // Without a code of GoTrue's it is the provider's own answer: the person said no there.
+        None | Some("") if back.refused => Arrival::Denied(provider),
+        Some("bad_oauth_state" | "flow_state_already_used" | "flow_state_not_found" | "flow_state_expired") => {
+            Arrival::Invalid
+        }
+        _ if back.refused => Arrival::Failed(provider),
+        _ => Arrival::Invalid,
+    }
+}

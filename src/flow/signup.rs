@@ -1,0 +1,209 @@
+//! A new account.
+
+use std::net::IpAddr;
+
+use base::secret::Secret;
+use http::HeaderValue;
+use serde_json::{Map, Value};
+
+use super::email::Email;
+use super::pending::{Pending, Purpose};
+use super::{Failure, Flows, Problem, ReturnTo};
+use crate::event::{self, Event, Outcome, Record};
+use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
+use crate::limit::Bucket;
+use crate::pkce::Verifier;
+use crate::session::{Current, Proof, Slot};
+
+/// What a person types.
+#[derive(Debug)]
+pub struct Account<'a> {
+    /// As typed.
+    pub email: &'a str,
+    /// As typed, to the last byte (S-69).
+    pub password: &'a Secret<String>,
+    /// Becomes `user_metadata`.
+    pub data: Option<&'a Map<String, Value>>,
+    /// Where the person goes once the account is there.
+    pub return_to: &'a ReturnTo,
+    /// What a captcha widget gave.
+    pub captcha: Option<&'a str>,
+}
+
+/// How a sign-up ended.
+#[derive(Debug)]
+pub enum SignedUp {
+    /// Confirmed by itself: signed in.
+    Session(Current),
+    /// A mail may be on its way; for a known address the answer is the same (S-71). The cookies keep the flow.
+    Confirm(Vec<HeaderValue>),
+}
+
+impl Flows {
+    /// Makes an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::EmailInvalid`], [`Problem::WeakPassword`], [`Problem::PasswordTooLong`], [`Problem::SignupClosed`].
+    pub async fn sign_up(
+        &self,
+        form: &Account<'_>,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<SignedUp, Failure> {
+        let inner = &self.0;
+        let email = read_email(form.email)?;
+        let words = [email.as_str(), inner.public_url.host_str().unwrap_or_default()];
+        if let Some(problem) = inner.passwords.judge(form.password.expose(), &words) {
+            return Err(Failure::Form(problem));
+        }
+        inner.count(Bucket::MailNetwork, &inner.network_key(from), inner.limits.mail_per_network)?;
+        let (id, pending) = self.pending_sign_up(&email, form.return_to);
+        let account = SignUp {
+            email: email.as_str(),
+            password: form.password,
+            data: form.data,
+            challenge: &pending.verifier.challenge(),
+            redirect_to: &inner.callback_url(&id),
+            captcha: form.captcha,
+        };
+        let due = self.mail_is_due(&email);
+        let answer = if due || self.offer().await.autoconfirm {
+            inner.gotrue.sign_up(&account, from).await
+        } else {
+            Ok(gotrue::SignedUp::Confirm) // a mail went out less than a minute ago: it looks sent (S-82)
+        };
+        let confirm = || SignedUp::Confirm(inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy));
+        let outcome = match answer {
+            Ok(gotrue::SignedUp::Session(tokens)) => {
+                let proof = Proof { method: "signup", remember: false, recovery: false };
+                let current = inner.sessions.make(*tokens, proof).await?;
+                inner.sessions.adopt(slot, current.session.clone());
+                SignedUp::Session(current)
+            }
+            Ok(gotrue::SignedUp::Confirm) => confirm(),
+            Err(error) => match refused(error) {
+                Some(failure) => return Err(failure),
+                None => confirm(),
+            },
+        };
+        event::emit(&Record::of(Event::SignUp, Outcome::Ok));
+        Ok(outcome)
+    }
+
+    /// Whether the project signs up by itself now.
+    pub async fn signup_is_open(&self) -> bool {
+        self.offer().await.signup
+    }
+
+    /// The sign-up that waits for its mail in this browser: its address.
+    pub fn awaited(&self, slot: &Slot) -> Option<String> {
+        let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
+        newest.map(|(_, pending)| pending.email)
+    }
+
+    /// Confirms the sign-up that waits in this browser with the digits from its mail.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::CodeWrong`] for wrong, used and old digits, and where no sign-up waits.
+    pub async fn confirm_with_code(
+        &self,
+        code: &str,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<(Current, ReturnTo, HeaderValue), Failure> {
+        let inner = &self.0;
+        let wrong = || Failure::Form(Problem::CodeWrong);
+        let (id, pending) = inner.pending.newest(Purpose::SignUp, &slot.jar(), inner.now()).ok_or_else(wrong)?;
+        let email = Email::parse(&pending.email).ok_or_else(wrong)?;
+        let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+        if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let tried = inner.count(Bucket::Code, &inner.account_key(&email), inner.limits.code_tries)?;
+        let verified =
+            inner.gotrue.verify_code(CodeKind::Signup, email.as_str(), &Secret::new(digits), from).await;
+        let tokens = match verified {
+            Ok(Verified::Session(tokens)) => *tokens,
+            Ok(Verified::Half) => return Err(wrong()),
+            Err(error) if error.is_transient() => return Err(Failure::of(error)),
+            Err(_) => return Err(wrong()),
+        };
+        tried.give_back();
+        let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
+        let current = inner.sessions.make(tokens, proof).await?;
+        inner.sessions.adopt(slot, current.session.clone());
+        event::emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        Ok((current, inner.targets.choose(Some(&pending.return_to)), inner.pending.clear(&id)))
+    }
+
+    /// Asks for the confirmation mail once more. Always answered alike (S-71): what was suppressed looks sent.
+    pub async fn send_confirmation_again(
+        &self,
+        typed: &str,
+        return_to: &ReturnTo,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<Vec<HeaderValue>, Failure> {
+        let inner = &self.0;
+        let email = read_email(typed)?;
+        inner.count(Bucket::MailNetwork, &inner.network_key(from), inner.limits.mail_per_network)?;
+        let (id, pending) = self.pending_sign_up(&email, return_to);
+        if self.mail_is_due(&email) {
+            let challenge = pending.verifier.challenge();
+            let to = inner.callback_url(&id);
+            let sent =
+                inner.gotrue.resend(ResendKind::Signup, email.as_str(), &challenge, &to, None, from).await;
+            match sent {
+                Ok(()) | Err(gotrue::Error::RateLimited { .. } | gotrue::Error::Refused { .. }) => {}
+                Err(error) => return Err(Failure::of(error)),
+            }
+        }
+        Ok(inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy))
+    }
+
+    fn pending_sign_up(&self, email: &Email, return_to: &ReturnTo) -> (String, Pending) {
+        let pending = Pending {
+            purpose: Purpose::SignUp,
+            provider: String::new(),
+            verifier: Verifier::draw(&*self.0.entropy),
+            return_to: return_to.as_str().to_owned(),
+            remember: false,
+            email: email.as_str().to_owned(),
+            started_at: self.0.now(),
+        };
+        (self.0.entropy.text::<16>(), pending)
+    }
+
+    /// Whether a mail to `email` is due: at most one a minute (S-82).
+    fn mail_is_due(&self, email: &Email) -> bool {
+        let inner = &self.0;
+        let key = inner.account_key(email);
+        inner.limiter.take(Bucket::MailRecipient, &key, inner.limits.mail_per_recipient).is_ok()
+    }
+}
+
+fn read_email(typed: &str) -> Result<Email, Failure> {
+    if typed.trim().is_empty() {
+        return Err(Failure::Form(Problem::Required("email")));
+    }
+    Email::parse(typed).ok_or(Failure::Form(Problem::EmailInvalid))
+}
+
+/// `None` for what must look like a success: the address is taken, or its mail went out a moment ago (S-71).
+fn refused(error: gotrue::Error) -> Option<Failure> {
+    match &error {
+        gotrue::Error::Refused { code, .. } => match code.as_str() {
+            "user_already_exists" | "email_exists" => None,
+            "signup_disabled" | "email_provider_disabled" => Some(Failure::Form(Problem::SignupClosed)),
+            "weak_password" => Some(Failure::Form(Problem::WeakPassword)),
+            "validation_failed" | "email_address_invalid" | "email_address_not_authorized" => {
+                Some(Failure::Form(Problem::EmailInvalid))
+            }
+            _ => Some(Failure::of(error)),
+        },
+        gotrue::Error::RateLimited { code, .. } if code == "over_email_send_rate_limit" => None,
+        _ => Some(Failure::of(error)),
+    }
+}

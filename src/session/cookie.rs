@@ -1,0 +1,293 @@
+//! Our cookies: their names and attributes, a strict reader, and a writer that splits what is large.
+//!
+//! Over https every name begins with `__Host-Http-` and every cookie is `Secure`. A loopback http origin has neither
+//! and carries its port in the name instead, since cookies ignore ports (interfaces: Cookies; S-01).
+
+use cookie::{Cookie, SameSite};
+use http::{HeaderMap, HeaderValue, header};
+use time::Duration;
+use url::Url;
+
+/// One cookie with its name, in bytes (S-04).
+const LIMIT: usize = 4096;
+/// A session has at most this many cookies (S-04).
+pub const MAX_CHUNKS: usize = 4;
+
+/// The names and attributes that belong to one public origin.
+#[derive(Debug, Clone)]
+pub struct Names {
+    secure: bool,
+    prefix: &'static str,
+    suffix: String,
+    session_same_site: SameSite,
+    /// `sb_session` as browsers see it, and its chunks.
+    session: [String; MAX_CHUNKS],
+    /// `sb_form`: what a page form is bound to.
+    pub form: String,
+    /// `sb_ended`: why the last session ended.
+    pub ended: String,
+    flow: String,
+}
+
+impl Names {
+    /// The names for `public_url`, the origin that browsers see.
+    pub fn new(public_url: &Url, strict_session: bool) -> Self {
+        let secure = public_url.scheme() == "https";
+        let prefix = if secure { "__Host-Http-" } else { "" };
+        let port = public_url.port_or_known_default().unwrap_or(80);
+        let suffix = if secure { String::new() } else { format!("_{port}") };
+        let full = |name: &str| format!("{prefix}{name}{suffix}");
+        let base = full("sb_session");
+        let session = std::array::from_fn(|i| if i == 0 { base.clone() } else { format!("{base}.{i}") });
+        let session_same_site = if strict_session { SameSite::Strict } else { SameSite::Lax };
+        let (form, ended) = (full("sb_form"), full("sb_ended"));
+        Self { secure, prefix, suffix, session_same_site, session, form, ended, flow: format!("{prefix}sb_flow_") }
+    }
+
+    /// The session cookie's name without chunk number; it is part of the seal.
+    pub fn session(&self) -> &str {
+        &self.session[0]
+    }
+
+    /// `sb_flow_<id>`.
+    pub fn flow(&self, id: &str) -> String {
+        format!("{}{id}{}", self.flow, self.suffix)
+    }
+
+    /// The id in the name of a flow cookie; `None` for any other name.
+    pub fn flow_id<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let id = name.strip_prefix(&self.flow)?.strip_suffix(&self.suffix)?;
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (id.len() == 22 && id.bytes().all(fits)).then_some(id)
+    }
+
+    /// Whether a cookie of this name is ours, whatever the origin's scheme: it never reaches an upstream.
+    pub fn is_own(&self, name: &str) -> bool {
+        name.strip_prefix(self.prefix).unwrap_or(name).starts_with("sb_")
+            || name.strip_prefix("__Host-Http-").is_some_and(|rest| rest.starts_with("sb_"))
+    }
+
+    /// A `Set-Cookie` value. `life` is `None` for a cookie that ends with the browser's session.
+    pub fn set(&self, name: &str, value: &str, same_site: SameSite, life: Option<Duration>) -> HeaderValue {
+        let mut built = Cookie::build((name, value)).path("/").http_only(true).same_site(same_site);
+        if self.secure {
+            built = built.secure(true);
+        }
+        if let Some(life) = life {
+            built = built.max_age(life.clamp(Duration::ZERO, Duration::days(400)));
+        }
+        // Names and values are ours: letters, digits and `-_.=`.
+        HeaderValue::from_str(&built.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// The `Set-Cookie` value that deletes `name`, with the attributes it was set with (S-01).
+    pub fn clear(&self, name: &str, same_site: SameSite) -> HeaderValue {
+        self.set(name, "", same_site, Some(Duration::ZERO))
+    }
+
+    /// Deletes the session cookie and every chunk.
+    pub fn clear_session(&self) -> impl Iterator<Item = HeaderValue> {
+        self.session.iter().map(|name| self.clear(name, self.session_same_site))
+    }
+
+    /// Sets the session cookies for one sealed text; chunks that a larger predecessor left in `jar` are deleted.
+    ///
+    /// `None` if it does not fit into [`MAX_CHUNKS`].
+    pub fn set_session(&self, sealed: &str, life: Option<Duration>, jar: &Jar<'_>) -> Option<Vec<HeaderValue>> {
+        let mut rest = sealed;
+        let mut cookies = Vec::with_capacity(2);
+        for name in &self.session {
+            if rest.is_empty() {
+                if jar.has(name) {
+                    cookies.push(self.clear(name, self.session_same_site));
+                }
+                continue;
+            }
+            let (part, after) = rest.split_at(rest.len().min(LIMIT - name.len() - 1));
+            cookies.push(self.set(name, part, self.session_same_site, life));
+            rest = after;
+        }
+        rest.is_empty().then_some(cookies)
+    }
+
+    /// The sealed session that `jar` carries: what is present up to the cap, joined. A gap or a chunk beyond the cap
+    /// makes it nothing; whether it is whole, the seal says.
+    pub fn read_session(&self, jar: &Jar<'_>) -> Carried {
+        let beyond = |name: &str| name.strip_prefix(self.session()).is_some_and(|rest| rest.starts_with('.'));
+        let extra = jar.names().any(|name| beyond(name) && !self.session.iter().any(|known| known == name));
+        let present = self.session.iter().filter(|name| jar.has(name)).count();
+        if present == 0 && !extra {
+            return Carried::Nothing;
+        }
+        let parts: Vec<&str> = self.session.iter().map_while(|name| jar.get(name)).collect();
+        if extra || parts.len() != present { Carried::Damaged } else { Carried::Sealed(parts.concat()) }
+    }
+}
+
+/// What a request carries in place of a session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// No session cookie at all.
+    Nothing,
+    /// Cookies that cannot belong together.
+    Damaged,
+    /// A text to open.
+    Sealed(String),
+}
+
+/// The cookies of one request, read by RFC 6265 alone (S-05): crumbs joined, split at `;`, spaces and tabs trimmed,
+/// names compared byte by byte. No `$Version`, no quoted strings, no nameless cookies.
+#[derive(Debug)]
+pub struct Jar<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Jar<'a> {
+    /// No cookies at all.
+    pub fn empty() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Reads every `Cookie` header. A pair with a byte outside ASCII is passed over; its neighbours are not.
+    pub fn read(headers: &'a HeaderMap) -> Self {
+        let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b';'));
+        let text = |pair: &'a [u8]| str::from_utf8(pair).ok().filter(|text| text.is_ascii());
+        let split = |pair: &'a str| pair.split_once('=').map(|(name, value)| (trim(name), trim(value)));
+        Self(pairs.filter_map(text).filter_map(split).filter(|(name, _)| !name.is_empty()).collect())
+    }
+
+    /// The value of `name`; a name that occurs twice counts as absent.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.0.iter().filter(|(key, _)| *key == name);
+        let value = found.next()?.1;
+        found.next().is_none().then_some(value)
+    }
+
+    /// Whether `name` occurs at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| *key == name)
+    }
+
+    /// Every name, in the order sent.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn loopback() -> Names {
+        Names::new(&"http://localhost:8080".parse().unwrap(), true)
+    }
+
+    fn header(value: &[u8]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_bytes(value).unwrap());
+        headers
+    }
+
+    /// S-01: attributes and prefix over https; neither on a loopback http origin, where the port is in the name.
+    #[test]
+    fn attributes_follow_the_public_origin() {
+        let secure = Names::new(&"https://app.example.com".parse().unwrap(), true);
+        let set = secure.set_session("1.k1.abc", None, &Jar(vec![])).unwrap();
+        assert_eq!(set, ["__Host-Http-sb_session=1.k1.abc; HttpOnly; SameSite=Strict; Secure; Path=/"]);
+        let set = loopback().set_session("1.k1.abc", Some(Duration::days(999)), &Jar(vec![])).unwrap();
+        assert_eq!(set, ["sb_session_8080=1.k1.abc; HttpOnly; SameSite=Strict; Path=/; Max-Age=34560000"]);
+        let cleared: Vec<_> = loopback().clear_session().collect();
+        assert_eq!(cleared.len(), MAX_CHUNKS);
+        assert_eq!(cleared[1], "sb_session_8080.1=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+    }
+
+    /// S-04: every size around a border comes back as it was; what is too large is refused whole.
+    #[test]
+    fn large_values_are_split_and_joined() {
+        let names = loopback();
+        let first = LIMIT - "sb_session_8080".len() - 1;
+        let next = LIMIT - "sb_session_8080.1".len() - 1;
+        let borders = [first, first + next, first + 2 * next, first + 3 * next];
+        for size in borders.iter().flat_map(|b| [b - 1, *b, b + 1]) {
+            let text = "x".repeat(size);
+            let Some(set) = names.set_session(&text, None, &Jar(vec![])) else {
+                assert!(size > first + 3 * next, "{size} should fit");
+                continue;
+            };
+            let pairs: Vec<_> = set.iter().map(|v| v.to_str().unwrap().split(';').next().unwrap()).collect();
+            assert!(pairs.iter().all(|pair| pair.len() <= LIMIT));
+            let headers = header(pairs.join("; ").as_bytes());
+            assert_eq!(names.read_session(&Jar::read(&headers)), Carried::Sealed(text));
+        }
+    }
+
+    /// S-04: a missing, extra or far-off chunk makes no session; left-overs of a larger one are deleted.
+    #[test]
+    fn chunks_that_do_not_belong_together_are_no_session() {
+        let names = loopback();
+        let read = |value: &str| names.read_session(&Jar::read(&header(value.as_bytes())));
+        assert_eq!(read("sb_session_8080.1=b"), Carried::Damaged);
+        assert_eq!(read("sb_session_8080=a; sb_session_8080.2=c"), Carried::Damaged);
+        assert_eq!(read("sb_session_8080=a; sb_session_8080.99999999=c"), Carried::Damaged);
+        assert_eq!(read("sb_session_8080=a; sb_session_8080.01=c"), Carried::Damaged);
+        assert_eq!(read("sb_session_80801=a"), Carried::Nothing);
+        let headers = header(b"sb_session_8080=old; sb_session_8080.1=old");
+        let set = names.set_session("new", None, &Jar::read(&headers)).unwrap();
+        assert_eq!(set.len(), 2);
+        assert!(set[1].to_str().unwrap().starts_with("sb_session_8080.1=; ") && set[1].to_str().unwrap().contains("Max-Age=0"));
+    }
+
+    /// S-05: odd syntax never becomes one of our cookies.
+    #[test]
+    fn odd_syntax_is_not_read() {
+        let names = Names::new(&"https://app.example.com".parse().unwrap(), true);
+        let name = names.session().to_owned();
+        for odd in [
+            format!("\u{2000}{name}=v"),
+            format!("$Version=1; \"{name}\"=v"),
+            format!("={name}=v"),
+            format!("{name}=a; {name}=b"),
+            format!("{name}=b; x=1; {name}=b"),
+            format!("{}=v", name.to_uppercase()),
+            name.clone(),
+        ] {
+            let headers = header(odd.as_bytes());
+            let carried = names.read_session(&Jar::read(&headers));
+            assert!(!matches!(carried, Carried::Sealed(_)), "{odd}");
+        }
+        let headers = header(format!("other=caf\u{e9};\t{name} = v ").as_bytes());
+        assert_eq!(names.read_session(&Jar::read(&headers)), Carried::Sealed("v".into()));
+    }
+
+    #[test]
+    fn crumbs_of_several_headers_are_joined() {
+        let mut headers = header(b"a=1");
+        headers.append(header::COOKIE, HeaderValue::from_static("sb_session_8080=v"));
+        assert_eq!(loopback().read_session(&Jar::read(&headers)), Carried::Sealed("v".into()));
+    }
+
+    #[test]
+    fn flow_names_hold_an_id_of_22_characters() {
+        let names = loopback();
+        let id = "abcdefghijklmnopqrstu-";
+        assert_eq!(names.flow_id(&names.flow(id)), Some(id));
+        assert_eq!(names.flow_id("sb_flow_short_8080"), None);
+        assert!(names.is_own("sb_flow_x") && names.is_own("__Host-Http-sb_session") && !names.is_own("theme"));
+    }
+
+    proptest! {
+        /// S-05: no header makes the reader panic, and it never invents a value that was not there.
+        #[test]
+        fn any_header_is_read(bytes in proptest::collection::vec(any::<u8>().prop_filter("a header byte", |b| *b >= 32 && *b != 127), 0..300)) {
+            let headers = header(&bytes);
+            let jar = Jar::read(&headers);
+            for name in jar.names() {
+                prop_assert!(bytes.windows(name.len()).any(|w| w == name.as_bytes()));
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From cookies to a session and back.
+
+use std::sync::Arc;
+
+use base::seal::Unopened;
+use http::HeaderValue;
+use time::OffsetDateTime;
+
+use super::cookie::{Carried, Jar};
+use super::record::Session;
+use super::sessions::Inner;
+use super::slot::Presented;
+use crate::event::Reason;
+
+impl Inner {
+    pub(super) fn open(&self, jar: &Jar<'_>, now: OffsetDateTime) -> (Presented, bool) {
+        let sealed = match self.names.read_session(jar) {
+            Carried::Nothing => return (Presented::Nothing, false),
+            Carried::Damaged => return (Presented::Ended(Reason::Damaged), false),
+            Carried::Sealed(sealed) => sealed,
+        };
+        let opened = match self.sealer.open(&[self.names.session(), &self.origin], &sealed) {
+            Ok(opened) => opened,
+            Err(Unopened::KeyMissing) => return (Presented::Ended(Reason::KeyMissing), false),
+            Err(Unopened::Malformed | Unopened::Forged) => return (Presented::Ended(Reason::Damaged), false),
+        };
+        let Some(session) = Session::from_bytes(&opened.plain) else {
+            return (Presented::Ended(Reason::Damaged), false);
+        };
+        let over = self.denied_reason(&session, now).or_else(|| self.limit_passed(&session, now));
+        match over {
+            Some(reason) => (Presented::Ended(reason), false),
+            None => (Presented::Session(Arc::new(session)), opened.stale),
+        }
+    }
+
+    pub(super) fn limit_passed(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
+        if now > session.created_at + self.settings.absolute {
+            Some(Reason::Absolute)
+        } else if now > session.last_seen + self.settings.idle {
+            Some(Reason::Idle)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
+        self.denied.reason(session.id, now).or_else(|| self.denied.reason(session.gotrue_id, now))
+    }
+
+    pub(super) fn seal(&self, session: &Session) -> String {
+        let context = [self.names.session(), self.origin.as_str()];
+        self.sealer.seal(&context, &session.to_bytes(), &*self.entropy)
+    }
+
+    pub(super) fn cookies_for(&self, session: &Session, jar: &Jar<'_>, now: OffsetDateTime) -> Option<Vec<HeaderValue>> {
+        let left = session.created_at + self.settings.absolute - now;
+        self.names.set_session(&self.seal(session), session.remember.then_some(left), jar)
+    }
+}

@@ -1,0 +1,179 @@
+//! What a session consists of, and its form under the seal.
+
+use std::borrow::Cow;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base::secret::Secret;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::gotrue;
+
+/// The step that a person must take before a session opens anything (S-32).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limited {
+    /// The code of a second factor.
+    Mfa,
+    /// A new password, after a recovery link.
+    Recovery,
+}
+
+impl Limited {
+    /// The word that `/auth/session` uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mfa => "mfa",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+/// One person in one browser. Immutable: every change makes a new value.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Ours, new at every sign-in (S-06).
+    pub id: Uuid,
+    /// The `sub` of its tokens.
+    pub user_id: Uuid,
+    /// The `session_id` of its tokens.
+    pub gotrue_id: Uuid,
+    /// What upstreams get.
+    pub access_token: Secret<String>,
+    /// What GoTrue gets for the next pair.
+    pub refresh_token: Secret<String>,
+    /// When the access token was issued and when it ends, by its own claims.
+    pub issued_at: OffsetDateTime,
+    /// The end of the access token.
+    pub expires_at: OffsetDateTime,
+    /// The sign-in.
+    pub created_at: OffsetDateTime,
+    /// The last proof: password, code, provider.
+    pub auth_time: OffsetDateTime,
+    /// The last refresh or touch, from which the idle limit counts (S-08).
+    pub last_seen: OffsetDateTime,
+    /// The cookie outlives the browser's session.
+    pub remember: bool,
+    /// The step that is missing, if any.
+    pub limited: Option<Limited>,
+    /// The level that the person's factors make possible: 1 or 2.
+    pub next_aal: u8,
+}
+
+/// The sealed form. Names are short because they ride in a cookie; times are unix seconds.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    i: Uuid,
+    u: Uuid,
+    g: Uuid,
+    #[serde(borrow)]
+    a: Cow<'a, str>,
+    #[serde(borrow)]
+    r: Cow<'a, str>,
+    n: i64,
+    e: i64,
+    c: i64,
+    p: i64,
+    s: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    m: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    l: Option<Limited>,
+    x: u8,
+}
+
+impl Session {
+    /// The bytes to seal.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let stored = Stored {
+            i: self.id,
+            u: self.user_id,
+            g: self.gotrue_id,
+            a: self.access_token.expose().into(),
+            r: self.refresh_token.expose().into(),
+            n: self.issued_at.unix_timestamp(),
+            e: self.expires_at.unix_timestamp(),
+            c: self.created_at.unix_timestamp(),
+            p: self.auth_time.unix_timestamp(),
+            s: self.last_seen.unix_timestamp(),
+            m: self.remember,
+            l: self.limited,
+            x: self.next_aal,
+        };
+        // Strings, numbers and UUIDs: nothing here can fail to serialise.
+        serde_json::to_vec(&stored).unwrap_or_default()
+    }
+
+    /// `None` if `bytes` are not what [`to_bytes`](Self::to_bytes) makes.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let stored: Stored<'_> = serde_json::from_slice(bytes).ok()?;
+        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
+        Some(Self {
+            id: stored.i,
+            user_id: stored.u,
+            gotrue_id: stored.g,
+            access_token: Secret::new(stored.a.into_owned()),
+            refresh_token: Secret::new(stored.r.into_owned()),
+            issued_at: time(stored.n)?,
+            expires_at: time(stored.e)?,
+            created_at: time(stored.c)?,
+            auth_time: time(stored.p)?,
+            last_seen: time(stored.s)?,
+            remember: stored.m,
+            limited: stored.l,
+            next_aal: stored.x,
+        })
+    }
+
+    /// The same session with the tokens of a refresh. Only the idle limit moves (S-08).
+    pub(super) fn refreshed(&self, fresh: Fresh, now: OffsetDateTime) -> Self {
+        Self {
+            access_token: fresh.access_token,
+            refresh_token: fresh.refresh_token,
+            issued_at: fresh.issued_at,
+            expires_at: fresh.expires_at,
+            next_aal: fresh.next_aal,
+            last_seen: now,
+            ..self.clone()
+        }
+    }
+
+    /// Names this refresh token of this session, without holding it (S-41).
+    pub(super) fn refresh_key(&self) -> [u8; 32] {
+        let mut digest = Context::new(&SHA256);
+        digest.update(self.gotrue_id.as_bytes());
+        digest.update(self.refresh_token.expose().as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(digest.finish().as_ref());
+        key
+    }
+
+    /// How long before its end the access token is refreshed: the margin, but at most a quarter of its life.
+    pub(super) fn margin(&self, configured: Duration) -> Duration {
+        configured.min((self.expires_at - self.issued_at) / 4)
+    }
+}
+
+/// The part of a token answer that a session keeps.
+pub(super) struct Fresh {
+    pub(super) access_token: Secret<String>,
+    pub(super) refresh_token: Secret<String>,
+    pub(super) issued_at: OffsetDateTime,
+    pub(super) expires_at: OffsetDateTime,
+    pub(super) next_aal: u8,
+}
+
+impl Fresh {
+    /// Takes the times from the verified claims, since a hook may shorten `exp` without `expires_in` (contract 6).
+    pub(super) fn new(tokens: gotrue::Tokens, issued_at: OffsetDateTime, expires_at: OffsetDateTime) -> Self {
+        let next_aal = if tokens.user.has_verified_factor() { 2 } else { 1 };
+        Self {
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            issued_at,
+            expires_at,
+            next_aal,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What GoTrue is asked on a session's behalf: new tokens, and its end.
+
+use std::sync::Arc;
+
+use base::secret::Secret;
+use time::{Duration, OffsetDateTime};
+
+use super::cookie::Carried;
+use super::record::{Fresh, Session};
+use super::sessions::Inner;
+use super::slot::Slot;
+use crate::event::{self, Event, Reason};
+use crate::gotrue::{self, FinalRefresh, Scope};
+use crate::token::Claims;
+
+/// How long a finished refresh answers late requests with the old cookie (interfaces: Figures).
+const REMEMBERED: Duration = Duration::seconds(30);
+
+/// What became of a refresh.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The session with new tokens.
+    Refreshed(Arc<Session>),
+    /// One of the final codes of contract 5.5.
+    Ended(Reason),
+    /// Anything else: the session stays, nobody asks again before `until`.
+    Kept {
+        /// The end of the cool-down.
+        until: OffsetDateTime,
+    },
+}
+
+fn reason(last: FinalRefresh) -> Reason {
+    match last {
+        FinalRefresh::NotFound => Reason::RefreshNotFound,
+        FinalRefresh::Reused => Reason::RefreshReused,
+        FinalRefresh::SessionNotFound => Reason::SessionNotFound,
+        FinalRefresh::Expired => Reason::UpstreamExpired,
+        FinalRefresh::Banned => Reason::UserBanned,
+    }
+}
+
+impl Inner {
+    /// The one call of a refresh, what its answer means, and for how long that holds.
+    pub(super) async fn ask_for_refresh(&self, session: &Arc<Session>) -> (Outcome, OffsetDateTime) {
+        let outcome = self.refresh_outcome(session).await;
+        let until = match &outcome {
+            Outcome::Kept { until } => *until,
+            Outcome::Refreshed(_) | Outcome::Ended(_) => self.clock.now() + REMEMBERED,
+        };
+        (outcome, until)
+    }
+
+    async fn refresh_outcome(&self, session: &Arc<Session>) -> Outcome {
+        let answer = self.gotrue.refresh(&session.refresh_token, None).await;
+        let now = self.clock.now();
+        let tokens = match answer {
+            Ok(tokens) => tokens,
+            Err(error) => return self.refresh_failed(session, &error, now),
+        };
+        let claims = match self.verifier.verify(tokens.access_token.expose()).await {
+            Ok(claims) => Some(claims),
+            // GoTrue itself handed it over: a rotated token must not be lost because nobody can check it now.
+            // It is checked again at its use.
+            Err(_) => None,
+        };
+        let owner = tokens.user.id == session.user_id
+            && claims.as_ref().is_none_or(|c| c.sub == session.user_id && c.session_id == session.gotrue_id);
+        if !owner {
+            self.discard(tokens.access_token);
+            self.end(session, Reason::OwnerMismatch);
+            return Outcome::Ended(Reason::OwnerMismatch);
+        }
+        if let Some(reason) = self.denied_reason(session, now) {
+            self.discard(tokens.access_token);
+            return Outcome::Ended(reason);
+        }
+        let (issued_at, expires_at) = match &claims {
+            Some(claims) => times(claims, now),
+            None => (now, now + Duration::seconds(tokens.expires_in)),
+        };
+        Outcome::Refreshed(Arc::new(session.refreshed(Fresh::new(tokens, issued_at, expires_at), now)))
+    }
+
+    pub(super) fn refresh_failed(&self, session: &Session, error: &gotrue::Error, now: OffsetDateTime) -> Outcome {
+        if let Some(reason) = error.final_refresh_reason().map(reason) {
+            if reason == Reason::RefreshReused {
+                self.record(session, Event::TokenReuse, event::Outcome::Refused, Some(reason), None);
+            }
+            self.end(session, reason);
+            return Outcome::Ended(reason);
+        }
+        tracing::warn!(%error, "a session could not be refreshed and is kept");
+        self.record(session, Event::Refresh, event::Outcome::Failed, None, None);
+        let asked = match error {
+            gotrue::Error::RateLimited { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        let pause = self.settings.refresh_cooldown.max(asked.min(Duration::minutes(1)));
+        Outcome::Kept { until: now + pause }
+    }
+
+    /// An idle or too old session is revoked at GoTrue when somebody presents it (S-08).
+    pub(super) fn end_at_gotrue_if_it_ran_out(self: &Arc<Self>, slot: &Slot, reason: Reason) {
+        if !matches!(reason, Reason::Idle | Reason::Absolute) {
+            return;
+        }
+        let Carried::Sealed(sealed) = self.names.read_session(&slot.jar()) else { return };
+        let Ok(opened) = self.sealer.open(&[self.names.session(), &self.origin], &sealed) else { return };
+        if let Some(session) = Session::from_bytes(&opened.plain) {
+            if self.denied.reason(session.id, self.clock.now()).is_none() {
+                self.end(&session, reason);
+                self.end_at_gotrue_later(Arc::new(session), Scope::Local);
+            }
+        }
+    }
+
+    /// Signs out at GoTrue in a task of its own. An expired access token is refreshed first (contract, trap 2).
+    pub(super) fn end_at_gotrue_later(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        scope: Scope,
+    ) -> tokio::task::JoinHandle<()> {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let told = inner.end_at_gotrue(&session, scope).await;
+            let outcome = if told.is_ok() { event::Outcome::Ok } else { event::Outcome::RemoteFailed };
+            if let Err(error) = told {
+                tracing::warn!(%error, "GoTrue did not hear of a sign-out");
+            }
+            inner.record(&session, Event::SignOut, outcome, None, None);
+        })
+    }
+
+    pub(super) async fn end_at_gotrue(&self, session: &Session, scope: Scope) -> Result<(), gotrue::Error> {
+        if self.clock.now() < session.expires_at {
+            return self.gotrue.logout(&session.access_token, scope, None).await;
+        }
+        match self.gotrue.refresh(&session.refresh_token, None).await {
+            Ok(tokens) => self.gotrue.logout(&tokens.access_token, scope, None).await,
+            Err(error) if error.final_refresh_reason().is_some() => Ok(()), // it is over there as well
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes tokens that nobody will use.
+    pub(super) fn discard(&self, access_token: Secret<String>) {
+        let gotrue = self.gotrue.clone();
+        tokio::spawn(async move {
+            if let Err(error) = gotrue.logout(&access_token, Scope::Local, None).await {
+                tracing::warn!(%error, "tokens that are not used could not be revoked");
+            }
+        });
+    }
+}
+
+/// When a token was issued and when it ends; claims out of range fall back to `now`.
+pub(super) fn times(claims: &Claims, now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
+    let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(now);
+    (time(claims.iat), time(claims.exp))
+}

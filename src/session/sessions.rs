@@ -1,0 +1,414 @@
+//! The service: opens what a request carries, refreshes it in time, begins and ends sessions.
+
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use base::clock::SharedClock;
+use base::entropy::SharedEntropy;
+use base::seal::{Keyring, Sealer, Unopened};
+use base::secret::Secret;
+use http::HeaderValue;
+use time::{Duration, OffsetDateTime};
+use url::Url;
+use uuid::Uuid;
+
+use super::cookie::{Jar, Names};
+use super::ended::DenyList;
+use super::record::{Fresh, Limited, Session};
+use super::flights::Flights;
+use super::remote::{Outcome, times};
+use super::settings::{Remember, SameSite, Settings};
+use super::slot::{Change, Presented, Slot};
+use super::Error;
+use crate::event::{self, Event, LogHash, Reason, Record};
+use crate::gotrue::{GoTrue, Scope, Tokens};
+use crate::token::{Claims, Invalid, Refusal, Verifier};
+
+/// How long a sign-out waits for GoTrue before it answers; the call itself goes on.
+const SIGN_OUT_PATIENCE: StdDuration = StdDuration::from_secs(3);
+
+/// What [`Sessions::new`] joins.
+pub struct Parts {
+    /// `session.*`.
+    pub settings: Settings,
+    /// The canonical public origin: part of every seal and of cookie names.
+    pub public_url: Url,
+    /// Seals cookies.
+    pub keys: Keyring,
+    /// Checks what GoTrue issues.
+    pub verifier: Verifier,
+    /// Asked for refreshes and sign-outs.
+    pub gotrue: Arc<GoTrue>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness for ids and seals.
+    pub entropy: SharedEntropy,
+}
+
+/// Every session of this process. Clones share everything.
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) names: Names,
+    pub(super) origin: String,
+    pub(super) sealer: Sealer,
+    pub(super) verifier: Verifier,
+    pub(super) gotrue: Arc<GoTrue>,
+    pub(super) flights: Flights<Outcome>,
+    pub(super) denied: DenyList,
+    log: LogHash,
+    pub(super) clock: SharedClock,
+    pub(super) entropy: SharedEntropy,
+}
+
+/// A session that may be used now, with the verified claims of its access token.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// The session.
+    pub session: Arc<Session>,
+    /// What its access token says.
+    pub claims: Arc<Claims>,
+}
+
+/// How a person proved who they are, for [`Sessions::make`].
+#[derive(Debug, Clone, Copy)]
+pub struct Proof<'a> {
+    /// For the audit trail: `password`, `signup`, a provider's name.
+    pub method: &'a str,
+    /// The tick at "stay signed in", if there was one.
+    pub remember: bool,
+    /// It was a recovery link: only a new password may follow (S-32).
+    pub recovery: bool,
+}
+
+impl Sessions {
+    /// Joins `parts`.
+    pub fn new(parts: Parts) -> Self {
+        let strict = parts.settings.same_site == SameSite::Strict;
+        Self(Arc::new(Inner {
+            names: Names::new(&parts.public_url, strict),
+            origin: parts.public_url.origin().ascii_serialization(),
+            sealer: parts.keys.purpose("session"),
+            log: LogHash::from_ring(&parts.keys),
+            settings: parts.settings,
+            verifier: parts.verifier,
+            gotrue: parts.gotrue,
+            flights: Flights::default(),
+            denied: DenyList::default(),
+            clock: parts.clock,
+            entropy: parts.entropy,
+        }))
+    }
+
+    /// The names and attributes of our cookies.
+    pub fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// `session.*`.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// What the request carries, without a call to anybody: `None` if there is no live session.
+    pub fn peek(&self, slot: &Slot) -> Option<Arc<Session>> {
+        match self.presented(slot) {
+            Presented::Session(session) => Some(session),
+            Presented::Nothing | Presented::Ended(_) => None,
+        }
+    }
+
+    /// Why the session that the request carried is over; `None` if it carried none or a live one.
+    pub fn ended(&self, slot: &Slot) -> Option<Reason> {
+        match self.presented(slot) {
+            Presented::Ended(reason) => Some(reason),
+            Presented::Session(_) => None,
+            Presented::Nothing => slot.jar().get(&self.0.names.ended).and_then(Reason::parse),
+        }
+    }
+
+    fn presented(&self, slot: &Slot) -> Presented {
+        slot.presented(|jar| self.0.open(jar, self.0.clock.now()))
+    }
+
+    /// The session of this request, refreshed first if its access token is about to end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] and [`Error::Ended`] mean: sign in. [`Error::Unavailable`] and [`Error::KeysUnavailable`]
+    /// mean: the session is kept, try again later.
+    pub async fn current(&self, slot: &Slot) -> Result<Current, Error> {
+        let session = match self.presented(slot) {
+            Presented::Session(session) => session,
+            Presented::Ended(reason) => {
+                self.0.end_at_gotrue_if_it_ran_out(slot, reason);
+                return Err(Error::Ended(reason));
+            }
+            Presented::Nothing => return Err(self.ended(slot).map_or(Error::Missing, Error::Ended)),
+        };
+        let now = self.0.clock.now();
+        let margin = session.margin(self.0.settings.refresh_margin);
+        let session = if now < session.expires_at - margin { session } else { self.renew(slot, session).await? };
+        match self.0.verified(&session).await {
+            Ok(claims) => {
+                self.touch(slot, &session, now);
+                Ok(Current { session, claims })
+            }
+            Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
+            // The key that signed it was withdrawn: GoTrue can still make a token with a new one.
+            Err(Refusal::Invalid(_)) => {
+                let session = self.renew(slot, session).await?;
+                let claims = self.0.verified(&session).await.map_err(|refusal| self.0.unusable(&refusal))?;
+                Ok(Current { session, claims })
+            }
+        }
+    }
+
+    /// Refreshes now, unless the tokens are younger than `session.refresh_cooldown`.
+    ///
+    /// # Errors
+    ///
+    /// As [`current`](Self::current).
+    pub async fn refresh(&self, slot: &Slot) -> Result<(), Error> {
+        let session = match self.presented(slot) {
+            Presented::Session(session) => session,
+            Presented::Ended(reason) => return Err(Error::Ended(reason)),
+            Presented::Nothing => return Err(Error::Missing),
+        };
+        let age = self.0.clock.now() - session.issued_at;
+        if age < self.0.settings.refresh_cooldown && !age.is_negative() {
+            return Ok(());
+        }
+        match self.take_off(&session).await {
+            Outcome::Refreshed(fresh) => {
+                slot.set(fresh);
+                Ok(())
+            }
+            Outcome::Ended(reason) => {
+                slot.clear(Some(reason));
+                Err(Error::Ended(reason))
+            }
+            Outcome::Kept { until } => Err(self.0.unavailable(until)),
+        }
+    }
+
+    /// Refreshes `session`; a transient failure is no failure while the access token lives.
+    async fn renew(&self, slot: &Slot, session: Arc<Session>) -> Result<Arc<Session>, Error> {
+        match self.take_off(&session).await {
+            Outcome::Refreshed(fresh) => {
+                // Somebody may have signed out while this request waited (S-43).
+                if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
+                    slot.clear(Some(reason));
+                    return Err(Error::Ended(reason));
+                }
+                slot.set(fresh.clone());
+                Ok(fresh)
+            }
+            Outcome::Ended(reason) => {
+                slot.clear(Some(reason));
+                Err(Error::Ended(reason))
+            }
+            Outcome::Kept { .. } if self.0.clock.now() < session.expires_at => Ok(session),
+            Outcome::Kept { until } => Err(self.0.unavailable(until)),
+        }
+    }
+
+    /// Joins the refresh of `session`, or starts it.
+    async fn take_off(&self, session: &Arc<Session>) -> Outcome {
+        let (inner, asking) = (self.0.clone(), session.clone());
+        let work = async move { inner.ask_for_refresh(&asking).await };
+        let lost = Outcome::Kept { until: self.0.clock.now() + self.0.settings.refresh_cooldown };
+        self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
+    }
+
+    /// Makes a session of the tokens that GoTrue just gave, for [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unverified`] if the token does not pass verification, [`Error::KeysUnavailable`] if nobody can tell,
+    /// [`Error::TooLarge`] if it does not fit. The tokens are revoked then.
+    pub async fn make(&self, tokens: Tokens, proof: Proof<'_>) -> Result<Current, Error> {
+        let now = self.0.clock.now();
+        let claims = match self.0.verifier.verify(tokens.access_token.expose()).await {
+            Ok(claims) if claims.sub == tokens.user.id => claims,
+            refused => {
+                self.0.discard(tokens.access_token);
+                return Err(match refused {
+                    Err(Refusal::KeysUnavailable { retry_after }) => Error::KeysUnavailable { retry_after },
+                    Err(Refusal::Invalid(invalid)) => Error::Unverified(invalid),
+                    Ok(_) => Error::Unverified(Invalid::Claims("sub")),
+                });
+            }
+        };
+        let (issued_at, expires_at) = times(&claims, now);
+        let fresh = Fresh::new(tokens, issued_at, expires_at);
+        let limited = match (proof.recovery, claims.aal, fresh.next_aal) {
+            (_, 1, 2) => Some(Limited::Mfa),
+            (true, ..) => Some(Limited::Recovery),
+            _ => None,
+        };
+        let remember = match self.0.settings.remember {
+            Remember::Ask => proof.remember,
+            Remember::Always => true,
+            Remember::Never => false,
+        };
+        let session = Arc::new(Session {
+            id: self.0.entropy.uuid(),
+            user_id: claims.sub,
+            gotrue_id: claims.session_id,
+            access_token: fresh.access_token,
+            refresh_token: fresh.refresh_token,
+            issued_at,
+            expires_at,
+            created_at: now,
+            auth_time: now,
+            last_seen: now,
+            remember,
+            limited,
+            next_aal: fresh.next_aal,
+        });
+        if self.0.cookies_for(&session, &Jar::empty(), now).is_none() {
+            self.0.discard(session.access_token.clone());
+            return Err(Error::TooLarge);
+        }
+        self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, Some(proof.method));
+        Ok(Current { session, claims })
+    }
+
+    /// Puts `session` in the place of the one that the request carried, which ends here and at GoTrue (S-06).
+    pub fn adopt(&self, slot: &Slot, session: Arc<Session>) {
+        if let Some(earlier) = self.peek(slot).filter(|earlier| earlier.id != session.id) {
+            self.0.end(&earlier, Reason::Replaced);
+            if earlier.gotrue_id != session.gotrue_id {
+                self.0.end_at_gotrue_later(earlier, Scope::Local);
+            }
+        }
+        slot.set(session);
+    }
+
+    /// Ends the session of this request here, then at GoTrue. Never fails towards the person (S-11): what GoTrue did
+    /// not hear is an event. Returns whether there was a session.
+    pub async fn sign_out(&self, slot: &Slot, scope: Scope) -> bool {
+        let Some(session) = self.peek(slot) else {
+            slot.clear(None);
+            return false;
+        };
+        if scope == Scope::Others {
+            let _ = tokio::time::timeout(SIGN_OUT_PATIENCE, self.0.end_at_gotrue_later(session, scope)).await;
+            return true;
+        }
+        let reason = if scope == Scope::Global { Reason::UserEverywhere } else { Reason::User };
+        self.0.end(&session, reason);
+        slot.clear(Some(reason));
+        let _ = tokio::time::timeout(SIGN_OUT_PATIENCE, self.0.end_at_gotrue_later(session, scope)).await;
+        true
+    }
+
+    /// Why a token of GoTrue session `id` is refused although it verifies (S-40, S-45).
+    pub fn denied(&self, id: Uuid) -> Option<Reason> {
+        self.0.denied.reason(id, self.0.clock.now())
+    }
+
+    /// The `Set-Cookie` values that the answer to `slot`'s request needs. Written whatever became of the request, or
+    /// a rotated token would be lost (S-42).
+    pub fn set_cookies(&self, slot: &Slot) -> Vec<HeaderValue> {
+        let inner = &self.0;
+        let ended = &inner.names.ended;
+        match slot.change() {
+            Change::None => Vec::new(),
+            Change::Set(session) => {
+                let jar = slot.jar();
+                let mut cookies = inner.cookies_for(&session, &jar, inner.clock.now()).unwrap_or_default();
+                if jar.has(ended) {
+                    cookies.push(inner.names.clear(ended, ::cookie::SameSite::Strict));
+                }
+                cookies
+            }
+            Change::Clear(reason) => {
+                let mut cookies: Vec<_> = inner.names.clear_session().collect();
+                if let Some(reason) = reason {
+                    let life = Some(Duration::minutes(10));
+                    cookies.push(inner.names.set(ended, reason.as_str(), ::cookie::SameSite::Strict, life));
+                }
+                cookies
+            }
+        }
+    }
+
+    /// The sealed value for `session`, as `mint-session` prints it.
+    pub fn seal(&self, session: &Session) -> String {
+        self.0.seal(session)
+    }
+
+    /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
+    fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
+        if now - session.last_seen > (self.0.settings.idle / 10).max(Duration::minutes(1)) && !slot.is_poll() {
+            slot.set(Arc::new(Session { last_seen: now, ..(**session).clone() }));
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn verified(&self, session: &Session) -> Result<Arc<Claims>, Refusal> {
+        let claims = self.verifier.verify(session.access_token.expose()).await?;
+        let own = claims.sub == session.user_id && claims.session_id == session.gotrue_id;
+        if own { Ok(claims) } else { Err(Refusal::Invalid(Invalid::Claims("sub"))) }
+    }
+
+    pub(super) fn unusable(&self, refusal: &Refusal) -> Error {
+        match refusal {
+            Refusal::KeysUnavailable { retry_after } => Error::KeysUnavailable { retry_after: *retry_after },
+            Refusal::Invalid(invalid) => {
+                tracing::error!(error = %invalid, "a token that GoTrue just refreshed does not verify");
+                self.unavailable(self.clock.now() + self.settings.refresh_cooldown)
+            }
+        }
+    }
+
+    pub(super) fn unavailable(&self, until: OffsetDateTime) -> Error {
+        let wait = (until - self.clock.now()).max(Duration::SECOND);
+        Error::Unavailable { retry_after: wait.try_into().unwrap_or(StdDuration::from_secs(1)) }
+    }
+
+
+
+    /// Refuses every copy of the session in this process, before anything else happens.
+    pub(super) fn end(&self, session: &Session, reason: Reason) {
+        let now = self.clock.now();
+        // A copied cookie could be refreshed again if GoTrue did not hear of the end, so ours is refused for as long
+        // as the cookie could live; a bare token only until it runs out.
+        self.denied.add(session.id, session.created_at + self.settings.absolute, reason, now);
+        if reason != Reason::Replaced {
+            let leeway = Duration::minutes(1);
+            self.denied.add(session.gotrue_id, session.expires_at.max(now) + leeway, reason, now);
+        }
+        self.verifier.forget(session.access_token.expose());
+        self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
+    }
+
+
+
+
+
+
+
+    pub(super) fn record(
+        &self,
+        session: &Session,
+        event: Event,
+        outcome: event::Outcome,
+        reason: Option<Reason>,
+        method: Option<&str>,
+    ) {
+        let (user, id) = (self.log.user(session.user_id), self.log.session(session.gotrue_id));
+        event::emit(&Record {
+            reason,
+            method,
+            user: Some(&user),
+            session: Some(&id),
+            ..Record::of(event, outcome)
+        });
+    }
+}

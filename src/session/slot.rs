@@ -1,0 +1,102 @@
+//! The place of the session in one request: what came in, and what the answer has to say about it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::cookie::Jar;
+use super::record::Session;
+use crate::event::Reason;
+
+/// What the cookies of a request turned out to be.
+#[derive(Debug, Clone)]
+pub(super) enum Presented {
+    Nothing,
+    Ended(Reason),
+    Session(Arc<Session>),
+}
+
+/// What the answer says about the session.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// Nothing: the cookies stay as they are.
+    None,
+    /// These are the session's cookies from now on.
+    Set(Arc<Session>),
+    /// There is no session any more. The reason, if there was one, is kept for the login page.
+    Clear(Option<Reason>),
+}
+
+/// Shared by the layers and the handler of one request. Opened when somebody first asks for the session.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    cookies: Arc<HeaderMap>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    presented: Option<Presented>,
+    change: Change,
+    poll: bool,
+}
+
+impl Slot {
+    /// For a request with `headers`; only its `Cookie` headers are kept.
+    pub fn new(headers: &HeaderMap) -> Self {
+        let mut cookies = HeaderMap::new();
+        for value in headers.get_all(header::COOKIE) {
+            cookies.append(header::COOKIE, HeaderValue::clone(value));
+        }
+        let state = State { presented: None, change: Change::None, poll: false };
+        Self { cookies: Arc::new(cookies), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The cookies of the request.
+    pub fn jar(&self) -> Jar<'_> {
+        Jar::read(&self.cookies)
+    }
+
+    /// This request is a poll of the page's script: it must not keep an idle session alive.
+    pub fn mark_as_poll(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).poll = true;
+    }
+
+    pub(super) fn is_poll(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).poll
+    }
+
+    /// What came in, opened by `open` at the first call.
+    pub(super) fn presented(&self, open: impl FnOnce(&Jar<'_>) -> (Presented, bool)) -> Presented {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(presented) = &state.presented {
+            return presented.clone();
+        }
+        let (presented, stale) = open(&self.jar());
+        match &presented {
+            Presented::Ended(reason) => state.change = Change::Clear(Some(*reason)),
+            Presented::Session(session) if stale => state.change = Change::Set(session.clone()),
+            Presented::Session(_) | Presented::Nothing => {}
+        }
+        state.presented = Some(presented.clone());
+        presented
+    }
+
+    /// From now on the request works with `session`, and the answer sets it.
+    pub(super) fn set(&self, session: Arc<Session>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.presented = Some(Presented::Session(session.clone()));
+        state.change = Change::Set(session);
+    }
+
+    /// From now on the request has no session, and the answer clears it.
+    pub(super) fn clear(&self, reason: Option<Reason>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.presented = Some(reason.map_or(Presented::Nothing, Presented::Ended));
+        state.change = Change::Clear(reason);
+    }
+
+    pub(super) fn change(&self) -> Change {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).change.clone()
+    }
+}
