@@ -1,1 +1,366 @@
-//! The client of Supabase Auth.
+//! The client of GoTrue (Supabase Auth): a method for each endpoint, own structs both ways, no retries.
+//!
+//! Public calls carry the publishable key in `apikey` and no `Authorization`. Every call asks for the error format of
+//! 2024-01-01, because in the older one GoTrue passes messages of its database through; what comes back is decoded in
+//! either format ([`Error`]). Nothing a browser sent is copied: `redirect_to`, provider and challenge are arguments.
+
+mod answer;
+mod error;
+mod types;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use base::secret::Secret;
+use http::{HeaderName, Method, header};
+use reqwest::RequestBuilder;
+use serde::Serialize;
+use url::Url;
+
+pub use error::{Error, FinalRefresh};
+pub use types::{
+    Authorize, CodeKind, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp, Tokens,
+    User, Verified,
+};
+
+use crate::pkce::{self, Challenge, Verifier};
+
+/// Where GoTrue is and what it is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What this process reaches: `SUPABASE_URL` and `/auth/v1`.
+    pub base: Url,
+    /// What browsers reach: `SUPABASE_PUBLIC_URL` and `/auth/v1`.
+    pub public_base: Url,
+    /// `sb_publishable_…` or the anon key. Without it a gateway in front of GoTrue refuses; a bare one does not care.
+    pub api_key: Secret<String>,
+    /// `sb_secret_…`: lets `Sb-Forwarded-For` count. Never sent where GoTrue might check a captcha (S-85).
+    pub secret_key: Option<Secret<String>>,
+    /// The header by which a self-hosted GoTrue learns the client's address (`GOTRUE_RATE_LIMIT_HEADER`).
+    pub client_ip_header: Option<HeaderName>,
+}
+
+/// Asks GoTrue. The `reqwest` client that it is made of limits the time of a call; answers are read up to 1 MiB.
+#[derive(Debug)]
+pub struct GoTrue {
+    settings: Settings,
+    http: reqwest::Client,
+    captcha: AtomicU8,
+}
+
+const CAPTCHA_UNKNOWN: u8 = 0;
+const CAPTCHA_OFF: u8 = 1;
+const CAPTCHA_ON: u8 = 2;
+
+/// Whether GoTrue may check a captcha on this call. Beside the secret key it would not (contract 1.7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Captcha {
+    Checked,
+    Never,
+}
+
+impl GoTrue {
+    /// A client for the project of `settings`.
+    pub fn new(settings: Settings, http: reqwest::Client) -> Self {
+        Self { settings, http, captcha: AtomicU8::new(CAPTCHA_UNKNOWN) }
+    }
+
+    /// `POST /signup`: a session, or a mail to confirm first. For an address that is taken GoTrue answers as for a new
+    /// one, except when it confirms by itself.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `weak_password`, `signup_disabled`, `user_already_exists`, `validation_failed`, `captcha_failed`
+    /// and others of the contract, 2.3.
+    pub async fn sign_up(&self, form: &SignUp<'_>, from: Option<IpAddr>) -> Result<SignedUp, Error> {
+        let body = wire::SignUp {
+            email: form.email,
+            password: form.password.expose(),
+            data: form.data,
+            challenge: wire::ChallengeFields::of(form.challenge),
+            security: wire::Security::of(form.captcha),
+        };
+        let request = self.post("signup", &body, Captcha::Checked, from);
+        let request = request.query(&[("redirect_to", form.redirect_to.as_str())]);
+        answer::signed_up(&self.checked(request).await?)
+    }
+
+    /// `POST /signup` without an address: an anonymous session. There is no flow, so no challenge either.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `anonymous_provider_disabled`, `signup_disabled`, `captcha_failed`.
+    pub async fn sign_up_anonymous(
+        &self,
+        data: Option<&serde_json::Map<String, serde_json::Value>>,
+        captcha: Option<&str>,
+        from: Option<IpAddr>,
+    ) -> Result<Tokens, Error> {
+        let body = wire::Anonymous { data, security: wire::Security::of(captcha) };
+        answer::tokens(&self.checked(self.post("signup", &body, Captcha::Checked, from)).await?)
+    }
+
+    /// `POST /token?grant_type=password`.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `invalid_credentials` for an unknown address and a wrong password alike, `email_not_confirmed`
+    /// after the right one, `user_banned` before any look at the password.
+    pub async fn password(
+        &self,
+        email: &str,
+        password: &Secret<String>,
+        captcha: Option<&str>,
+        from: Option<IpAddr>,
+    ) -> Result<Tokens, Error> {
+        let body =
+            wire::Password { email, password: password.expose(), security: wire::Security::of(captcha) };
+        let request = self.post("token?grant_type=password", &body, Captcha::Checked, from);
+        answer::tokens(&self.checked(request).await?)
+    }
+
+    /// `POST /token?grant_type=refresh_token`: trades a refresh token for new tokens. The old one stays good as the
+    /// direct predecessor of the new one, so an answer that was lost can be asked for once more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::final_refresh_reason`] tells whether the session is over. Everything else is to be tried again later.
+    pub async fn refresh(
+        &self,
+        refresh_token: &Secret<String>,
+        from: Option<IpAddr>,
+    ) -> Result<Tokens, Error> {
+        let body = wire::Refresh { refresh_token: refresh_token.expose() };
+        let request = self.post("token?grant_type=refresh_token", &body, Captcha::Never, from);
+        answer::tokens(&self.send(request).await?)
+    }
+
+    /// `POST /token?grant_type=pkce`: trades the code of the callback for tokens. Provider tokens in the answer are
+    /// dropped (S-10). GoTrue does not see a ban here.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `flow_state_not_found` (unknown or used), `flow_state_expired` (older than 5 minutes),
+    /// `bad_code_verifier` (the code of another flow; it is not used up).
+    pub async fn exchange_code(
+        &self,
+        code: &Secret<String>,
+        verifier: &Verifier,
+        from: Option<IpAddr>,
+    ) -> Result<Tokens, Error> {
+        let body = wire::CodeExchange { auth_code: code.expose(), code_verifier: verifier.expose() };
+        let request = self.post("token?grant_type=pkce", &body, Captcha::Never, from);
+        answer::tokens(&self.send(request).await?)
+    }
+
+    /// `POST /verify` with the hash from a mail link. Hashes of PKCE flows (`pkce_…`) need no verifier here.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `otp_expired` for an unknown, used or old hash alike.
+    pub async fn verify_hash(
+        &self,
+        kind: LinkKind,
+        token_hash: &Secret<String>,
+        from: Option<IpAddr>,
+    ) -> Result<Verified, Error> {
+        let body = wire::VerifyHash { kind: kind.as_str(), token_hash: token_hash.expose() };
+        answer::verified(&self.send(self.post("verify", &body, Captcha::Never, from)).await?)
+    }
+
+    /// `POST /verify` with the digits from a mail. GoTrue counts no wrong tries: the caller does (S-82).
+    ///
+    /// # Errors
+    ///
+    /// Refused with `otp_expired` for wrong, used and old digits alike.
+    pub async fn verify_code(
+        &self,
+        kind: CodeKind,
+        email: &str,
+        code: &Secret<String>,
+        from: Option<IpAddr>,
+    ) -> Result<Verified, Error> {
+        let body = wire::VerifyCode { kind: kind.as_str(), email, token: code.expose() };
+        answer::verified(&self.send(self.post("verify", &body, Captcha::Never, from)).await?)
+    }
+
+    /// `POST /resend`: the mail of a pending confirmation or change once more. An unknown address is answered alike,
+    /// but a known one within its pause is [`Error::RateLimited`] (S-71: the caller answers all of them the same).
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn resend(
+        &self,
+        kind: ResendKind,
+        email: &str,
+        challenge: &Challenge,
+        redirect_to: &Url,
+        captcha: Option<&str>,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let body = wire::Resend {
+            kind: kind.as_str(),
+            email,
+            challenge: wire::ChallengeFields::of(challenge),
+            security: wire::Security::of(captcha),
+        };
+        let request = self.post("resend", &body, Captcha::Checked, from);
+        self.checked(request.query(&[("redirect_to", redirect_to.as_str())])).await.map(drop)
+    }
+
+    /// `GET /user`: the user as the database has him now, which is fresher than the token.
+    ///
+    /// # Errors
+    ///
+    /// Refused with 403 `bad_jwt` (an expired token too), `session_not_found`, `user_not_found`, `user_banned`.
+    pub async fn user(&self, access_token: &Secret<String>, from: Option<IpAddr>) -> Result<User, Error> {
+        let request = self.request(Method::GET, "user", Captcha::Never, from);
+        answer::user(&self.send(request.bearer_auth(access_token.expose())).await?)
+    }
+
+    /// `POST /logout`. A session that GoTrue no longer knows counts as signed out.
+    ///
+    /// # Errors
+    ///
+    /// Refused with 403 `bad_jwt` when the token has expired; then nothing was revoked: refresh first.
+    pub async fn logout(
+        &self,
+        access_token: &Secret<String>,
+        scope: Scope,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let request = self.request(Method::POST, "logout", Captcha::Never, from);
+        let request = request.query(&[("scope", scope.as_str())]).bearer_auth(access_token.expose());
+        match self.send(request).await {
+            Err(Error::Refused { code, .. }) if matches!(&*code, "session_not_found" | "user_not_found") => {
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    }
+
+    /// `GET /settings`: what the project allows. Where a secret key is configured, this also finds out whether the
+    /// project checks captchas, with one sign-in that names nobody; until it is known that it does not, the secret
+    /// key stays out of sign-in calls (S-85).
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub async fn settings(&self) -> Result<ProjectSettings, Error> {
+        let answer = self.send(self.request(Method::GET, "settings", Captcha::Never, None)).await?;
+        if self.settings.secret_key.is_some() {
+            self.learn_captcha().await;
+        }
+        answer::settings(&answer)
+    }
+
+    /// The address that a browser is sent to for signing in at a provider, from these values alone (S-28). A
+    /// parameter of `request.params` never replaces one of ours.
+    pub fn authorize_url(&self, request: &Authorize<'_>) -> Url {
+        const OURS: [&str; 8] = [
+            "provider",
+            "redirect_to",
+            "code_challenge",
+            "code_challenge_method",
+            "scopes",
+            "invite_token",
+            "skip_http_redirect",
+            "state",
+        ];
+        let mut url = below(&self.settings.public_base, "authorize");
+        let mut query = url.query_pairs_mut();
+        query
+            .append_pair("provider", request.provider)
+            .append_pair("redirect_to", request.redirect_to.as_str())
+            .append_pair("code_challenge", request.challenge.as_str())
+            .append_pair("code_challenge_method", pkce::METHOD);
+        if !request.scopes.is_empty() {
+            query.append_pair("scopes", request.scopes);
+        }
+        let own = |name: &str| OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        for (name, value) in request.params.iter().filter(|(name, _)| !own(name)) {
+            query.append_pair(name, value);
+        }
+        drop(query);
+        url
+    }
+
+    async fn learn_captcha(&self) {
+        let body = wire::Password { email: "", password: "", security: wire::Security::of(None) };
+        let probe = self.post("token?grant_type=password", &body, Captcha::Checked, None);
+        match self.checked(probe).await {
+            Err(Error::Refused { code, .. }) if code == "captcha_failed" => {} // noted by `checked`
+            Ok(_) | Err(Error::Refused { .. }) => self.captcha.store(CAPTCHA_OFF, Ordering::Relaxed),
+            Err(_) => {} // an outage says nothing
+        }
+    }
+
+    fn captcha_state(&self) -> u8 {
+        self.captcha.load(Ordering::Relaxed)
+    }
+
+    /// Sends a call on which GoTrue may check a captcha.
+    async fn checked(&self, request: RequestBuilder) -> Result<bytes::Bytes, Error> {
+        let answer = self.send(request).await;
+        if matches!(&answer, Err(Error::Refused { code, .. }) if code == "captcha_failed") {
+            self.captcha.store(CAPTCHA_ON, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<bytes::Bytes, Error> {
+        answer::read(request.send().await).await
+    }
+
+    fn post<B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+        captcha: Captcha,
+        from: Option<IpAddr>,
+    ) -> RequestBuilder {
+        self.request(Method::POST, path, captcha, from).json(body)
+    }
+
+    fn request(&self, method: Method, path: &str, captcha: Captcha, from: Option<IpAddr>) -> RequestBuilder {
+        let request = self
+            .http
+            .request(method, below(&self.settings.base, path))
+            .header(header::USER_AGENT, "supabase-bff")
+            .header("x-supabase-api-version", "2024-01-01");
+        let request = match (&self.settings.client_ip_header, from) {
+            (Some(name), Some(address)) => request.header(name.clone(), address.to_string()),
+            _ => request,
+        };
+        let may_hold_secret = captcha == Captcha::Never || self.captcha_state() == CAPTCHA_OFF;
+        let (key, request) = match (&self.settings.secret_key, from) {
+            (Some(secret), Some(address)) if may_hold_secret => {
+                (secret, request.header("sb-forwarded-for", address.to_string()))
+            }
+            _ => (&self.settings.api_key, request),
+        };
+        if key.expose().is_empty() { request } else { request.header("apikey", sensitive(key)) }
+    }
+}
+
+/// A header value that HTTP libraries neither print nor keep in compression tables. A key that cannot stand in a
+/// header (the configuration refuses such) is left out.
+fn sensitive(key: &Secret<String>) -> http::HeaderValue {
+    let mut value = http::HeaderValue::from_str(key.expose()).unwrap_or(http::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// `path` below `base`, whose own path is kept: `https://x.supabase.co/auth/v1` and `token` make `…/auth/v1/token`.
+fn below(base: &Url, path: &str) -> Url {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url
+}

@@ -24,7 +24,8 @@ impl Verifier {
     /// One that was drawn before and kept. `None` if `text` is not of the form of RFC 7636, section 4.1.
     pub fn from_text(text: &str) -> Option<Self> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        ((43..=128).contains(&text.len()) && text.bytes().all(fits)).then(|| Self(Secret::new(text.to_owned())))
+        ((43..=128).contains(&text.len()) && text.bytes().all(fits))
+            .then(|| Self(Secret::new(text.to_owned())))
     }
 
     /// The characters, for the exchange and for the sealed flow cookie alone.

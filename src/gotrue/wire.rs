@@ -1,0 +1,155 @@
+//! The bodies as GoTrue reads and writes them. Nothing of the browser's is in them but what a field names.
+
+use base::secret::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::pkce::{self, Challenge};
+
+#[derive(Serialize)]
+pub(super) struct SignUp<'a> {
+    pub(super) email: &'a str,
+    pub(super) password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<&'a Map<String, Value>>,
+    #[serde(flatten)]
+    pub(super) challenge: ChallengeFields<'a>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Anonymous<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<&'a Map<String, Value>>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ChallengeFields<'a> {
+    code_challenge: &'a str,
+    code_challenge_method: &'static str,
+}
+
+impl<'a> ChallengeFields<'a> {
+    pub(super) fn of(challenge: &'a Challenge) -> Self {
+        Self { code_challenge: challenge.as_str(), code_challenge_method: pkce::METHOD }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Security<'a> {
+    captcha_token: &'a str,
+}
+
+impl<'a> Security<'a> {
+    pub(super) fn of(token: Option<&'a str>) -> Option<Self> {
+        token.map(|captcha_token| Self { captcha_token })
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Password<'a> {
+    pub(super) email: &'a str,
+    pub(super) password: &'a str,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Refresh<'a> {
+    pub(super) refresh_token: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct CodeExchange<'a> {
+    pub(super) auth_code: &'a str,
+    pub(super) code_verifier: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct VerifyHash<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) token_hash: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct VerifyCode<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) email: &'a str,
+    pub(super) token: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Resend<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) email: &'a str,
+    #[serde(flatten)]
+    pub(super) challenge: ChallengeFields<'a>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Session {
+    pub(super) access_token: Secret<String>,
+    pub(super) refresh_token: Secret<String>,
+    pub(super) expires_in: i64,
+    pub(super) user: User,
+}
+
+#[derive(Deserialize)]
+pub(super) struct User {
+    pub(super) id: Uuid,
+    #[serde(default)]
+    pub(super) email: Option<String>,
+    #[serde(default)]
+    pub(super) phone: Option<String>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(super) email_confirmed_at: Option<time::OffsetDateTime>,
+    #[serde(default)]
+    pub(super) new_email: Option<String>,
+    #[serde(default)]
+    pub(super) user_metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub(super) app_metadata: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub(super) identities: Option<Vec<Identity>>,
+    #[serde(default)]
+    pub(super) factors: Option<Vec<Factor>>,
+    #[serde(default)]
+    pub(super) is_anonymous: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Identity {
+    pub(super) provider: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Factor {
+    pub(super) id: Uuid,
+    pub(super) factor_type: String,
+    #[serde(default)]
+    pub(super) friendly_name: Option<String>,
+    pub(super) status: String,
+}
+
+/// The first half of a change of address: `{"msg": "…", "code": "200"}`.
+#[derive(Deserialize)]
+pub(super) struct Half {
+    #[serde(rename = "msg")]
+    pub(super) _msg: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProjectSettings {
+    pub(super) external: std::collections::BTreeMap<String, Value>,
+    pub(super) disable_signup: bool,
+    pub(super) mailer_autoconfirm: bool,
+}
