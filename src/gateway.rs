@@ -1,1 +1,3 @@
 //! Forwards what a permit allows.
+
+pub mod path;
