@@ -1,0 +1,167 @@
+//! Bodies and queries, decoded once and strictly (S-69, S-96).
+
+use std::collections::HashSet;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::{Code, Error};
+use super::forms::Lock;
+use super::visit::{Visit, text};
+
+/// Largest form, in bytes.
+const FORM: usize = 64 << 10;
+/// Largest JSON body, in bytes.
+const JSON: usize = 1 << 20;
+/// Deepest JSON.
+const DEPTH: usize = 32;
+
+/// The fields of a form or JSON body. The content type chooses the face; a form brings its token, JSON needs none: the
+/// cross-origin gate has seen `X-CSRF` or a program.
+pub struct Input<T> {
+    /// The fields.
+    pub fields: T,
+    /// Whether it came as a form.
+    pub form: bool,
+    /// What the form's token turned out to be; always [`Lock::Fits`] for JSON.
+    pub lock: Lock,
+}
+
+/// Fields with the purpose of their form.
+pub trait Fields: DeserializeOwned {
+    /// Ties a token to one form (S-15).
+    const PURPOSE: &'static str;
+}
+
+impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let visit = parts.extensions.get::<Visit>().cloned().ok_or(Code::Internal)?;
+        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        let kind = text(&parts.headers, "content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/json" => {
+                let bytes = read(body, JSON).await?;
+                let fields = json(&bytes)?;
+                Ok(Self { fields, form: false, lock: Lock::Fits })
+            }
+            "application/x-www-form-urlencoded" => {
+                let bytes = read(body, FORM).await?;
+                let pairs = pairs(&bytes)?;
+                let token = pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.as_str());
+                let lock = visit.check_form(T::PURPOSE, token);
+                let object = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+                let fields = serde_json::from_value(Value::Object(object)).map_err(|_| Code::BadRequest)?;
+                Ok(Self { fields, form: true, lock })
+            }
+            _ => Err(Code::UnsupportedMediaType.into()),
+        }
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Error> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+        Err(_) => Err(Code::BadRequest.into()),
+    }
+}
+
+/// A JSON value of limited depth. Doubled members of the fields are refused by their types.
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    if deepest > DEPTH {
+        return Err(Code::BadRequest.into());
+    }
+    serde_json::from_slice(bytes).map_err(|_| Code::BadRequest.into())
+}
+
+/// Percent-decoded pairs, each name once.
+pub fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, Error> {
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(text) {
+        // The parser turns broken UTF-8 into this sign; nobody types it.
+        if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+            return Err(Code::BadRequest.into());
+        }
+        if !seen.insert(name.clone().into_owned()) {
+            return Err(Code::DuplicateParameter.into());
+        }
+        all.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(all)
+}
+
+/// The query of a route of ours: each name once (S-69).
+#[derive(Debug, Clone, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The value of `name`; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// Every pair, in the order sent.
+    pub fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// `return_to` or one of its aliases.
+    pub fn return_to(&self) -> Option<&str> {
+        ["return_to", "next", "redirect_to", "rd", "returnUrl", "returnTo"].iter().find_map(|name| self.get(name))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        pairs(parts.uri.query().unwrap_or_default().as_bytes()).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S-69: a doubled field or broken UTF-8 is refused.
+    #[test]
+    fn pairs_are_strict() {
+        assert_eq!(pairs(b"email=a&email=b").unwrap_err().code, Code::DuplicateParameter);
+        assert_eq!(pairs(b"a=%ff").unwrap_err().code, Code::BadRequest);
+        assert_eq!(pairs(b"a=1+2&b=%20x%20").unwrap(), [("a".into(), "1 2".into()), ("b".into(), " x ".into())]);
+    }
+
+    /// S-96: nesting is bounded; brackets inside strings do not count.
+    #[test]
+    fn json_is_not_deeper_than_32() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(json::<Value>(nested(32).as_bytes()).is_ok());
+        assert_eq!(json::<Value>(nested(33).as_bytes()).unwrap_err().code, Code::BadRequest);
+        assert!(json::<Value>(format!("\"\\\"{}\"", "[".repeat(99)).as_bytes()).is_ok());
+    }
+}

@@ -1,0 +1,104 @@
+//! What handlers may ask for.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::clock::SharedClock;
+use base::entropy::SharedEntropy;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::assets::Assets;
+use super::forms::Forms;
+use super::templates::Templates;
+use crate::flow::Flows;
+use crate::gateway::Gateway;
+use crate::policy::Policy;
+use crate::session::Sessions;
+use crate::token::Verifier;
+
+/// Everything that `app` joined. Clones share it.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+/// The running parts behind the public port.
+pub struct Parts {
+    /// Sign-in and what goes with it.
+    pub flows: Flows,
+    /// Sessions in cookies.
+    pub sessions: Sessions,
+    /// Bearer tokens.
+    pub verifier: Verifier,
+    /// Who may do what.
+    pub policy: Policy,
+    /// To the upstreams.
+    pub gateway: Gateway,
+    /// Pages.
+    pub templates: Templates,
+    /// Their static files.
+    pub assets: Assets,
+    /// Form tokens and notices.
+    pub forms: Forms,
+    /// The origins that are served; the first is canonical.
+    pub public: Vec<Url>,
+    /// The listener is on loopback, where a loopback literal as `Host` is sent to the public URL.
+    pub on_loopback: bool,
+    /// Peers whose forwarded headers count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header that names the client.
+    pub client_ip_header: http::HeaderName,
+    /// Origins that may call from elsewhere.
+    pub cors: Cors,
+    /// `bearer.enabled`.
+    pub bearer: bool,
+    /// `supabase.mount`.
+    pub mount: String,
+    /// `session.expose_claims`.
+    pub expose_claims: Vec<String>,
+    /// Whether the sign-up page asks for "stay signed in": `session.remember = ask`.
+    pub ask_remember: bool,
+    /// Requests at once.
+    pub in_flight: Arc<Semaphore>,
+    /// The demo page at `/`, if it is on.
+    pub demo: bool,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness for request ids and forms.
+    pub entropy: SharedEntropy,
+}
+
+/// `cors.*`: exact origins only (S-18).
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    /// Byte for byte.
+    pub origins: Vec<String>,
+    /// How long a browser may keep a preflight's answer.
+    pub max_age: Duration,
+}
+
+impl AppState {
+    /// Joins `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The canonical public origin.
+    pub fn public_url(&self) -> &Url {
+        &self.public[0]
+    }
+
+    /// Whether browsers reach us over https.
+    pub fn is_secure(&self) -> bool {
+        self.public_url().scheme() == "https"
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,296 @@
+//! One request as a handler sees it: who is calling, in which manner, and how to answer in the same manner.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+use url::Url;
+
+use super::error::{Code, Error};
+use super::forms::{Binding, Lock, Notice};
+use super::state::AppState;
+use super::views::{Frame, View};
+use crate::flow::ReturnTo;
+use crate::session::Slot;
+
+/// Which face a request wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// A person in a browser: pages and redirects.
+    Page,
+    /// A script or a program: JSON.
+    Json,
+    /// One of the clients below the mount: JSON in their shape.
+    Supabase,
+}
+
+/// What a browser says about where a request comes from (Fetch Metadata).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    /// `same-origin`.
+    SameOrigin,
+    /// `same-site`.
+    SameSite,
+    /// `cross-site`.
+    CrossSite,
+    /// `none`: typed, bookmarked.
+    None,
+    /// No header: not a browser, or an old one.
+    Unknown,
+}
+
+/// Everything the layers found out about a request. Clones share the slot and the cookies to set.
+#[derive(Clone)]
+pub struct Visit(Arc<Inner>);
+
+struct Inner {
+    app: AppState,
+    slot: Slot,
+    face: Face,
+    site: Site,
+    navigation: bool,
+    client: Option<IpAddr>,
+    request_id: String,
+    method: Method,
+    target: String,
+    public: Url,
+    cookies: Mutex<Vec<HeaderValue>>,
+    binding: Mutex<Option<Binding>>,
+}
+
+impl Visit {
+    /// Reads `parts`; `client` is the address by S-83, `public` the origin that the request named.
+    pub(super) fn new(app: AppState, parts: &Parts, client: Option<IpAddr>, request_id: String, public: Url) -> Self {
+        let headers = &parts.headers;
+        let site = match text(headers, "sec-fetch-site") {
+            Some("same-origin") => Site::SameOrigin,
+            Some("same-site") => Site::SameSite,
+            Some("cross-site") => Site::CrossSite,
+            Some("none") => Site::None,
+            _ => Site::Unknown,
+        };
+        let path = parts.uri.path();
+        let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+        let navigation = is_navigation(&parts.method, headers);
+        let face = match (below, navigation) {
+            (true, _) => Face::Supabase,
+            (_, true) => Face::Page,
+            (_, false) => Face::Json,
+        };
+        Self(Arc::new(Inner {
+            slot: Slot::new(headers),
+            face,
+            site,
+            navigation,
+            client,
+            request_id,
+            method: parts.method.clone(),
+            target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            public,
+            cookies: Mutex::default(),
+            binding: Mutex::default(),
+            app,
+        }))
+    }
+
+    /// The running parts.
+    pub fn app(&self) -> &AppState {
+        &self.0.app
+    }
+
+    /// The place of the session.
+    pub fn slot(&self) -> &Slot {
+        &self.0.slot
+    }
+
+    /// How the caller wants to be answered.
+    pub fn face(&self) -> Face {
+        self.0.face
+    }
+
+    /// Where the browser says it comes from.
+    pub fn site(&self) -> Site {
+        self.0.site
+    }
+
+    /// Whether the answer will fill a window of its own.
+    pub fn is_navigation(&self) -> bool {
+        self.0.navigation
+    }
+
+    /// The client's address (S-83).
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client
+    }
+
+    /// As in `X-Request-Id`.
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    /// Path and query as they came.
+    pub fn target(&self) -> &str {
+        &self.0.target
+    }
+
+    /// The public origin under which the request came.
+    pub fn public(&self) -> &Url {
+        &self.0.public
+    }
+
+    /// `localhost:8080` or `app.example.com`, as the browser names us.
+    pub fn host(&self) -> &str {
+        &self.0.public[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// `/auth/login` with the way back to this request, where it leads somewhere.
+    pub fn login_url(&self) -> String {
+        let back = (self.0.method == Method::GET).then_some(self.target());
+        let target = back.and_then(|target| self.app().flows.targets().parse(target));
+        match target {
+            Some(target) if self.is_navigation() && target != self.app().flows.targets().default() => {
+                let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+                format!("/auth/login?return_to={query}")
+            }
+            _ => "/auth/login".to_owned(),
+        }
+    }
+
+    /// Adds a `Set-Cookie` to the answer.
+    pub fn set_cookie(&self, cookie: HeaderValue) {
+        self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner).push(cookie);
+    }
+
+    /// Every `Set-Cookie` of the answer: the session's, the form's, and what handlers added.
+    pub(super) fn take_cookies(&self) -> Vec<HeaderValue> {
+        let mut cookies = std::mem::take(&mut *self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner));
+        cookies.extend(self.app().sessions.set_cookies(&self.0.slot));
+        cookies
+    }
+
+    /// A token for a form on the page that is being made; binds the browser at the first call.
+    pub fn form_token(&self, purpose: &str) -> String {
+        let app = self.app();
+        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        let binding = held.get_or_insert_with(|| {
+            app.forms.read(&self.0.slot.jar()).unwrap_or_else(|| {
+                let fresh = app.forms.fresh(&*app.entropy);
+                self.set_cookie(app.forms.keep(&fresh, &*app.entropy));
+                fresh
+            })
+        });
+        app.forms.token(binding, purpose, app.clock.now())
+    }
+
+    /// Judges the token of a form that was sent.
+    pub fn check_form(&self, purpose: &str, token: Option<&str>) -> Lock {
+        let app = self.app();
+        let binding = app.forms.read(&self.0.slot.jar());
+        app.forms.check(binding.as_ref(), purpose, token.unwrap_or_default(), app.clock.now())
+    }
+
+    /// The message that the redirect to this page left, once.
+    pub fn take_notice(&self) -> Option<Notice> {
+        let app = self.app();
+        let mut binding = app.forms.read(&self.0.slot.jar())?;
+        let notice = binding.take_notice()?;
+        self.set_cookie(app.forms.keep(&binding, &*app.entropy));
+        *self.0.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
+        Some(notice)
+    }
+
+    /// 303 to `path` of ours, with a message for its page.
+    pub fn redirect_with_notice(&self, path: &str, key: &str, value: &str) -> Response {
+        let app = self.app();
+        let binding = app.forms.read(&self.0.slot.jar()).unwrap_or_else(|| app.forms.fresh(&*app.entropy));
+        let notice = Notice { key: key.to_owned(), value: value.to_owned() };
+        self.set_cookie(app.forms.keep(&binding.with_notice(notice), &*app.entropy));
+        see_other(path)
+    }
+
+    /// A page with `status`.
+    pub fn page<V: View>(&self, status: StatusCode, view: &V) -> Response {
+        let app = self.app();
+        let sign_out = app.sessions.peek(&self.0.slot).map(|_| self.form_token("logout"));
+        let frame = Frame { host: self.host(), sign_out: sign_out.as_deref() };
+        match app.templates.render(&frame, view) {
+            Ok(html) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be rendered");
+                Error::from(Code::Internal).into_response()
+            }
+        }
+    }
+
+    /// JSON with `status`.
+    pub fn json(&self, status: StatusCode, body: &Value) -> Response {
+        let text = body.to_string();
+        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    }
+
+    /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
+    /// on our own site (interfaces: Strict without the first-click problem).
+    pub fn onwards(&self, target: &ReturnTo) -> Response {
+        if target.is_own_page() {
+            return see_other(target.as_str());
+        }
+        let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+        see_other(&format!("/auth/continue?return_to={query}"))
+    }
+}
+
+/// 303 with `no-referrer` (S-23, S-67).
+pub fn see_other(location: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(location) else { return Error::from(Code::Internal).into_response() };
+    let headers = [
+        (header::LOCATION, location),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// `Sec-Fetch-Mode` where there is one; otherwise a form that is posted, or a GET that asks for HTML.
+fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    if let Some(mode) = text(headers, "sec-fetch-mode") {
+        return mode == "navigate";
+    }
+    let accepts_html = text(headers, "accept").is_some_and(|accept| accept.contains("text/html"));
+    match *method {
+        Method::GET | Method::HEAD => accepts_html,
+        Method::POST => accepts_html || is_form(headers),
+        _ => false,
+    }
+}
+
+/// Whether the body is one that a page's form makes.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = text(headers, "content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        || kind.eq_ignore_ascii_case("multipart/form-data")
+        || kind.eq_ignore_ascii_case("text/plain")
+}
+
+/// The only value of `name`; `None` if it is absent, doubled or no text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next()?.to_str().ok()?;
+    all.next().is_none().then_some(value)
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Code::Internal.into())
+    }
+}
