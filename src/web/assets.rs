@@ -85,6 +85,11 @@ impl Assets {
         self.files.get(hashed).cloned()
     }
 
+    /// Every file with its address.
+    pub fn all(&self) -> impl Iterator<Item = (String, &Bytes)> {
+        self.files.iter().map(|(hashed, (bytes, _))| (format!("{PREFIX}{hashed}"), bytes))
+    }
+
     fn add(&mut self, name: &str, bytes: Vec<u8>) {
         let Some((stem, extension)) = name.rsplit_once('.') else { return };
         let Some(content_type) = content_type(extension) else { return };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{FieldProblem, View};
+use super::{CodeProblem, FieldProblem, View};
 
 /// What `confirm.html` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -15,6 +15,8 @@ pub struct ConfirmPage<'a> {
     pub step: ConfirmStep<'a>,
     /// Where to go afterwards, already checked (S-20).
     pub return_to: Option<&'a str>,
+    /// Why the page came back, apart from a wrong field.
+    pub problem: Option<CodeProblem<'a>>,
 }
 
 /// `type` of a mail link.
@@ -66,7 +68,13 @@ impl View for ConfirmPage<'_> {
     fn samples() -> Vec<Self> {
         use LinkKind::*;
         let press = ConfirmStep::Press { token_hash: "pkce_0123456789abcdef" };
-        let page = |kind, step| Self { form_token: "form-token", kind, step, return_to: Some("/notes") };
+        let page = |kind, step| Self {
+            form_token: "form-token",
+            kind,
+            step,
+            return_to: Some("/notes"),
+            problem: None,
+        };
         let incomplete = ConfirmStep::Incomplete { email: "", email_problem: None, code_problem: None };
         let wrong = ConfirmStep::Incomplete {
             email: "ada@example.test",
@@ -84,6 +92,8 @@ impl View for ConfirmPage<'_> {
             .map(|kind| page(kind, press))
             .collect();
         all.extend([incomplete, wrong, empty, switch].map(|step| page(Signup, step)));
+        all.push(Self { problem: Some(CodeProblem::FormExpired), ..page(Signup, press) });
+        all.push(Self { problem: Some(CodeProblem::FormExpired), ..page(Signup, switch) });
         all
     }
 }
