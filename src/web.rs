@@ -1,1 +1,5 @@
 //! Every path of the public port.
+
+pub mod assets;
+pub mod templates;
+pub mod views;

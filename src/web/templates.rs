@@ -1,0 +1,166 @@
+//! The template environment: what is built in, with an operator's folder on top, read once at start.
+//!
+//! Escaping is always HTML, whatever a file is called, and there is no filter to switch it off (S-68).
+
+mod settings;
+mod texts;
+
+pub use settings::{Logo, Settings, SignUp};
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, syntax::SyntaxConfig};
+use serde::Serialize;
+
+use crate::web::assets::Assets;
+use crate::web::views::{self, Frame, View};
+use texts::Texts;
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "templates/"]
+struct BuiltIn;
+
+/// Why a page could not be rendered. Names the template and the line, never what it was to show.
+#[derive(Debug, thiserror::Error)]
+#[error("template {template}, line {line}: {kind}")]
+pub struct Error {
+    template: String,
+    line: usize,
+    kind: String,
+}
+
+impl From<minijinja::Error> for Error {
+    fn from(error: minijinja::Error) -> Self {
+        let template = error.name().unwrap_or("unknown").to_owned();
+        Self { template, line: error.line().unwrap_or(0), kind: error.kind().to_string() }
+    }
+}
+
+/// The banner shown on every page while the embedded auth server runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Development {
+    /// The page of sent mails, if there is one.
+    pub outbox_url: Option<String>,
+    /// The demo page, if it is on.
+    pub demo_url: Option<String>,
+}
+
+/// Renders views. Cheap to share behind an `Arc`; nothing is read from disk after [`Templates::new`].
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+    title: Option<String>,
+}
+
+impl Templates {
+    /// Reads the built-in templates and those of `settings.templates`, where a file of the same name wins.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is no template. `Settings::read` has tried the operator's, so this is for the built-in ones.
+    pub fn new(
+        settings: &Settings,
+        assets: &Assets,
+        development: Option<Development>,
+    ) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html); // by name, a `.txt` would go out raw
+        environment.remove_filter("safe");
+        environment.set_debug(false); // or an error shows the values of the page
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_recursion_limit(64);
+        environment.set_fuel(Some(1_000_000));
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        let texts = Texts::read(&built_in("texts.en.ftl"));
+        environment.add_function("t", move |message, values| texts.say(&message, &values));
+        environment.add_global("site", site(settings, assets, development));
+        let mut sources: BTreeMap<String, String> = BuiltIn::iter()
+            .filter(|name| name.ends_with(".html"))
+            .map(|name| (name.clone().into_owned(), built_in(&name)))
+            .collect();
+        if let Some(folder) = &settings.templates {
+            sources.extend(operators(folder));
+        }
+        for (name, source) in sources {
+            environment.add_template_owned(name, source)?;
+        }
+        Ok(Self { environment, title: settings.title.clone() })
+    }
+
+    /// The page of `view` inside its frame.
+    ///
+    /// # Errors
+    ///
+    /// When an operator's template asks for what the view does not have, or never ends.
+    pub fn render<V: View>(&self, frame: &Frame<'_>, view: &V) -> Result<String, Error> {
+        let name = self.title.as_deref().unwrap_or(frame.host);
+        let letter = name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_uppercase().to_string());
+        let context = context! { page => Serde(view), frame => Serde(frame), name, letter };
+        Ok(self.environment.get_template(V::TEMPLATE)?.render(context)?)
+    }
+
+    /// Renders every sample of every view; the first failure names its template. For `check`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Templates::render`].
+    pub fn try_all(&self) -> Result<(), Error> {
+        fn samples<V: View>(templates: &Templates) -> Result<(), Error> {
+            let frames = [
+                Frame { host: "localhost", sign_out: None },
+                Frame { host: "localhost", sign_out: Some("t") },
+            ];
+            for (frame, view) in frames.iter().flat_map(|f| V::samples().into_iter().map(move |v| (f, v))) {
+                templates.render(frame, &view)?;
+            }
+            Ok(())
+        }
+        samples::<views::LoginPage<'_>>(self)?;
+        samples::<views::LoginAlready<'_>>(self)?;
+        samples::<views::SignupPage<'_>>(self)?;
+        samples::<views::CheckMailPage<'_>>(self)?;
+        samples::<views::ConfirmPage<'_>>(self)?;
+        samples::<views::ContinuePage<'_>>(self)?;
+        samples::<views::LogoutPage<'_>>(self)?;
+        samples::<views::AccountPage<'_>>(self)?;
+        samples::<views::ErrorPage<'_>>(self)?;
+        samples::<views::DemoPage<'_>>(self)
+    }
+}
+
+/// What all pages of this process have in common; `site` in the templates.
+fn site(settings: &Settings, assets: &Assets, development: Option<Development>) -> minijinja::Value {
+    context! {
+        home => settings.default_return.clone(),
+        logo => assets.logo_url(),
+        stylesheet => assets.url("style.css"),
+        brand_stylesheet => assets.url("brand.css"),
+        script => assets.url("demo.js"),
+        favicon => assets.url("favicon.svg"),
+        icons => Serde(assets.icons()),
+        terms => settings.terms_url.clone(),
+        privacy => settings.privacy_url.clone(),
+        help => settings.help_url.clone(),
+        development => Serde(development),
+    }
+}
+
+fn built_in(name: &str) -> String {
+    BuiltIn::get(name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
+}
+
+/// The templates of an operator's folder. `Settings::read` has reported files that cannot be read.
+fn operators(folder: &Path) -> Vec<(String, String)> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files
+        .filter_map(|file| {
+            let name = file.file_name().into_string().ok().filter(|name| name.ends_with(".html"))?;
+            Some((name, std::fs::read_to_string(file.path()).ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! `[pages]` of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use base::vars::{self, Problems, Vars};
+use url::{Origin, Url};
+
+use super::Templates;
+use crate::web::assets::{Assets, BrandFile, Palette, read_brand_files};
+
+/// What the pages are like, and who may sign up on them.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who may make an account. `pages.sign_up`: `auto`, `on` or `off`; default `auto`.
+    pub sign_up: SignUp,
+    /// Where people go when no target came with the request. `pages.default_return`; default `/`.
+    pub default_return: String,
+    /// Other sites that a return target may name, by exact scheme, host and port (S-20).
+    /// `pages.allowed_return_origins`; default none.
+    pub allowed_return_origins: Vec<Origin>,
+    /// A folder whose templates replace built-in ones of the same name. `pages.templates`; default none.
+    pub templates: Option<PathBuf>,
+    /// `brand.css`, fonts and `icons/<provider>.svg` of that folder.
+    pub brand_files: Vec<BrandFile>,
+    /// The site's name. `pages.title`; while it is `Sign in`, the default, the host stands in its place.
+    pub title: Option<String>,
+    /// Shown instead of letter and name. `pages.logo`: an SVG, PNG or WebP file of at most 32 KiB; default none.
+    pub logo: Option<Logo>,
+    /// From `pages.accent` and `pages.accent_dark`, `#rrggbb`; default: the colours of the style sheet.
+    pub accent: Option<Palette>,
+    /// `pages.terms_url`: `https:` or a path; default none.
+    pub terms_url: Option<String>,
+    /// `pages.privacy_url`: `https:` or a path; default none.
+    pub privacy_url: Option<String>,
+    /// `pages.help_url`: `https:`, `mailto:` or a path; default none.
+    pub help_url: Option<String>,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// Everybody, while GoTrue's settings say so.
+    Auto,
+    /// Everybody.
+    On,
+    /// Nobody but those invited.
+    Off,
+}
+
+/// The logo as it was read at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logo {
+    /// `svg`, `png` or `webp`.
+    pub extension: &'static str,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+const UNREADABLE: &str = "BFF-CONF-002";
+const LOGO_LIMIT: usize = 32 * 1024;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sign_up: SignUp::Auto,
+            default_return: "/".to_owned(),
+            allowed_return_origins: Vec::new(),
+            templates: None,
+            brand_files: Vec::new(),
+            title: None,
+            logo: None,
+            accent: None,
+            terms_url: None,
+            privacy_url: None,
+            help_url: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `pages.*` and the files it names. Faults go to `problems`; `None` if one of them leaves no usable value.
+    pub fn read(vars: &dyn Vars, problems: &mut Problems) -> Option<Self> {
+        let words = [("auto", SignUp::Auto), ("on", SignUp::On), ("off", SignUp::Off)];
+        let sign_up = vars::choice(vars, "pages.sign_up", &words, SignUp::Auto, problems);
+        let allowed_return_origins = origins(vars, problems);
+        let default_return = default_return(vars, &allowed_return_origins, problems);
+        let templates = folder(vars, problems);
+        let brand_files =
+            templates.as_deref().map(|folder| read_brand_files(folder, problems)).unwrap_or_default();
+        let title = vars::text(vars, "pages.title", problems).filter(|title| title != "Sign in");
+        let logo = logo(vars, problems);
+        let accent = Palette::read(vars, problems);
+        languages(vars, problems);
+        let settings = Self {
+            sign_up,
+            default_return: default_return?,
+            allowed_return_origins,
+            templates,
+            brand_files,
+            title,
+            logo,
+            accent,
+            terms_url: link(vars, "pages.terms_url", &["https"], problems),
+            privacy_url: link(vars, "pages.privacy_url", &["https"], problems),
+            help_url: link(vars, "pages.help_url", &["https", "mailto"], problems),
+        };
+        settings.try_templates(vars, problems);
+        Some(settings)
+    }
+
+    /// BFF-PAGE-002: an operator's template must render every state of its page.
+    fn try_templates(&self, vars: &dyn Vars, problems: &mut Problems) {
+        if self.templates.is_none() {
+            return;
+        }
+        let tried = Templates::new(self, &Assets::new(self), None).and_then(|templates| templates.try_all());
+        if let Err(error) = tried {
+            let place = place(vars, "pages.templates");
+            let fix = "Compare the file with the built-in template of the same name.";
+            problems.fault("BFF-PAGE-002", place, None, format!("A page cannot be rendered: {error}."), fix);
+        }
+    }
+}
+
+fn place(vars: &dyn Vars, name: &str) -> String {
+    vars.get(name).map_or_else(|| vars::variable(name), |found| found.place)
+}
+
+/// A path of this site, as S-20 wants it, seen from the configuration.
+fn is_path(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    plain && text.len() <= 2048 && text.starts_with('/') && !text.starts_with("//")
+}
+
+fn origins(vars: &dyn Vars, problems: &mut Problems) -> Vec<Origin> {
+    let name = "pages.allowed_return_origins";
+    let mut origins = Vec::new();
+    for text in vars::list(vars, name).unwrap_or_default() {
+        match text.parse::<Url>() {
+            Ok(url)
+                if matches!(url.scheme(), "https" | "http") && url.path() == "/" && url.query().is_none() =>
+            {
+                origins.push(url.origin());
+            }
+            _ => {
+                let why = "This is no origin: scheme, host and port, without a path.";
+                problems.fault(
+                    UNREADABLE,
+                    place(vars, name),
+                    Some(&text),
+                    why,
+                    "Write it as https://app.example.com.",
+                );
+            }
+        }
+    }
+    origins
+}
+
+fn default_return(vars: &dyn Vars, allowed: &[Origin], problems: &mut Problems) -> Option<String> {
+    let name = "pages.default_return";
+    let Some(text) = vars::text(vars, name, problems) else { return Some("/".to_owned()) };
+    let elsewhere = || text.parse::<Url>().is_ok_and(|url| allowed.contains(&url.origin()));
+    if is_path(&text) || elsewhere() {
+        return Some(text);
+    }
+    let why = "This is neither a path of this site nor an address of an allowed origin.";
+    let fix = "Write a path such as /app, or add its origin to pages.allowed_return_origins.";
+    problems.fault(UNREADABLE, place(vars, name), Some(&text), why, fix);
+    None
+}
+
+fn link(vars: &dyn Vars, name: &str, schemes: &[&str], problems: &mut Problems) -> Option<String> {
+    let text = vars::text(vars, name, problems)?;
+    if is_path(&text) || text.parse::<Url>().is_ok_and(|url| schemes.contains(&url.scheme())) {
+        return Some(text);
+    }
+    let form = schemes.join(": or ");
+    let why = format!("A link of the pages is a path of this site or begins with {form}:.");
+    problems.fault(UNREADABLE, place(vars, name), Some(&text), why, "Write the whole address.");
+    None
+}
+
+fn folder(vars: &dyn Vars, problems: &mut Problems) -> Option<PathBuf> {
+    let name = "pages.templates";
+    let text = vars::text(vars, name, problems)?;
+    if Path::new(&text).is_dir() {
+        return Some(PathBuf::from(text));
+    }
+    let why = "There is no such folder.";
+    problems.fault(UNREADABLE, place(vars, name), Some(&text), why, "Name a folder that this user can read.");
+    None
+}
+
+fn logo(vars: &dyn Vars, problems: &mut Problems) -> Option<Logo> {
+    let name = "pages.logo";
+    let text = vars::text(vars, name, problems)?;
+    let known = ["svg", "png", "webp"];
+    let extension =
+        Path::new(&text).extension().and_then(|found| known.into_iter().find(|known| found == *known));
+    let why = match (extension, std::fs::read(&text)) {
+        (None, _) => "A logo is an .svg, .png or .webp file.".to_owned(),
+        (_, Err(error)) => format!("The file cannot be read: {error}."),
+        (_, Ok(bytes)) if bytes.len() > LOGO_LIMIT => format!("The file has {} bytes.", bytes.len()),
+        (Some(extension), Ok(bytes)) => return Some(Logo { extension, bytes }),
+    };
+    problems.fault(UNREADABLE, place(vars, name), Some(&text), why, "Name a logo file of at most 32 KiB.");
+    None
+}
+
+fn languages(vars: &dyn Vars, problems: &mut Problems) {
+    let name = "pages.languages";
+    let named = vars::list(vars, name).unwrap_or_default();
+    if let Some(other) = named.iter().find(|language| *language != "en") {
+        let why = "The pages do not speak this language.";
+        problems.fault(UNREADABLE, place(vars, name), Some(other), why, "Set it to en.");
+    }
+}

@@ -1,0 +1,146 @@
+//! What each page shows: a struct a template, and the frame around all of them.
+//!
+//! A view holds what its page prints and no more, so none can echo a password. Problems and notices are enums whose
+//! serialized `text` names a sentence of `templates/texts.en.ftl`; their other fields fill its places.
+
+mod account;
+mod confirm;
+mod demo;
+mod error;
+mod login;
+mod signup;
+
+pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay};
+pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
+pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
+pub use error::ErrorPage;
+pub use login::{LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
+pub use signup::{CheckMailPage, CheckNotice, CodeProblem, Purpose, SignupPage, SignupProblem};
+
+use serde::Serialize;
+use time::Duration;
+
+/// Names the template a view belongs to: no page is rendered with another page's data.
+pub trait View: Serialize + Sized {
+    /// A file name below `templates/`.
+    const TEMPLATE: &'static str;
+
+    /// Every state the page can be in, for the tests and for the check of an operator's own templates.
+    fn samples() -> Vec<Self>;
+}
+
+/// What the frame around a page needs to know about this request.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Frame<'a> {
+    /// The host as the browser names it; stands for the site's name while `pages.title` is not set.
+    pub host: &'a str,
+    /// Somebody is signed in: a form token for `POST /auth/logout`, for the button in the header.
+    pub sign_out: Option<&'a str>,
+}
+
+/// How long to wait before the next try. Shown in rounded words: about 10 seconds, about 3 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Wait(i64);
+
+impl Wait {
+    /// The wait in the words of the page; less than nothing counts as nothing.
+    pub fn new(wait: Duration) -> Self {
+        let begun = i64::from(wait.subsec_nanoseconds() > 0);
+        Self(wait.whole_seconds().saturating_add(begun).max(0))
+    }
+
+    /// Whole seconds, rounded up.
+    pub fn seconds(self) -> i64 {
+        self.0
+    }
+}
+
+/// A way to sign in through somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Provider<'a> {
+    /// As in `[providers]` and in `/auth/start/{provider}`.
+    pub id: &'a str,
+    /// As people know it.
+    pub name: &'a str,
+}
+
+impl<'a> Provider<'a> {
+    /// The provider with the name people know it by; an unknown one keeps its id as its name.
+    pub fn named(id: &'a str) -> Self {
+        let known = NAMES.iter().find(|(known, _)| *known == id);
+        Self { id, name: known.map_or(id, |(_, name)| name) }
+    }
+}
+
+/// GoTrue's own providers (contract, section 4) and their names.
+const NAMES: [(&str, &str); 22] = [
+    ("apple", "Apple"),
+    ("azure", "Microsoft"),
+    ("bitbucket", "Bitbucket"),
+    ("discord", "Discord"),
+    ("facebook", "Facebook"),
+    ("figma", "Figma"),
+    ("fly", "Fly.io"),
+    ("github", "GitHub"),
+    ("gitlab", "GitLab"),
+    ("google", "Google"),
+    ("kakao", "Kakao"),
+    ("keycloak", "Keycloak"),
+    ("linkedin", "LinkedIn"),
+    ("linkedin_oidc", "LinkedIn"),
+    ("notion", "Notion"),
+    ("slack", "Slack"),
+    ("slack_oidc", "Slack"),
+    ("spotify", "Spotify"),
+    ("twitch", "Twitch"),
+    ("twitter", "X"),
+    ("workos", "WorkOS"),
+    ("zoom", "Zoom"),
+];
+
+/// What is wrong with one field. Stands between its label and its control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "text")]
+pub enum FieldProblem {
+    /// It is empty.
+    #[serde(rename = "error-required")]
+    Required,
+    /// Not the form of an address.
+    #[serde(rename = "error-email_invalid")]
+    EmailInvalid,
+    /// Too short, or too easy to guess.
+    #[serde(rename = "error-weak_password")]
+    WeakPassword {
+        /// `password.min_length`, in characters.
+        min: u32,
+    },
+    /// More bytes than can be stored.
+    #[serde(rename = "error-password_too_long")]
+    PasswordTooLong {
+        /// `password.max_bytes`.
+        max: u32,
+    },
+    /// Not the code that was sent, or no longer.
+    #[serde(rename = "error-code_wrong")]
+    CodeWrong,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_and_never_negative() {
+        let seconds = |wait| Wait::new(wait).seconds();
+        assert_eq!(seconds(Duration::milliseconds(1)), 1);
+        assert_eq!(seconds(Duration::seconds(90)), 90);
+        assert_eq!(seconds(Duration::seconds(-5)), 0);
+        assert_eq!(seconds(Duration::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn an_unknown_provider_keeps_its_id() {
+        assert_eq!(Provider::named("github").name, "GitHub");
+        assert_eq!(Provider::named("custom:club").name, "custom:club");
+    }
+}

@@ -1,0 +1,195 @@
+//! `/auth/signup` and the page after it: check your mail.
+
+use serde::Serialize;
+
+use super::{FieldProblem, Provider, View, Wait};
+
+/// What `signup.html` shows.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SignupPage<'a> {
+    /// Binds the form to this browser, purpose `signup` (S-15).
+    pub form_token: &'a str,
+    /// New accounts cannot be made: the page says so and shows no form.
+    pub closed: bool,
+    /// Kept after an error.
+    pub email: &'a str,
+    /// Where to go afterwards, already checked (S-20).
+    pub return_to: Option<&'a str>,
+    /// `password.min_length`, in characters.
+    pub min_length: u32,
+    /// In the order of their buttons.
+    pub providers: &'a [Provider<'a>],
+    /// Why this page came back.
+    pub problem: Option<SignupProblem<'a>>,
+    /// Beside the e-mail.
+    pub email_problem: Option<FieldProblem>,
+    /// Beside the password.
+    pub password_problem: Option<FieldProblem>,
+}
+
+/// Why signing up did not work, apart from the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "text")]
+pub enum SignupProblem<'a> {
+    /// Too many tries.
+    #[serde(rename = "login-limited")]
+    Limited {
+        /// Until the next one.
+        wait: Wait,
+    },
+    /// The project wants a captcha that the page does not have.
+    #[serde(rename = "error-captcha_failed")]
+    CaptchaFailed,
+    /// Token too old or of another browser; the page holds a new one.
+    #[serde(rename = "error-csrf_form")]
+    FormExpired,
+    /// The form came back without our form cookie.
+    #[serde(rename = "cookies-blocked")]
+    CookiesBlocked {
+        /// Whose cookies to allow.
+        host: &'a str,
+    },
+    /// GoTrue is away.
+    #[serde(rename = "error-auth_unavailable")]
+    Unavailable {
+        /// Until the next try.
+        wait: Wait,
+    },
+}
+
+impl View for SignupPage<'_> {
+    const TEMPLATE: &'static str = "signup.html";
+
+    fn samples() -> Vec<Self> {
+        let plain = Self {
+            form_token: "form-token",
+            email: "ada@example.test",
+            return_to: Some("/notes"),
+            min_length: 8,
+            providers: &[
+                Provider { id: "google", name: "Google" },
+                Provider { id: "github", name: "GitHub" },
+            ],
+            ..Self::default()
+        };
+        let problems = [
+            SignupProblem::Limited { wait: Wait(60) },
+            SignupProblem::CaptchaFailed,
+            SignupProblem::FormExpired,
+            SignupProblem::CookiesBlocked { host: "localhost:8080" },
+            SignupProblem::Unavailable { wait: Wait(5) },
+        ];
+        let mut all = vec![
+            Self { email: "", ..plain.clone() },
+            Self { email: "", providers: &[], return_to: None, ..plain.clone() },
+            Self { closed: true, ..plain.clone() },
+            Self { password_problem: Some(FieldProblem::PasswordTooLong { max: 72 }), ..plain.clone() },
+            Self {
+                email: "ada@example",
+                email_problem: Some(FieldProblem::EmailInvalid),
+                password_problem: Some(FieldProblem::WeakPassword { min: 8 }),
+                ..plain.clone()
+            },
+        ];
+        all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
+        all
+    }
+}
+
+/// What `check-mail.html` shows: a mail may be on its way, and its code can be typed here.
+///
+/// Says the same for known, unknown and banned addresses (S-71).
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckMailPage<'a> {
+    /// For `POST /auth/otp`, purpose `otp`; serves the code and "send it again".
+    pub form_token: &'a str,
+    /// What the mail is for.
+    pub purpose: Purpose,
+    /// As it was typed.
+    pub email: &'a str,
+    /// Where "use another address" leads.
+    pub other_url: &'a str,
+    /// Whether a forgotten password can be replaced here.
+    pub recover: bool,
+    /// After "send it again".
+    pub notice: Option<CheckNotice>,
+    /// Why the page came back.
+    pub problem: Option<CodeProblem<'a>>,
+    /// Beside the code.
+    pub code_problem: Option<FieldProblem>,
+}
+
+/// What a mail is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A new account.
+    Signup,
+}
+
+/// A message after "send it again".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "text")]
+pub enum CheckNotice {
+    /// Whether or not one went out.
+    #[serde(rename = "check-again-done")]
+    AgainDone,
+}
+
+/// Why a code was not taken, apart from being wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "text")]
+pub enum CodeProblem<'a> {
+    /// Too many tries.
+    #[serde(rename = "code-limited")]
+    Limited {
+        /// Until the next one.
+        wait: Wait,
+    },
+    /// Token too old or of another browser; the page holds a new one.
+    #[serde(rename = "error-csrf_form")]
+    FormExpired,
+    /// The form came back without our form cookie.
+    #[serde(rename = "cookies-blocked")]
+    CookiesBlocked {
+        /// Whose cookies to allow.
+        host: &'a str,
+    },
+    /// GoTrue is away.
+    #[serde(rename = "error-auth_unavailable")]
+    Unavailable {
+        /// Until the next try.
+        wait: Wait,
+    },
+}
+
+impl View for CheckMailPage<'_> {
+    const TEMPLATE: &'static str = "check-mail.html";
+
+    fn samples() -> Vec<Self> {
+        let plain = Self {
+            form_token: "form-token",
+            purpose: Purpose::Signup,
+            email: "ada@example.test",
+            other_url: "/auth/signup",
+            recover: false,
+            notice: None,
+            problem: None,
+            code_problem: None,
+        };
+        let problems = [
+            CodeProblem::Limited { wait: Wait(300) },
+            CodeProblem::FormExpired,
+            CodeProblem::CookiesBlocked { host: "localhost:8080" },
+            CodeProblem::Unavailable { wait: Wait(5) },
+        ];
+        let mut all = vec![
+            plain.clone(),
+            Self { recover: true, notice: Some(CheckNotice::AgainDone), ..plain.clone() },
+            Self { code_problem: Some(FieldProblem::CodeWrong), ..plain.clone() },
+            Self { code_problem: Some(FieldProblem::Required), ..plain.clone() },
+        ];
+        all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
+        all
+    }
+}
