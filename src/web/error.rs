@@ -128,7 +128,7 @@ impl Error {
         Self { retry_after: Some(retry_after.max(Duration::from_secs(1))), ..code.into() }
     }
 
-    fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
+    pub(super) fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
         Self { cause: Some(Arc::new(cause)), ..self }
     }
 

@@ -58,6 +58,7 @@ struct Inner {
     method: Method,
     target: String,
     public: Url,
+    origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
     binding: Mutex<Option<Binding>>,
 }
@@ -91,6 +92,7 @@ impl Visit {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             public,
+            origin: headers.get(header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
             app,
@@ -140,6 +142,11 @@ impl Visit {
     /// Path and query as they came.
     pub fn target(&self) -> &str {
         &self.0.target
+    }
+
+    /// The request's `Origin`.
+    pub(super) fn origin(&self) -> Option<&HeaderValue> {
+        self.0.origin.as_ref()
     }
 
     /// The public origin under which the request came.
@@ -266,7 +273,7 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let accepts_html = text(headers, "accept").is_some_and(|accept| accept.contains("text/html"));
     match *method {
         Method::GET | Method::HEAD => accepts_html,
-        Method::POST => accepts_html || is_form(headers),
+        Method::POST => is_form(headers),
         _ => false,
     }
 }

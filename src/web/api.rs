@@ -1,0 +1,3 @@
+//! What the page's script asks.
+
+pub(super) mod session;

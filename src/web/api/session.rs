@@ -1,0 +1,121 @@
+//! `GET /auth/session` and `POST /auth/refresh`: who is signed in, never a token (S-10).
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use crate::session::{self, Current};
+use crate::token::Claims;
+use crate::web::error::Error;
+use crate::web::guard::{self, Caller};
+use crate::web::visit::{Visit, text};
+
+/// `GET /auth/session`: 200 signed in or not; a bad bearer is 401, an outage that hides the answer 503. A poll: it never
+/// slides the idle limit.
+#[tracing::instrument(name = "session.show", skip_all)]
+pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Response, Error> {
+    visit.slot().mark_as_poll();
+    if text(&headers, "authorization").is_some() || headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
+        let caller = guard::caller(&visit, &headers).await?;
+        if let Caller::Bearer { claims, .. } = &caller {
+            return Ok(visit.json(StatusCode::OK, &describe(&visit, claims, None)));
+        }
+    }
+    match visit.app().sessions.current(visit.slot()).await {
+        Ok(current) => Ok(visit.json(StatusCode::OK, &describe(&visit, &current.claims, Some(&current)))),
+        Err(error @ (session::Error::Missing | session::Error::Ended(_))) => {
+            let reason = match error {
+                session::Error::Ended(reason) => Some(reason.as_str()),
+                _ => None,
+            };
+            let mut body = json!({ "authenticated": false, "login_url": "/auth/login" });
+            if let Some(reason) = reason {
+                body["reason"] = reason.into();
+            }
+            let mut response = visit.json(StatusCode::OK, &body);
+            if let Some(reason) = reason {
+                response.headers_mut().insert("x-session-ended", http::HeaderValue::from_static(reason));
+            }
+            Ok(response)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /auth/refresh`: 204.
+#[tracing::instrument(name = "session.refresh", skip_all)]
+pub(crate) async fn refresh(visit: Visit) -> Result<Response, Error> {
+    visit.app().sessions.refresh(visit.slot()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The fixed list of fields (interfaces: Bodies).
+pub(crate) fn describe(visit: &Visit, claims: &Claims, current: Option<&Current>) -> Value {
+    let app = visit.app();
+    let access = app.policy.access(claims);
+    let own = claims.user_metadata();
+    let own_text = |names: [&str; 2]| {
+        let found = names.iter().find_map(|name| own.get(*name).and_then(Value::as_str));
+        found.filter(|text| !text.is_empty())
+    };
+    let providers = claims.app_metadata().get("providers").cloned().unwrap_or_else(|| json!([]));
+    let provider = claims.app_metadata().get("provider").cloned().unwrap_or(Value::Null);
+    let exposed: serde_json::Map<String, Value> = app
+        .expose_claims
+        .iter()
+        .filter_map(|path| Some((path.clone(), claims.at(path)?.clone())))
+        .collect();
+    let amr: Vec<&str> = claims.amr.iter().map(|proof| proof.method.as_str()).collect();
+    let mut body = json!({
+        "authenticated": true,
+        "user": {
+            "id": claims.sub,
+            "email": claims.email,
+            "phone": claims.phone,
+            "name": own_text(["full_name", "name"]),
+            "avatar_url": own_text(["avatar_url", "picture"]).filter(|url| url.starts_with("https://")),
+            "provider": provider,
+            "providers": providers,
+            "is_anonymous": claims.is_anonymous,
+        },
+        "roles": access.roles,
+        "scopes": access.scopes,
+        "aal": claims.aal,
+        "next_aal": current.map_or(claims.aal, |current| current.session.next_aal.max(claims.aal)),
+        "amr": amr,
+        "claims": exposed,
+        "limited": current.and_then(|current| current.session.limited).map(session::Limited::as_str),
+        "csrf": { "header": "X-CSRF", "value": "1" },
+        "logout_url": "/auth/logout",
+        "account_url": "/auth/account",
+    });
+    if let Some(current) = current {
+        body["session"] = lifetimes(visit, current);
+    }
+    body
+}
+
+fn lifetimes(visit: &Visit, current: &Current) -> Value {
+    let app = visit.app();
+    let (session, settings, now) = (&current.session, app.sessions.settings(), app.clock.now());
+    let stamp = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let left = |limit: Duration, from: OffsetDateTime| (from + limit - now).whole_seconds().max(0);
+    let absolute = left(settings.absolute, session.created_at);
+    json!({
+        "id": app.sessions.public_id(session),
+        "created_at": stamp(session.created_at),
+        "auth_time": stamp(session.auth_time),
+        "idle_expires_in": left(settings.idle, session.last_seen).min(absolute),
+        "expires_in": absolute,
+    })
+}
+
+/// The JSON of a sign-in that succeeded.
+pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Response {
+    let status = if current.session.limited.is_some() { "mfa_required" } else { "signed_in" };
+    let session = describe(visit, &current.claims, Some(current));
+    visit.json(StatusCode::OK, &json!({ "status": status, "session": session, "return_to": return_to }))
+}
+

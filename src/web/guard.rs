@@ -1,0 +1,126 @@
+//! Who is asking: the session cookie or a bearer token, never both (S-39).
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use time::OffsetDateTime;
+
+use super::error::{Code, Error};
+use super::visit::{Face, Visit};
+use crate::policy::{Via, Who};
+use crate::session::cookie::Carried;
+use crate::session::{self, Session};
+use crate::token::{Claims, Refusal};
+use base::secret::Secret;
+
+/// Whoever was found behind a request, verified.
+pub(crate) enum Caller {
+    /// No credentials at all.
+    Nobody,
+    /// The session of the cookie.
+    Session {
+        /// The session; its access token goes to upstreams.
+        session: Arc<Session>,
+        /// What its token says.
+        claims: Arc<Claims>,
+    },
+    /// A program with a token of its own.
+    Bearer {
+        /// The token as it came.
+        token: Secret<String>,
+        /// What it says.
+        claims: Arc<Claims>,
+    },
+}
+
+impl Caller {
+    /// As the policy sees them.
+    pub(crate) fn who(&self) -> Who<'_> {
+        match self {
+            Self::Nobody => Who::Nobody,
+            Self::Session { session, claims } => Who::User {
+                claims,
+                via: Via::Cookie,
+                auth_time: Some(session.auth_time),
+                limited: session.limited.is_some(),
+            },
+            Self::Bearer { claims, .. } => {
+                Who::User { claims, via: Via::Bearer, auth_time: None::<OffsetDateTime>, limited: false }
+            }
+        }
+    }
+
+    /// What an upstream that takes the user's token gets.
+    pub(crate) fn token(&self) -> Option<&Secret<String>> {
+        match self {
+            Self::Nobody => None,
+            Self::Session { session, .. } => Some(&session.access_token),
+            Self::Bearer { token, .. } => Some(token),
+        }
+    }
+}
+
+/// The caller of a request.
+///
+/// # Errors
+///
+/// 400 for two identities at once, 401 for a token or session that is not good, 503 where nobody can tell.
+pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap) -> Result<Caller, Error> {
+    let app = visit.app();
+    let carries_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
+    let bearer = if app.bearer { bearer(headers)? } else { None };
+    match bearer {
+        // Below the mount the cookie wins: a client there sends its key as a bearer, always.
+        Some(_) if carries_session && visit.face() != Face::Supabase => Err(Code::AmbiguousCredentials.into()),
+        Some(token) if !carries_session => by_token(visit, token).await,
+        _ => match app.sessions.current(visit.slot()).await {
+            Ok(current) => Ok(Caller::Session { session: current.session, claims: current.claims }),
+            Err(session::Error::Missing) => Ok(Caller::Nobody),
+            Err(session::Error::Ended(_)) if !carries_session => Ok(Caller::Nobody),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+async fn by_token(visit: &Visit, token: Secret<String>) -> Result<Caller, Error> {
+    let app = visit.app();
+    // A key of the project below the mount is no person: it asks as whoever is here, and nobody is.
+    if visit.face() == Face::Supabase && !looks_like_a_user(token.expose()) {
+        return Ok(Caller::Nobody);
+    }
+    let claims = match app.verifier.verify(token.expose()).await {
+        Ok(claims) => claims,
+        Err(refusal @ (Refusal::Invalid(_) | Refusal::KeysUnavailable { .. })) => return Err(refusal.into()),
+    };
+    if let Some(reason) = app.sessions.denied(claims.session_id) {
+        return Err(Error { reason: Some(reason), ..Code::InvalidToken.into() });
+    }
+    if !app.verifier.forwardable(&claims) {
+        return Err(Code::InvalidToken.into());
+    }
+    Ok(Caller::Bearer { token, claims })
+}
+
+/// The one bearer token of `Authorization`; another scheme is none of ours.
+fn bearer(headers: &HeaderMap) -> Result<Option<Secret<String>>, Error> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(Code::AmbiguousCredentials.into());
+    }
+    let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+        return Err(Code::InvalidToken.into());
+    };
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    Ok(Some(Secret::new(token.to_owned())))
+}
+
+/// Whether a bearer below the mount has a subject: the project's legacy keys are JWTs without one.
+fn looks_like_a_user(token: &str) -> bool {
+    use base64::Engine;
+    let Some(payload) = token.split('.').nth(1) else { return false };
+    let Ok(bytes) = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload) else { return false };
+    serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|claims| claims.get("sub").is_some())
+}

@@ -1,0 +1,106 @@
+//! Dresses a refusal for its caller: a page, a redirect to the login page, JSON in one of two shapes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::{origin, trace};
+use crate::web::error::{Code, Error};
+use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
+use crate::web::visit::{Face, Site, Visit, see_other};
+
+/// Clients below the mount obey `Retry-After` to the second; longer waits would look like a hang.
+const MOUNT_WAIT: Duration = Duration::from_secs(5);
+
+/// Gives an answer that carries an [`Error`] its body and headers; any other passes as it is.
+pub(super) fn dress(visit: &Visit, mut response: Response) -> Response {
+    let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else {
+        origin::allow(visit.app(), visit.origin(), response.headers_mut());
+        return response;
+    };
+    if error.code.status().is_server_error() {
+        let cause = error.cause.as_deref().map(|cause| chain(cause));
+        tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
+    }
+    let kept: HeaderMap = response.headers().clone();
+    let mut dressed = match visit.face() {
+        Face::Page => page(visit, &error),
+        Face::Json => {
+            let body = error.problem(visit.request_id(), &visit.login_url());
+            let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+            (error.code.status(), kind, body.to_string()).into_response()
+        }
+        Face::Supabase => {
+            let body = error.supabase(visit.request_id(), "/auth/login");
+            visit.json(error.code.status(), &body)
+        }
+    };
+    if dressed.status() == error.code.status() {
+        let most = (visit.face() == Face::Supabase).then_some(MOUNT_WAIT);
+        error.headers(dressed.headers_mut(), most);
+    }
+    for cookie in kept.get_all(header::SET_COOKIE) {
+        dressed.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
+    origin::allow(visit.app(), visit.origin(), dressed.headers_mut());
+    dressed
+}
+
+/// The answer to a request that was refused before anything of it was read.
+pub(super) fn bare(error: &Error, request: &Request) -> Response {
+    let id = request.extensions().get::<trace::Id>().map(|id| id.0.as_str()).unwrap_or_default();
+    let body = error.problem(id, "/auth/login").to_string();
+    let mut response =
+        (error.code.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    error.headers(response.headers_mut(), None);
+    response
+}
+
+fn page(visit: &Visit, error: &Error) -> Response {
+    let get = matches!(*visit.method(), Method::GET | Method::HEAD);
+    let signed_out = matches!(error.code, Code::SessionMissing | Code::SessionExpired | Code::SessionEnded);
+    if get && error.code == Code::SessionMissing && visit.site() == Site::CrossSite {
+        return bounce(visit);
+    }
+    if get && signed_out {
+        return see_other(&visit.login_url());
+    }
+    let status = error.code.status();
+    let switch = (status == StatusCode::FORBIDDEN && visit.app().sessions.peek(visit.slot()).is_some())
+        .then(|| visit.form_token("logout"));
+    let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
+    let login = visit.login_url();
+    let view = ErrorPage {
+        status: status.as_u16(),
+        code: error.code.as_str(),
+        request_id: visit.request_id(),
+        wait,
+        retry: get.then(|| visit.target()).filter(|_| status.is_server_error() || wait.is_some()),
+        login: &login,
+        switch: switch.as_deref(),
+        again: None,
+        provider: None,
+    };
+    visit.page(status, &view)
+}
+
+/// A page that goes on to the same address, now from our own site: a Strict cookie goes along then (S-02).
+pub(crate) fn bounce(visit: &Visit) -> Response {
+    let view = ContinuePage { url: visit.target(), towards: Towards::Page };
+    visit.page(StatusCode::OK, &view)
+}
+
+/// An error and what is behind it, in one line.
+fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

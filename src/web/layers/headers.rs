@@ -1,0 +1,60 @@
+//! What every answer carries (S-09, S-65 to S-67).
+
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::web::state::AppState;
+use crate::web::visit::Visit;
+
+/// The policy of every page (S-65).
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+                               form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Marks an answer of an upstream: the gateway has dressed it already.
+#[derive(Debug, Clone, Copy)]
+pub struct Foreign;
+
+/// Adds what is missing. `visit` is absent for a request that was refused before it was one.
+pub(super) fn finish(app: &AppState, visit: Option<&Visit>, mut response: Response) -> Response {
+    let foreign = response.extensions().get::<Foreign>().is_some();
+    let html = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/html"));
+    let headers = response.headers_mut();
+    if let Some(id) = visit.and_then(|visit| HeaderValue::from_str(visit.request_id()).ok()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if app.is_secure() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if foreign {
+        return response;
+    }
+    let add = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    add(headers, CACHE_CONTROL, "no-store");
+    add(headers, CORP, "same-origin");
+    if html {
+        add(headers, CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        add(headers, X_FRAME_OPTIONS, "DENY");
+        add(headers, COOP, "same-origin");
+        add(headers, PERMISSIONS, "camera=(), microphone=(), geolocation=(), payment=(), usb=()");
+        add(headers, REFERRER_POLICY, "same-origin");
+    } else {
+        add(headers, REFERRER_POLICY, "no-referrer");
+    }
+    response
+}

@@ -1,0 +1,105 @@
+//! The cross-origin gate (S-13), the header that forces a preflight (S-14), CORS (S-18).
+
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::event::{self, Event, Outcome, Record};
+use crate::session::cookie::Carried;
+use crate::web::error::{Code, Error};
+use crate::web::state::AppState;
+use crate::web::visit::{Face, Site, Visit, is_form, text};
+
+/// Refuses what a page of another site could have caused.
+pub(super) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
+    let Err(code) = judge(visit, parts) else { return Ok(()) };
+    // An opt-out belongs to the one rule that was matched (S-19).
+    let opted_out = !parts.uri.path().starts_with("/auth/")
+        && visit.app().policy.find(None, &parts.method, parts.uri.path()).is_ok_and(|rule| rule.csrf_off());
+    if opted_out {
+        return Ok(());
+    }
+    event::emit(&Record { code: Some(code.as_str()), ..Record::of(Event::CsrfRefused, Outcome::Refused) });
+    Err(code.into())
+}
+
+fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
+    let headers = &parts.headers;
+    let app = visit.app();
+    let listed = is_listed(app, headers.get(header::ORIGIN));
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !safe && !listed {
+        same_origin(visit, headers, parts.uri.path())?;
+    }
+    let has_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
+    if !has_session || visit.is_navigation() || parts.method == Method::OPTIONS {
+        return Ok(());
+    }
+    let marked = text(headers, "x-csrf") == Some("1")
+        || (visit.face() == Face::Supabase
+            && ["apikey", "x-client-info", "authorization", "x-csrf"].iter().any(|n| headers.contains_key(*n)));
+    let own_read = safe && visit.site() == Site::SameOrigin;
+    if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
+}
+
+fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Code> {
+    let origins = headers.get_all(header::ORIGIN).iter().count();
+    let own = visit.public().origin().ascii_serialization();
+    let site_known = headers.contains_key("sec-fetch-site");
+    let passes = match (origins, site_known) {
+        (0, false) => {
+            let names = visit.app().sessions.names();
+            let own_cookie = visit.slot().jar().names().any(|name| names.is_own(name));
+            let form = is_form(headers) && path != "/auth/token";
+            !own_cookie && !form
+        }
+        (0, true) => from_here(visit.site()),
+        (1, known) => text(headers, "origin") == Some(own.as_str()) && (!known || from_here(visit.site())),
+        _ => false,
+    };
+    if passes { Ok(()) } else { Err(Code::CrossOrigin) }
+}
+
+fn from_here(site: Site) -> bool {
+    matches!(site, Site::SameOrigin | Site::None)
+}
+
+/// Whether `origin` is on the exact list.
+fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
+    origin.is_some_and(|origin| app.cors.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()))
+}
+
+/// The answer to a preflight, without session or upstream. An origin that is not listed gets no permission.
+pub(super) fn preflight(app: &AppState, parts: &Parts) -> Option<Response> {
+    let asked = parts.headers.contains_key("access-control-request-method");
+    if parts.method != Method::OPTIONS || !asked {
+        return None;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let origin = parts.headers.get(header::ORIGIN);
+    if is_listed(app, origin) {
+        let headers = response.headers_mut();
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        if let Some(asked) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+        }
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(app.cors.max_age.as_secs()));
+    }
+    allow(app, origin, response.headers_mut());
+    Some(response)
+}
+
+/// Lets a listed origin read the answer.
+pub(super) fn allow(app: &AppState, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    if app.cors.origins.is_empty() {
+        return;
+    }
+    answer.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin.filter(|origin| is_listed(app, Some(origin))) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        let exposed = HeaderValue::from_static("X-Request-Id, X-Session-Ended, Retry-After, WWW-Authenticate");
+        answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}

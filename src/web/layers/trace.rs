@@ -1,0 +1,54 @@
+//! One id, one span and one log line a request; a panic ends its request and nothing else (S-88, S-89).
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::request::Parts;
+use tracing::Instrument;
+
+use crate::web::error::{Code, Error};
+use crate::web::state::AppState;
+
+/// The id of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Id(pub(super) String);
+
+/// The rule that a proxied request matched; stands in the log where our own paths have their template.
+#[derive(Debug, Clone)]
+pub struct Route(pub String);
+
+pub(super) fn request_id(parts: &Parts) -> String {
+    parts.extensions.get::<Id>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+/// The outermost layer.
+pub(super) async fn record(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let id = app.entropy.text::<12>();
+    request.extensions_mut().insert(Id(id.clone()));
+    let begun = app.clock.now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", request_id = %id);
+    let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let response = run.await.unwrap_or_else(|_| {
+        // The panic hook has logged where; a body that names nothing is all the caller gets.
+        let error = Error::from(Code::Internal);
+        let body = error.problem(&id, "/auth/login").to_string();
+        (error.code.status(), [(http::header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    });
+    let route = response.extensions().get::<Route>().map(|route| route.0.as_str());
+    let took = app.clock.now() - begun;
+    span.in_scope(|| {
+        tracing::info!(
+            http.method = %method,
+            http.route = route.or(path.as_deref()).unwrap_or("none"),
+            http.status = response.status().as_u16(),
+            duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
+            "request"
+        );
+    });
+    response
+}

@@ -1,0 +1,47 @@
+//! The pages under `/auth`, each also a JSON endpoint at the same path.
+
+pub(super) mod account;
+pub(super) mod bounce;
+pub(super) mod callback;
+pub(super) mod confirm;
+pub(super) mod demo;
+mod fields;
+pub(super) mod login;
+pub(super) mod logout;
+pub(super) mod otp;
+pub(super) mod signup;
+pub(super) mod start;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, header};
+
+use super::assets::CACHE_CONTROL;
+use super::error::{Code, Error};
+use super::state::AppState;
+use super::visit::see_other;
+
+/// `GET /auth/assets/{file}`: immutable, since the name changes with the content (S-09).
+pub(super) async fn asset(State(app): State<AppState>, Path(file): Path<String>) -> Response {
+    let Some((bytes, kind)) = app.assets.get(&file) else { return Error::from(Code::NotFound).into_response() };
+    let headers: [(HeaderName, HeaderValue); 2] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),
+    ];
+    (headers, bytes).into_response()
+}
+
+/// `GET /auth`: there is no page of that name.
+pub(super) async fn home() -> Response {
+    see_other("/auth/account")
+}
+
+/// Any other path of ours.
+pub(super) async fn nothing() -> Error {
+    Code::NotFound.into()
+}
+
+/// A path of ours with a method it does not have.
+pub(super) async fn wrong_method() -> Error {
+    Code::MethodNotAllowed.into()
+}

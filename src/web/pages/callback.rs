@@ -1,0 +1,49 @@
+//! `GET /auth/callback/{flow}`: back with a code. Always 303 to a clean address (S-27).
+
+use axum::extract::Path;
+use axum::response::Response;
+use http::HeaderMap;
+
+use crate::flow::{Arrival, Return};
+use crate::web::error::{Code, Error};
+use crate::web::extract::Params;
+use crate::web::visit::{Visit, see_other, text};
+
+/// Ends the flow that this browser began.
+#[tracing::instrument(name = "callback.back", skip_all)]
+pub(crate) async fn back(
+    visit: Visit,
+    Path(flow): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    if text(&headers, "sec-fetch-dest").is_some_and(|dest| dest != "document") {
+        return Err(Code::FetchContext.into());
+    }
+    if *visit.method() != http::Method::GET {
+        return Err(Code::MethodNotAllowed.into());
+    }
+    let app = visit.app();
+    let back = Return {
+        flow: &flow,
+        code: params.get("code"),
+        refused: params.all().iter().any(|(name, _)| name == "error" || name == "error_code"),
+        error_code: params.get("error_code"),
+    };
+    visit.set_cookie(app.flows.forget(&flow));
+    Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
+        Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
+            // The bounce, even within /auth: this navigation began on another site (S-02).
+            let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+            see_other(&format!("/auth/continue?return_to={query}"))
+        }
+        Ok(Arrival::Denied(provider)) => visit.redirect_with_notice("/auth/login", "provider-denied", &provider),
+        Ok(Arrival::Failed(provider)) => visit.redirect_with_notice("/auth/login", "provider-failed", &provider),
+        Ok(Arrival::ConfirmedOnly) => visit.redirect_with_notice("/auth/login", "confirm-done", ""),
+        Ok(Arrival::Invalid) => visit.redirect_with_notice("/auth/login", "flow_invalid", ""),
+        Err(failure) => {
+            tracing::warn!(error = %failure, "a flow did not end in a session");
+            visit.redirect_with_notice("/auth/login", "provider-failed", "")
+        }
+    })
+}

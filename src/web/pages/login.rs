@@ -1,0 +1,208 @@
+//! `/auth/login`: address and password, or the way to a provider.
+
+use axum::response::Response;
+use base::secret::Secret;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::fields::tick;
+use crate::flow::{Credentials, Failure, Problem, ReturnTo};
+use crate::web::api::session::signed_in;
+use crate::web::error::Error;
+use crate::web::extract::{Fields, Input, Params};
+use crate::web::forms::{Lock, Notice};
+use crate::web::layers::bounce;
+use crate::web::views::{FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait};
+use crate::web::visit::{Site, Visit};
+
+/// What the form and the JSON body hold.
+#[derive(Deserialize)]
+pub(crate) struct LoginForm {
+    #[serde(default)]
+    email: String,
+    password: Secret<String>,
+    #[serde(default, deserialize_with = "tick")]
+    remember: bool,
+    #[serde(default)]
+    return_to: Option<String>,
+    #[serde(default)]
+    captcha_token: Option<String>,
+}
+
+impl Fields for LoginForm {
+    const PURPOSE: &'static str = "login";
+}
+
+/// `GET /auth/login`.
+#[tracing::instrument(name = "login.show", skip_all)]
+pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
+    let app = visit.app();
+    let asked = params.return_to();
+    let target = app.flows.targets().choose(asked);
+    let session = app.sessions.peek(visit.slot());
+    if session.is_none() && visit.site() == Site::CrossSite && visit.is_navigation() {
+        return Ok(bounce(&visit)); // a Strict cookie may be there and not have come along
+    }
+    if let (Some(_), None) = (&session, params.get("prompt")) {
+        if asked.is_some() {
+            return Ok(visit.onwards(&target));
+        }
+        return already(&visit, &target).await;
+    }
+    let notice = visit.take_notice();
+    let reason = app.sessions.ended(visit.slot()).map(|reason| reason.as_str());
+    let shown = match (&notice, reason, asked) {
+        (Some(notice), ..) => notice_of(notice, visit.host()),
+        (None, Some(reason), _) => Some(LoginNotice::Reason { reason }),
+        (None, None, Some(_)) => Some(LoginNotice::Needed),
+        (None, None, None) => None,
+    };
+    page(&visit, StatusCode::OK, &Shown { notice: shown, ..Shown::plain(&target) }).await
+}
+
+/// `POST /auth/login`: trades an address and a password for a session.
+#[tracing::instrument(name = "login.submit", skip_all)]
+pub(crate) async fn submit(visit: Visit, input: Input<LoginForm>) -> Result<Response, Error> {
+    let app = visit.app();
+    let form = input.fields;
+    let target = app.flows.targets().choose(form.return_to.as_deref());
+    let shown = Shown { email: &form.email, ticked: form.remember, ..Shown::plain(&target) };
+    match input.lock {
+        Lock::Fits => {}
+        Lock::Broken => {
+            let shown = Shown { problem: Some(LoginProblem::FormExpired), ..shown };
+            return page(&visit, StatusCode::FORBIDDEN, &shown).await;
+        }
+        Lock::NoCookie => {
+            let notice = LoginNotice::CookiesBlocked { host: visit.host() };
+            return page(&visit, StatusCode::FORBIDDEN, &Shown { notice: Some(notice), ..shown }).await;
+        }
+    }
+    let credentials = Credentials {
+        email: &form.email,
+        password: &form.password,
+        remember: form.remember,
+        captcha: form.captcha_token.as_deref(),
+    };
+    let failure = match app.flows.sign_in(&credentials, visit.slot(), visit.client()).await {
+        Ok(current) if input.form => {
+            drop(current);
+            return Ok(visit.onwards(&target));
+        }
+        Ok(current) => return Ok(signed_in(&visit, &current, target.as_str())),
+        Err(failure) => failure,
+    };
+    if !input.form {
+        return Err(failure.into());
+    }
+    let shown = match &failure {
+        Failure::Form(Problem::InvalidCredentials) => {
+            Shown { problem: Some(LoginProblem::InvalidCredentials), ..shown }
+        }
+        Failure::Form(Problem::EmailNotConfirmed) => {
+            Shown { unconfirmed: true, ..shown }
+        }
+        Failure::Form(Problem::CaptchaFailed) => Shown { problem: Some(LoginProblem::CaptchaFailed), ..shown },
+        Failure::Form(Problem::Required("email")) => {
+            let password = form.password.expose().is_empty().then_some(FieldProblem::Required);
+            Shown { email_problem: Some(FieldProblem::Required), password_problem: password, ..shown }
+        }
+        Failure::Form(Problem::Required(_)) => {
+            Shown { password_problem: Some(FieldProblem::Required), ..shown }
+        }
+        Failure::Limited { retry_after } => {
+            Shown { problem: Some(LoginProblem::Limited { wait: wait(*retry_after) }), ..shown }
+        }
+        Failure::Unavailable(_) | Failure::Refused(_) => {
+            let wait = wait(std::time::Duration::from_secs(10));
+            Shown { problem: Some(LoginProblem::Unavailable { wait }), ..shown }
+        }
+        _ => return Err(failure.into()),
+    };
+    let error = Error::from(failure);
+    let mut response = page(&visit, error.code.status(), &shown).await?;
+    error.headers(response.headers_mut(), None);
+    response.headers_mut().remove(http::header::WWW_AUTHENTICATE); // a browser would not show the page
+    Ok(response)
+}
+
+/// What varies on the page.
+struct Shown<'a> {
+    email: &'a str,
+    ticked: bool,
+    target: &'a ReturnTo,
+    notice: Option<LoginNotice<'a>>,
+    problem: Option<LoginProblem<'a>>,
+    unconfirmed: bool,
+    email_problem: Option<FieldProblem>,
+    password_problem: Option<FieldProblem>,
+}
+
+impl<'a> Shown<'a> {
+    fn plain(target: &'a ReturnTo) -> Self {
+        Self {
+            email: "",
+            ticked: false,
+            target,
+            notice: None,
+            problem: None,
+            unconfirmed: false,
+            email_problem: None,
+            password_problem: None,
+        }
+    }
+}
+
+async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Result<Response, Error> {
+    let app = visit.app();
+    let offer = app.flows.offer().await;
+    let providers: Vec<_> = offer.providers.iter().map(|name| Provider::named(name)).collect();
+    let (token, again) = (visit.form_token("login"), visit.form_token("otp"));
+    let unconfirmed = LoginProblem::EmailNotConfirmed { again: Some(&again) };
+    let view = LoginPage {
+        form_token: &token,
+        email: shown.email,
+        return_to: Some(shown.target.as_str()),
+        remember: app.ask_remember.then_some(if shown.ticked { Remember::Ticked } else { Remember::Unticked }),
+        providers: &providers,
+        sign_up: offer.signup,
+        otp: false,
+        recover: false,
+        notice: shown.notice,
+        problem: if shown.unconfirmed { Some(unconfirmed) } else { shown.problem },
+        email_problem: shown.email_problem,
+        password_problem: shown.password_problem,
+    };
+    Ok(visit.page(status, &view))
+}
+
+async fn already(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
+    let current = visit.app().sessions.current(visit.slot()).await?;
+    let token = visit.form_token("logout");
+    let view = LoginAlready { form_token: &token, email: Some(&current.claims.email), return_to: target.as_str() };
+    Ok(visit.page(StatusCode::OK, &view))
+}
+
+fn notice_of<'a>(notice: &'a Notice, host: &'a str) -> Option<LoginNotice<'a>> {
+    let provider = Provider::named(&notice.value).name;
+    Some(match notice.key.as_str() {
+        "provider-denied" => LoginNotice::ProviderDenied { provider },
+        "provider-failed" => LoginNotice::ProviderFailed { provider },
+        "flow_invalid" => LoginNotice::FlowInvalid,
+        "elsewhere" => LoginNotice::Elsewhere,
+        "confirm-done" => LoginNotice::ConfirmDone,
+        "cookies-blocked" => LoginNotice::CookiesBlocked { host },
+        _ => return None,
+    })
+}
+
+/// A wait for the words of a page.
+pub(super) fn wait(duration: std::time::Duration) -> Wait {
+    Wait::new(duration.try_into().unwrap_or(time::Duration::MAX))
+}
+
+/// The login page as the answer to a start that another site caused (S-16).
+pub(super) async fn elsewhere(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
+    let shown = Shown { notice: Some(LoginNotice::Elsewhere), ..Shown::plain(target) };
+    page(visit, StatusCode::OK, &shown).await
+}

@@ -1,0 +1,76 @@
+//! `/auth/logout`: GET asks, POST does (S-11, S-17).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+
+use crate::flow::SignOut;
+use crate::web::error::{Code, Error};
+use crate::web::extract::{Fields, Input};
+use crate::web::forms::Lock;
+use crate::web::layers::bounce;
+use crate::web::views::LogoutPage;
+use crate::web::visit::{Site, Visit, see_other};
+
+/// What the form and the JSON body hold.
+#[derive(Deserialize)]
+pub(crate) struct LogoutForm {
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+impl Fields for LogoutForm {
+    const PURPOSE: &'static str = "logout";
+}
+
+/// `GET /auth/logout`.
+#[tracing::instrument(name = "logout.show", skip_all)]
+pub(crate) async fn show(visit: Visit) -> Response {
+    if visit.site() == Site::CrossSite && visit.is_navigation() && visit.app().sessions.peek(visit.slot()).is_none() {
+        return bounce(&visit);
+    }
+    page(&visit, StatusCode::OK, false).await
+}
+
+/// `POST /auth/logout`: never fails towards the person.
+#[tracing::instrument(name = "logout.submit", skip_all)]
+pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Response, Error> {
+    if input.lock != Lock::Fits {
+        return Ok(page(&visit, StatusCode::FORBIDDEN, true).await);
+    }
+    let scope = match input.fields.scope.as_deref() {
+        None | Some("" | "local") => SignOut::Local,
+        Some("others") => SignOut::Others,
+        Some("global") => SignOut::Global,
+        Some(_) => return Err(Error::field(Code::BadRequest, "scope")),
+    };
+    let sessions = &visit.app().sessions;
+    let had = sessions.sign_out(visit.slot(), scope).await;
+    let mut response = match (input.form, scope) {
+        (true, SignOut::Others) => see_other("/auth/account"),
+        (true, _) => see_other("/auth/login"),
+        (false, _) => StatusCode::NO_CONTENT.into_response(),
+    };
+    let clear = sessions.settings().clear_site_data.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>();
+    if let (true, Ok(value)) = (had && !clear.is_empty(), HeaderValue::from_str(&clear.join(", "))) {
+        response.headers_mut().insert("clear-site-data", value);
+    }
+    Ok(response)
+}
+
+async fn page(visit: &Visit, status: StatusCode, form_expired: bool) -> Response {
+    let app = visit.app();
+    let token = visit.form_token("logout");
+    let signed_in = app.sessions.peek(visit.slot()).is_some();
+    // The address is nice to have; an outage must not keep anybody signed in.
+    let email = app.sessions.current(visit.slot()).await.ok().map(|current| current.claims.email.clone());
+    let home = app.flows.targets().default();
+    let view = LogoutPage {
+        form_token: &token,
+        signed_in,
+        email: email.as_deref().filter(|email| !email.is_empty()),
+        stay: home.as_str(),
+        form_expired: form_expired && signed_in,
+    };
+    visit.page(status, &view)
+}

@@ -1,0 +1,160 @@
+//! `/auth/signup`: a new account.
+
+use axum::response::Response;
+use base::secret::Secret;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::login::wait;
+use crate::flow::{Account, Failure, Problem, ReturnTo, SignedUp};
+use crate::web::api::session::signed_in;
+use crate::web::error::{Code, Error};
+use crate::web::extract::{Fields, Input, Params};
+use crate::web::forms::Lock;
+use crate::web::views::{FieldProblem, Provider, SignupPage, SignupProblem};
+use crate::web::visit::{Visit, see_other};
+
+/// What the form and the JSON body hold.
+#[derive(Deserialize)]
+pub(crate) struct SignupForm {
+    #[serde(default)]
+    email: String,
+    #[serde(default = "nothing")]
+    password: Secret<String>,
+    #[serde(default)]
+    data: Option<Map<String, Value>>,
+    #[serde(default)]
+    anonymous: bool,
+    #[serde(default)]
+    return_to: Option<String>,
+    #[serde(default)]
+    captcha_token: Option<String>,
+}
+
+fn nothing() -> Secret<String> {
+    Secret::new(String::new())
+}
+
+impl Fields for SignupForm {
+    const PURPOSE: &'static str = "signup";
+}
+
+/// `GET /auth/signup`.
+#[tracing::instrument(name = "signup.show", skip_all)]
+pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
+    let target = visit.app().flows.targets().choose(params.return_to());
+    Ok(page(&visit, StatusCode::OK, &Shown::plain(&target)).await)
+}
+
+/// `POST /auth/signup`: makes an account, or says that a mail may be on its way.
+#[tracing::instrument(name = "signup.submit", skip_all)]
+pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Response, Error> {
+    let app = visit.app();
+    let form = input.fields;
+    let target = app.flows.targets().choose(form.return_to.as_deref());
+    let shown = Shown { email: &form.email, ..Shown::plain(&target) };
+    let refused = match input.lock {
+        Lock::Fits => None,
+        Lock::Broken => Some(SignupProblem::FormExpired),
+        Lock::NoCookie => Some(SignupProblem::CookiesBlocked { host: visit.host() }),
+    };
+    if refused.is_some() {
+        return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: refused, ..shown }).await);
+    }
+    if form.anonymous {
+        return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
+    }
+    let account = Account {
+        email: &form.email,
+        password: &form.password,
+        data: form.data.as_ref(),
+        return_to: &target,
+        captcha: form.captcha_token.as_deref(),
+    };
+    let failure = match app.flows.sign_up(&account, visit.slot(), visit.client()).await {
+        Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),
+        Ok(SignedUp::Session(current)) => return Ok(signed_in(&visit, &current, target.as_str())),
+        Ok(SignedUp::Confirm(cookies)) => {
+            cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+            if input.form {
+                return Ok(see_other("/auth/otp"));
+            }
+            return Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmation_sent" })));
+        }
+        Err(failure) => failure,
+    };
+    if !input.form {
+        return Err(failure.into());
+    }
+    let rules = app.flows.passwords();
+    let empty = form.password.expose().is_empty().then_some(FieldProblem::Required);
+    let shown = match &failure {
+        Failure::Form(Problem::SignupClosed) => Shown { closed: true, ..shown },
+        Failure::Form(Problem::EmailInvalid) => {
+            Shown { email_problem: Some(FieldProblem::EmailInvalid), password_problem: empty, ..shown }
+        }
+        Failure::Form(Problem::Required("email")) => {
+            Shown { email_problem: Some(FieldProblem::Required), password_problem: empty, ..shown }
+        }
+        Failure::Form(Problem::Required(_)) => {
+            Shown { password_problem: Some(FieldProblem::Required), ..shown }
+        }
+        Failure::Form(Problem::WeakPassword) => {
+            let min = u32::try_from(rules.min_length).unwrap_or(u32::MAX);
+            Shown { password_problem: Some(FieldProblem::WeakPassword { min }), ..shown }
+        }
+        Failure::Form(Problem::PasswordTooLong) => {
+            let max = u32::try_from(rules.max_bytes).unwrap_or(u32::MAX);
+            Shown { password_problem: Some(FieldProblem::PasswordTooLong { max }), ..shown }
+        }
+        Failure::Form(Problem::CaptchaFailed) => Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown },
+        Failure::Limited { retry_after } => {
+            Shown { problem: Some(SignupProblem::Limited { wait: wait(*retry_after) }), ..shown }
+        }
+        Failure::Unavailable(_) | Failure::Refused(_) => {
+            let wait = wait(std::time::Duration::from_secs(10));
+            Shown { problem: Some(SignupProblem::Unavailable { wait }), ..shown }
+        }
+        _ => return Err(failure.into()),
+    };
+    let error = Error::from(failure);
+    let mut response = page(&visit, error.code.status(), &shown).await;
+    error.headers(response.headers_mut(), None);
+    Ok(response)
+}
+
+/// What varies on the page.
+struct Shown<'a> {
+    email: &'a str,
+    closed: bool,
+    target: &'a ReturnTo,
+    problem: Option<SignupProblem<'a>>,
+    email_problem: Option<FieldProblem>,
+    password_problem: Option<FieldProblem>,
+}
+
+impl<'a> Shown<'a> {
+    fn plain(target: &'a ReturnTo) -> Self {
+        Self { email: "", closed: false, target, problem: None, email_problem: None, password_problem: None }
+    }
+}
+
+async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response {
+    let app = visit.app();
+    let offer = app.flows.offer().await;
+    let providers: Vec<_> = offer.providers.iter().map(|name| Provider::named(name)).collect();
+    let token = visit.form_token("signup");
+    let view = SignupPage {
+        form_token: &token,
+        closed: shown.closed || !offer.signup,
+        email: shown.email,
+        return_to: Some(shown.target.as_str()),
+        min_length: u32::try_from(app.flows.passwords().min_length).unwrap_or(u32::MAX),
+        providers: &providers,
+        problem: shown.problem,
+        email_problem: shown.email_problem,
+        password_problem: shown.password_problem,
+    };
+    visit.page(status, &view)
+}

@@ -1,0 +1,159 @@
+//! Any other path, the mount included: one path, one rule, one caller, one decision, then the gateway.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, Uri};
+
+use super::error::{Code, Error};
+use super::guard::{self, Caller};
+use super::layers::{Foreign, Route};
+use super::visit::{Visit, see_other};
+use crate::event::{self, Event, Outcome, Record};
+use crate::gateway::path::{AllowEncoded, Path};
+use crate::gateway::{self, Extra};
+use crate::policy::{Allow, Denied, Rule};
+
+/// The fallback of the router.
+pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, Error> {
+    answer(&visit, request).await
+}
+
+/// Serves `request` by the rules, or refuses it.
+pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
+    let app = visit.app();
+    let headers = request.headers();
+    let path = Path::judge(request.uri().path(), AllowEncoded::ALL).map_err(|_| Code::BadPath)?;
+    let host = visit.public().host_str();
+    let rule = match app.policy.find(host, request.method(), &path) {
+        Ok(rule) => rule.clone(),
+        Err(Denied::NotFound) if &*path == "/" && *request.method() == Method::GET => {
+            return Ok(see_other("/auth/account"));
+        }
+        Err(denied) => return Err(refused(denied, None)),
+    };
+    if let Some(clean) = stray_code(visit, &rule, request.uri()) {
+        return Ok(clean);
+    }
+    let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
+    let public = rule.allow() == Allow::Public;
+    let cors = visit.comes_from_listed_origin();
+    upstream
+        .check_fetch_context(rule.name(), request.method(), headers, public, cors)
+        .map_err(|_| Error::from(Code::FetchContext))?;
+    let caller = match rule.allow() {
+        Allow::Public => Caller::Nobody,
+        Allow::Optional | Allow::User => guard::caller(visit, headers).await?,
+    };
+    let permit = app
+        .policy
+        .decide(&rule, &caller.who(), app.clock.now())
+        .map_err(|denied| refused(denied, Some(&rule)))?;
+    let extra = Extra {
+        bearer: caller.token().cloned(),
+        client: visit.client(),
+        proto: if visit.public().scheme() == "https" { "https" } else { "http" },
+        host: visit.host().to_owned(),
+        request_id: visit.request_id().to_owned(),
+    };
+    let mut response = app.gateway.forward(permit, request, extra).await?;
+    response.extensions_mut().insert(Foreign);
+    response.extensions_mut().insert(Route(rule.name().to_owned()));
+    Ok(response)
+}
+
+/// An authorization code that arrived at a page: GoTrue sends it to the Site URL when the callback is missing from its
+/// list. It must not reach a document (S-27).
+fn stray_code(visit: &Visit, rule: &Arc<Rule>, uri: &Uri) -> Option<Response> {
+    let query = uri.query()?;
+    if rule.code_guard_off() || !visit.is_navigation() {
+        return None;
+    }
+    let is_code = |pair: &&str| {
+        pair.strip_prefix("code=").is_some_and(|code| uuid::Uuid::try_parse(code).is_ok_and(|_| code.len() == 36))
+    };
+    query.split('&').find(is_code)?;
+    event::emit(&Record::of(Event::CodeAtWrongUrl, Outcome::Refused));
+    tracing::warn!(
+        "hint: add `{}/auth/callback/*` to the redirect URLs of the project",
+        visit.public().origin().ascii_serialization()
+    );
+    let rest: Vec<_> = query.split('&').filter(|pair| !is_code(pair)).collect();
+    let path = uri.path();
+    Some(see_other(&if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }))
+}
+
+/// A no of the policy, as RFC 6750 and RFC 9470 say it.
+fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
+    let code = match &denied {
+        Denied::NotFound => Code::NotFound,
+        Denied::MethodNotAllowed { .. } => Code::MethodNotAllowed,
+        Denied::SignIn | Denied::BearerNotAllowed => Code::SessionMissing,
+        Denied::AnonymousNotAllowed => Code::AnonymousNotAllowed,
+        Denied::Limited => Code::SessionLimited,
+        Denied::Scope { .. } => Code::InsufficientScope,
+        Denied::Forbidden => Code::Forbidden,
+        Denied::StepUp { .. } => Code::StepUp,
+    };
+    if let Some(rule) = rule {
+        event::emit(&Record {
+            code: Some(code.as_str()),
+            rule: Some(rule.name()),
+            ..Record::of(Event::PolicyRefused, Outcome::Refused)
+        });
+    }
+    let mut error = Error::from(code);
+    let challenge = match denied {
+        Denied::MethodNotAllowed { allow } => {
+            error.allow = HeaderValue::from_str(&allow).ok();
+            None
+        }
+        Denied::Scope { needed } => {
+            Some(format!(r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="{needed}""#))
+        }
+        Denied::StepUp { aal2, max_age } => {
+            let mut text = r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
+            if aal2 {
+                text.push_str(r#", acr_values="aal2""#);
+            }
+            if let Some(age) = max_age {
+                text.push_str(&format!(", max_age={}", age.whole_seconds()));
+            }
+            Some(text)
+        }
+        _ => None,
+    };
+    error.challenge = challenge.and_then(|text| HeaderValue::from_str(&text).ok());
+    error
+}
+
+impl From<gateway::Error> for Error {
+    fn from(error: gateway::Error) -> Self {
+        let soon = std::time::Duration::from_secs(5);
+        let dressed = match &error {
+            gateway::Error::NoUpstream => Code::NotFound.into(),
+            gateway::Error::BadPath(_) => Code::BadPath.into(),
+            gateway::Error::Method => Code::MethodNotAllowed.into(),
+            gateway::Error::NoToken => Code::SessionMissing.into(),
+            gateway::Error::BodyTooLarge => Code::BodyTooLarge.into(),
+            gateway::Error::RequestBroken(_) => Code::BadRequest.into(),
+            gateway::Error::UpstreamFailed(_) | gateway::Error::ForbiddenRedirect(_) => {
+                Self::later(Code::UpstreamFailed, soon)
+            }
+            gateway::Error::UpstreamTimeout => Self::later(Code::UpstreamTimeout, soon),
+        };
+        dressed.because(error)
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        refused(denied, None)
+    }
+}
+
+/// For the demo page, which makes its calls without a browser's script.
+pub(super) async fn answer_or_error(visit: &Visit, request: Request) -> Response {
+    answer(visit, request).await.unwrap_or_else(IntoResponse::into_response)
+}
