@@ -1,0 +1,223 @@
+//! Request headers on their way to an upstream: what is dropped first, what is added last (S-50).
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::upstream::{Service, Upstream};
+use crate::policy::Identity;
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const APIKEY: HeaderName = HeaderName::from_static("apikey");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_USER: HeaderName = HeaderName::from_static("x-forwarded-user");
+const X_FORWARDED_EMAIL: HeaderName = HeaderName::from_static("x-forwarded-email");
+const X_FORWARDED_GROUPS: HeaderName = HeaderName::from_static("x-forwarded-groups");
+
+/// Removes what a browser may not tell `upstream`. Comes before anything is added.
+pub(super) fn strip(headers: &mut HeaderMap, upstream: &Upstream, service: Option<Service>) {
+    strip_named_by_connection(headers);
+    let cookies = kept_cookies(headers, &upstream.pass_cookies);
+    let doomed = |name: &&HeaderName| match service {
+        None | Some(Service::Functions) => is_dropped(name.as_str()),
+        Some(_) => !is_taken_by_supabase(name.as_str()),
+    };
+    let doomed: Vec<HeaderName> = headers.keys().filter(doomed).cloned().collect();
+    for name in &doomed {
+        headers.remove(name);
+    }
+    if let Some(cookies) = cookies {
+        headers.insert(header::COOKIE, cookies);
+    }
+}
+
+/// Removes the headers that `Connection` names (RFC 9110, section 7.6.1).
+pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let lists: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    for name in lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')) {
+        headers.remove(name.trim_matches([' ', '\t']));
+    }
+}
+
+/// Names as upstreams read them: many take `X_Forwarded.User` for `X-Forwarded-User`. Longer names than any of ours
+/// are cut; no comparison below reaches that far.
+pub(super) struct Folded {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl Folded {
+    /// `name` in lower case, with `_` and `.` as `-`.
+    pub(super) fn new(name: &str) -> Self {
+        let mut bytes = [0; 40];
+        let length = name.len().min(bytes.len());
+        for (to, from) in bytes.iter_mut().zip(name.bytes()) {
+            *to = if matches!(from, b'_' | b'.') { b'-' } else { from.to_ascii_lowercase() };
+        }
+        Self { bytes, length }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+fn is_dropped(name: &str) -> bool {
+    let folded = Folded::new(name);
+    let name = folded.as_bytes();
+    match name {
+        // The connection's own, and framing, which is written anew.
+        b"connection" | b"keep-alive" | b"te" | b"trailer" | b"transfer-encoding" | b"upgrade"
+        | b"content-length" | b"expect" | b"host" | b"http2-settings" => true,
+        // Credentials.
+        b"authorization" | b"apikey" | b"cookie" => true,
+        // Who asks, and for what: known here, or nobody's to say.
+        b"forwarded"
+        | b"x-real-ip"
+        | b"x-client-ip"
+        | b"x-cluster-client-ip"
+        | b"true-client-ip"
+        | b"cf-connecting-ip"
+        | b"sb-forwarded-for"
+        | b"x-request-id"
+        | b"x-jwt-aud"
+        | b"redirect-to"
+        | b"x-rewrite-url"
+        | b"x-http-method"
+        | b"x-http-method-override"
+        | b"x-method-override" => true,
+        _ => [&b"x-forwarded"[..], b"x-original", b"x-auth-request", b"proxy-"]
+            .iter()
+            .any(|p| name.starts_with(p)),
+    }
+}
+
+/// What the official clients send to PostgREST, Storage (resumable uploads included) and GraphQL, and what a browser
+/// adds that these answer to. Spelled exactly.
+fn is_taken_by_supabase(name: &str) -> bool {
+    let is_data = matches!(
+        name,
+        "accept"
+            | "accept-encoding"
+            | "accept-language"
+            | "accept-profile"
+            | "content-type"
+            | "content-encoding"
+            | "content-language"
+            | "content-profile"
+            | "prefer"
+            | "range"
+            | "range-unit"
+    );
+    let is_condition = matches!(
+        name,
+        "if-match"
+            | "if-none-match"
+            | "if-modified-since"
+            | "if-unmodified-since"
+            | "if-range"
+            | "cache-control"
+    );
+    let is_upload = matches!(
+        name,
+        "x-upsert"
+            | "x-metadata"
+            | "x-signature"
+            | "x-robots-tag"
+            | "tus-resumable"
+            | "upload-length"
+            | "upload-offset"
+            | "upload-metadata"
+            | "upload-defer-length"
+            | "upload-concat"
+            | "upload-checksum"
+    );
+    let is_origin = matches!(
+        name,
+        "user-agent" | "x-client-info" | "x-retry-count" | "x-region" | "traceparent" | "tracestate"
+    );
+    is_data || is_condition || is_upload || is_origin
+}
+
+/// The cookies whose names are in `pass`, in one line. Names compare byte by byte (S-05).
+fn kept_cookies(headers: &HeaderMap, pass: &[String]) -> Option<HeaderValue> {
+    if pass.is_empty() {
+        return None;
+    }
+    let mut kept = Vec::new();
+    for pair in headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'))
+    {
+        let pair = trim(pair);
+        let Some(end) = pair.iter().position(|b| *b == b'=') else { continue };
+        let name = trim(&pair[..end]);
+        if pass.iter().any(|p| p.as_bytes() == name) {
+            if !kept.is_empty() {
+                kept.extend(b"; ");
+            }
+            kept.extend(pair);
+        }
+    }
+    (!kept.is_empty()).then(|| HeaderValue::from_maybe_shared(bytes::Bytes::from(kept)).ok()).flatten()
+}
+
+/// Without space and tab at the ends.
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// What the gateway says about a request to an own upstream.
+pub(super) struct About {
+    pub(super) client: Option<IpAddr>,
+    pub(super) proto: &'static str,
+    pub(super) host: String,
+    pub(super) request_id: String,
+}
+
+/// Says to an own upstream who asks and for which address. Values that no header can carry are left out.
+pub(super) fn add_forwarded(
+    headers: &mut HeaderMap,
+    about: About,
+    prefix: &str,
+    identity: Option<&Identity>,
+) {
+    put(headers, X_REQUEST_ID, about.request_id);
+    if let Some(client) = about.client {
+        put(headers, X_FORWARDED_FOR, client.to_canonical().to_string());
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(about.proto));
+    put(headers, X_FORWARDED_HOST, about.host);
+    if !prefix.is_empty() {
+        put(headers, X_FORWARDED_PREFIX, prefix.to_owned());
+    }
+    let Some(identity) = identity else { return };
+    put(headers, X_FORWARDED_USER, identity.user_id.to_string());
+    if !identity.email.is_empty() {
+        put(headers, X_FORWARDED_EMAIL, identity.email.clone());
+    }
+    // A comma inside a name would make two groups of one.
+    let groups: Vec<&str> = identity.groups.iter().map(String::as_str).filter(|g| !g.contains(',')).collect();
+    if !groups.is_empty() {
+        put(headers, X_FORWARDED_GROUPS, groups.join(","));
+    }
+}
+
+/// Says to the Supabase project which project is meant, and to log readers which request.
+pub(super) fn add_key(headers: &mut HeaderMap, key: HeaderValue, request_id: String) {
+    headers.insert(APIKEY, key);
+    put(headers, X_REQUEST_ID, request_id);
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
+        headers.insert(name, value);
+    }
+}
