@@ -26,7 +26,7 @@ use url::Url;
 pub use code::{Confirm, Confirmed};
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
-pub use project::{Offer, Project, ProviderButton};
+pub use project::{Offer, Project};
 pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
 pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
@@ -201,8 +201,11 @@ impl Failure {
 
 impl Inner {
     /// Counts one try in `bucket`, before anybody is asked (S-84).
-    fn count(&self, bucket: Bucket, key: &str, quota: base::vars::Rate) -> Result<Taken, Failure> {
-        self.limiter.take(bucket, key, quota).map_err(|wait| {
+    ///
+    /// `None` where the operator set no limit.
+    fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
+        let Some(quota) = self.limits.rate(bucket) else { return Ok(None) };
+        self.limiter.take(bucket, key, quota).map(Some).map_err(|wait| {
             event::emit(&Record {
                 code: Some("rate_limited"),
                 bucket: Some(bucket.as_str()),

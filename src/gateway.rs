@@ -1,7 +1,253 @@
 //! Forwards what a permit allows.
+//!
+//! [`path`] judges the path that rules and upstreams then share, [`upstream`] says where requests may go at all;
+//! [`Gateway::forward`] consumes the permit of [`policy`](crate::policy), cleans the request, adds the token last,
+//! streams both ways and cleans the answer. Nothing is collected, followed or tried again.
 
+mod answer;
 mod body;
+mod client;
+mod context;
+mod headers;
+mod location;
 pub mod path;
 pub mod settings;
 mod target;
 pub mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use axum::body::Body;
+use base::secret::Secret;
+use http::{HeaderMap, Method, Request, Response, header};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+pub use answer::never_cached;
+pub use body::BodyFault;
+pub use context::WrongContext;
+pub use location::Astray;
+
+use answer::Asked;
+use body::{AnswerBody, RequestBody};
+use client::Client;
+use headers::About;
+use location::Here;
+use path::{BadPath, Path};
+use upstream::{Service, Upstream};
+
+use crate::policy::{Allow, Permit};
+
+/// Sends permitted requests to their upstreams over pooled connections.
+#[derive(Debug)]
+pub struct Gateway {
+    routes: HashMap<String, Route>,
+}
+
+#[derive(Debug)]
+struct Route {
+    upstream: Upstream,
+    client: Client,
+}
+
+/// What the caller knows about a request and its headers do not say.
+#[derive(Debug)]
+pub struct Extra {
+    /// The access token of who asks, valid at this moment without any leeway.
+    pub bearer: Option<Secret<String>>,
+    /// The client's address (S-83).
+    pub client: Option<IpAddr>,
+    /// `http` or `https`, as the browser sees it.
+    pub proto: &'static str,
+    /// The public host that was asked for, with its port unless it is the scheme's own.
+    pub host: String,
+    /// Sent as `X-Request-Id`.
+    pub request_id: String,
+}
+
+/// Why a request was not answered by its upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such upstream, or the rule is for forward-auth alone: 404.
+    #[error("there is no upstream of that name")]
+    NoUpstream,
+    /// 400 `bad_path`.
+    #[error(transparent)]
+    BadPath(#[from] BadPath),
+    /// TRACE, CONNECT or an unknown method: 405.
+    #[error("this method is not forwarded")]
+    Method,
+    /// A permit for a user, and no token to show for him: 401, never a forward as a stranger (S-52).
+    #[error("there is no token to forward")]
+    NoToken,
+    /// 413 `body_too_large`.
+    #[error("the body is longer than allowed")]
+    BodyTooLarge,
+    /// The browser's own half broke off or came too slowly: 400 `bad_request`.
+    #[error("the request did not arrive")]
+    RequestBroken(#[source] hyper_util::client::legacy::Error),
+    /// No connection, or no sound answer: 502 `upstream_failed`.
+    #[error("the upstream failed")]
+    UpstreamFailed(#[source] Option<hyper_util::client::legacy::Error>),
+    /// 504 `upstream_timeout`.
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    /// The answer's `Location` leaves the site: 502 `upstream_failed`.
+    #[error(transparent)]
+    ForbiddenRedirect(#[from] Astray),
+}
+
+impl Gateway {
+    /// A gateway to `upstreams`, by name. `tls` verifies those with https.
+    pub fn new(upstreams: Vec<Upstream>, tls: &rustls::ClientConfig) -> Self {
+        let route = |upstream: Upstream| {
+            let client = Client::new(tls.clone(), upstream.connect);
+            (upstream.name.clone(), Route { upstream, client })
+        };
+        Self { routes: upstreams.into_iter().map(route).collect() }
+    }
+
+    /// The upstream called `name`.
+    pub fn upstream(&self, name: &str) -> Option<&Upstream> {
+        self.routes.get(name).map(|route| &route.upstream)
+    }
+
+    /// Sends `request` where `permit` says and answers with what comes back.
+    ///
+    /// Dropping the future, or the answer's body, ends the call to the upstream. `request` carries the path as it came
+    /// from the network; it is judged here with what its upstream allows, whatever the caller's look-up allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; the upstream saw nothing unless it is one of the last five.
+    #[tracing::instrument(name = "gateway.forward", level = "debug", skip_all)]
+    pub async fn forward(
+        &self,
+        permit: Permit,
+        request: Request<Body>,
+        extra: Extra,
+    ) -> Result<Response<Body>, Error> {
+        let route = permit.upstream().and_then(|name| self.routes.get(name)).ok_or(Error::NoUpstream)?;
+        let upstream = &route.upstream;
+        let service = upstream.service(permit.rule());
+        let limits = upstream.limits(permit.rule());
+
+        let (from, body) = request.into_parts();
+        if !is_forwarded(&from.method) {
+            return Err(Error::Method);
+        }
+        if body.size_hint().lower() > limits.max_body {
+            return Err(Error::BodyTooLarge);
+        }
+        let path = Path::judge(from.uri.path(), upstream.allow_encoded(permit.rule()))?;
+        let rest = path.below(permit.strip()).ok_or(Error::NoUpstream)?;
+        let query = from.uri.query().map(|query| match &upstream.api_key {
+            Some(key) => target::with_key(query, key.text.expose()),
+            None => Cow::Borrowed(query),
+        });
+        let uri = upstream.target.uri(from.uri.path_and_query(), rest, query).ok_or(Error::NoUpstream)?;
+
+        let wants_token = upstream.takes_token && permit.allow() != Allow::Public;
+        let bearer = match extra.bearer.filter(|_| wants_token) {
+            Some(token) => Some(upstream::bearer(&token).ok_or(Error::NoToken)?),
+            None if wants_token && permit.allow() == Allow::User => return Err(Error::NoToken),
+            None => None,
+        };
+        let public = permit.allow() == Allow::Public;
+        let as_document = service.is_some_and(Service::is_storage) && context::is_document(&from.headers);
+        let host = extra.host.clone();
+        let mut headers = from.headers;
+        headers::strip(&mut headers, upstream, service);
+        let about = About {
+            client: extra.client,
+            proto: extra.proto,
+            host: extra.host,
+            request_id: extra.request_id,
+        };
+        let identity = permit.identity().filter(|_| upstream.identity_headers);
+        match &upstream.api_key {
+            Some(key) => headers::add_key(&mut headers, key.plain.clone(), about.request_id),
+            None => headers::add_forwarded(&mut headers, about, permit.strip(), identity),
+        }
+        headers.insert(header::HOST, upstream.target.host.clone());
+        if let Some(bearer) = bearer.or_else(|| upstream.api_key.as_ref().map(|key| key.bearer.clone())) {
+            headers.insert(header::AUTHORIZATION, bearer);
+        }
+
+        let started = Instant::now();
+        let answer = send(&route.client, from.method, uri, headers, body, limits).await;
+        let span = tracing::Span::current();
+        let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        span.record("upstream", upstream.name.as_str()).record("upstream_ms", took);
+
+        let (mut head, body) = answer?.into_parts();
+        if head.status.is_informational() {
+            return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
+        }
+        let here = Here { proto: extra.proto, host: &host, path: &path, prefix: permit.strip() };
+        let asked = Asked { upstream, service, public, as_document, here };
+        answer::clean(&mut head.headers, head.status, !body.is_end_stream(), &asked)?;
+        let mut answer = Response::new(Body::new(AnswerBody::new(body, limits.idle)));
+        (*answer.status_mut(), *answer.headers_mut()) = (head.status, head.headers);
+        Ok(answer)
+    }
+}
+
+/// Methods that are forwarded if a rule allows them (S-57).
+pub fn is_forwarded(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
+}
+
+/// One request, one answer. The clock of the first byte starts when the last byte of the request has left.
+async fn send(
+    client: &Client,
+    method: Method,
+    uri: http::Uri,
+    mut headers: HeaderMap,
+    body: Body,
+    limits: upstream::Limits,
+) -> Result<Response<hyper::body::Incoming>, Error> {
+    // Framing is written anew: the length is that of the body, not of a header (S-57).
+    if let Some(length) = body.size_hint().exact().filter(|n| *n > 0 || has_content(&method)) {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    let watched = !body.is_end_stream();
+    let (body, progress) = if watched {
+        let (body, progress) = RequestBody::watched(body, limits.max_body, limits.idle);
+        (body, Some(progress))
+    } else {
+        (RequestBody::new(body, limits.max_body, limits.idle), None)
+    };
+    let mut request = Request::new(body);
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    let hangs = async {
+        match progress {
+            Some(progress) => progress.upstream_hangs(limits.first_byte, limits.idle).await,
+            None => tokio::time::sleep(limits.first_byte).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = client.request(request) => answer.map_err(client::judge),
+        () = hangs => Err(Error::UpstreamTimeout),
+    }
+}
+
+/// Whether a missing `Content-Length` would puzzle a server.
+fn has_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}

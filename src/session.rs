@@ -20,6 +20,8 @@ pub use sessions::{Current, Parts, Proof, Sessions};
 pub use settings::{Remember, SameSite, Settings};
 pub use slot::Slot;
 
+pub use crate::gotrue::Scope as SignOut;
+
 use crate::event::Reason;
 
 /// Why there is no session to work with.

@@ -12,8 +12,8 @@ use crate::session::{Current, Proof, Slot};
 /// A link from a mail, as its page posts it.
 #[derive(Debug)]
 pub struct Confirm<'a> {
-    /// What the link is for.
-    pub kind: LinkKind,
+    /// What the link is for: `type`, in GoTrue's words.
+    pub kind: &'a str,
     /// `token_hash`.
     pub token_hash: &'a Secret<String>,
     /// The person agreed to leave the session that is open here.
@@ -44,8 +44,9 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Confirmed, Failure> {
         let inner = &self.0;
+        let kind = LinkKind::parse(link.kind).ok_or(Failure::Form(Problem::LinkExpired))?;
         let open = inner.sessions.peek(slot).is_some();
-        if open && !link.switch && link.kind != LinkKind::EmailChange {
+        if open && !link.switch && kind != LinkKind::EmailChange {
             return Ok(Confirmed::AskFirst);
         }
         let hash = link.token_hash.expose();
@@ -53,14 +54,14 @@ impl Flows {
         if hash.is_empty() || hash.len() > 256 || !hash.bytes().all(plausible) {
             return Err(Failure::Form(Problem::LinkExpired));
         }
-        let tokens = match inner.gotrue.verify_hash(link.kind, link.token_hash, from).await {
+        let tokens = match inner.gotrue.verify_hash(kind, link.token_hash, from).await {
             Ok(Verified::Session(tokens)) => *tokens,
             Ok(Verified::Half) => return Ok(Confirmed::Half),
             Err(error) if error.is_transient() => return Err(Failure::of(error)),
             Err(_) => return Err(Failure::Form(Problem::LinkExpired)),
         };
-        let method = link.kind.as_str();
-        let proof = Proof { method, remember: false, recovery: link.kind == LinkKind::Recovery };
+        let method = kind.as_str();
+        let proof = Proof { method, remember: false, recovery: kind == LinkKind::Recovery };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.sessions.adopt(slot, current.session.clone());
         event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });

@@ -46,16 +46,13 @@ impl Flows {
         if form.password.expose().is_empty() {
             return Err(Failure::Form(Problem::Required("password")));
         }
-        let network = inner.count(
-            Bucket::PasswordNetwork,
-            &inner.network_key(from),
-            inner.limits.password_per_network,
-        )?;
+        let network = inner.count(Bucket::PasswordNetwork, &inner.network_key(from))?;
         let Some(email) = Email::parse(form.email) else {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
         let account =
-            inner.count(Bucket::PasswordAccount, &inner.account_key(&email), inner.limits.password_per_account)?;
+            inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;
+        let shared = inner.count(Bucket::GoTrue, "sign-in")?;
         let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
         let tokens = match answer {
             Ok(tokens) => tokens,
@@ -68,8 +65,9 @@ impl Flows {
                 return Err(refused(error));
             }
         };
-        network.give_back();
-        account.give_back();
+        for taken in [network, account, shared].into_iter().flatten() {
+            taken.give_back();
+        }
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
         event::emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });

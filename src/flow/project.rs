@@ -1,11 +1,9 @@
 //! What the project offers: GoTrue's settings, kept for a minute, the last good ones through an outage.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use base::clock::SharedClock;
-use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::provider::Providers;
@@ -42,16 +40,7 @@ pub struct Offer {
     /// Sessions without an account.
     pub anonymous: bool,
     /// In the order of their buttons.
-    pub providers: Vec<ProviderButton>,
-}
-
-/// One way to sign in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProviderButton {
-    /// As in the path.
-    pub name: String,
-    /// As people know it.
-    pub label: String,
+    pub providers: Vec<String>,
 }
 
 impl Project {
@@ -100,32 +89,7 @@ impl Project {
             signup: settings.signup_open && settings.email,
             autoconfirm: settings.autoconfirm,
             anonymous: settings.anonymous,
-            providers: buttons(providers, &settings.providers),
+            providers: providers.names().filter(|name| settings.providers.contains(*name)).map(str::to_owned).collect(),
         }
     }
-}
-
-fn buttons(configured: &Providers, enabled: &BTreeSet<String>) -> Vec<ProviderButton> {
-    let listed = configured.names().filter(|name| enabled.contains(*name));
-    listed.map(|name| ProviderButton { name: name.to_owned(), label: label(name) }).collect()
-}
-
-/// A provider's own spelling of its name.
-pub(super) fn label(name: &str) -> String {
-    let known = match name {
-        "github" => "GitHub",
-        "gitlab" => "GitLab",
-        "linkedin" | "linkedin_oidc" => "LinkedIn",
-        "slack_oidc" => "Slack",
-        "workos" => "WorkOS",
-        "azure" => "Microsoft",
-        "x" => "X",
-        "fly" => "Fly.io",
-        _ => {
-            let mut letters = name.trim_start_matches("custom:").chars();
-            let first = letters.next().map(|c| c.to_ascii_uppercase());
-            return first.into_iter().chain(letters).collect();
-        }
-    };
-    known.to_owned()
 }

@@ -10,7 +10,6 @@ use url::Url;
 
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
-use super::project::label;
 use super::{Failure, Flows, ReturnTo};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gotrue::{Authorize, Error};
@@ -117,7 +116,7 @@ impl Flows {
     ) -> Result<Begun, Failure> {
         let inner = &*self.0;
         let settings = inner.providers.get(provider).ok_or(Failure::UnknownProvider)?;
-        if !self.offer().await.providers.iter().any(|button| button.name == provider) {
+        if !self.offer().await.providers.iter().any(|offered| offered == provider) {
             return Err(Failure::UnknownProvider);
         }
         let allowed = passed.iter().filter(|(name, _)| settings.allow_params.contains(name));
@@ -178,7 +177,7 @@ impl Flows {
             let (flows, pending, code) = (self.clone(), pending.clone(), code.clone());
             async move { flows.exchange(&pending, &code, from).await }
         };
-        let provider = label(&pending.provider);
+        let provider = pending.provider.clone();
         match inner.exchanges.once(code.expose(), &inner.clock, work).await {
             Some(Exchanged::Session(session)) => {
                 inner.sessions.adopt(slot, session);
@@ -229,7 +228,7 @@ fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSetti
 }
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
-    let provider = label(&pending.provider);
+    let provider = pending.provider.clone();
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.
         None | Some("") if back.refused => Arrival::Denied(provider),

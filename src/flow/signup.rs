@@ -57,7 +57,7 @@ impl Flows {
         if let Some(problem) = inner.passwords.judge(form.password.expose(), &words) {
             return Err(Failure::Form(problem));
         }
-        inner.count(Bucket::MailNetwork, &inner.network_key(from), inner.limits.mail_per_network)?;
+        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
         let (id, pending) = self.pending_sign_up(&email, form.return_to);
         let account = SignUp {
             email: email.as_str(),
@@ -121,7 +121,7 @@ impl Flows {
         if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
-        let tried = inner.count(Bucket::Code, &inner.account_key(&email), inner.limits.code_tries)?;
+        let tried = inner.count(Bucket::Code, &inner.account_key(&email))?;
         let verified =
             inner.gotrue.verify_code(CodeKind::Signup, email.as_str(), &Secret::new(digits), from).await;
         let tokens = match verified {
@@ -130,7 +130,9 @@ impl Flows {
             Err(error) if error.is_transient() => return Err(Failure::of(error)),
             Err(_) => return Err(wrong()),
         };
-        tried.give_back();
+        if let Some(tried) = tried {
+            tried.give_back();
+        }
         let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.sessions.adopt(slot, current.session.clone());
@@ -148,7 +150,7 @@ impl Flows {
     ) -> Result<Vec<HeaderValue>, Failure> {
         let inner = &self.0;
         let email = read_email(typed)?;
-        inner.count(Bucket::MailNetwork, &inner.network_key(from), inner.limits.mail_per_network)?;
+        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
         let (id, pending) = self.pending_sign_up(&email, return_to);
         if self.mail_is_due(&email) {
             let challenge = pending.verifier.challenge();
@@ -180,7 +182,7 @@ impl Flows {
     fn mail_is_due(&self, email: &Email) -> bool {
         let inner = &self.0;
         let key = inner.account_key(email);
-        inner.limiter.take(Bucket::MailRecipient, &key, inner.limits.mail_per_recipient).is_ok()
+        inner.count(Bucket::MailRecipient, &key).is_ok()
     }
 }
 

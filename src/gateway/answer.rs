@@ -83,7 +83,9 @@ pub fn never_cached(headers: &mut HeaderMap) {
 }
 
 fn remove_other_caching(headers: &mut HeaderMap) {
-    for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"] {
+    for name in
+        ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"]
+    {
         headers.remove(name);
     }
 }
@@ -93,13 +95,9 @@ fn correct_caching(headers: &mut HeaderMap, may_be_private: bool, sets_cookies: 
     if asked.public && theirs && !sets_cookies {
         return;
     }
-    if may_be_private && asked.upstream.cache == Cache::Private {
-        if let Some(private) = made_private(headers) {
-            headers.insert(header::CACHE_CONTROL, private);
-            return remove_other_caching(headers);
-        }
-    }
-    never_cached(headers);
+    let private = (may_be_private && asked.upstream.cache == Cache::Private).then(|| made_private(headers));
+    headers.insert(header::CACHE_CONTROL, private.flatten().unwrap_or(NO_STORE));
+    remove_other_caching(headers);
 }
 
 /// What the upstream grants, for the browser alone. `None` if it grants nothing.
@@ -126,8 +124,16 @@ fn is_dropped(name: &str) -> bool {
     let name = folded.as_bytes();
     match name {
         b"connection" | b"keep-alive" | b"te" | b"trailer" | b"transfer-encoding" | b"upgrade" => true,
-        b"set-cookie" | b"clear-site-data" | b"service-worker-allowed" | b"strict-transport-security"
-        | b"alt-svc" | b"refresh" | b"x-sendfile" | b"www-authenticate" | b"server" | b"x-powered-by" => true,
+        b"set-cookie"
+        | b"clear-site-data"
+        | b"service-worker-allowed"
+        | b"strict-transport-security"
+        | b"alt-svc"
+        | b"refresh"
+        | b"x-sendfile"
+        | b"www-authenticate"
+        | b"server"
+        | b"x-powered-by" => true,
         // Ours to say, or an echo of what was sent there.
         b"x-request-id" | b"x-session-ended" | b"authorization" | b"apikey" => true,
         _ => {
@@ -210,12 +216,11 @@ fn attach(headers: &mut HeaderMap) {
     let given = headers.get(header::CONTENT_DISPOSITION).map(|value| {
         let bytes = value.as_bytes();
         let end = bytes.iter().position(|b| matches!(b, b';' | b' ' | b'\t')).unwrap_or(bytes.len());
-        bytes.split_at(end)
+        &bytes[end..]
     });
-    let value = match given {
-        Some((kind, parameters)) if kind.eq_ignore_ascii_case(b"attachment") && parameters.is_empty() => return,
-        Some((_, parameters)) if trim(parameters).starts_with(b";") => {
-            let text = [b"attachment", trim(parameters)].concat();
+    let value = match given.map(trim) {
+        Some(parameters) if parameters.starts_with(b";") => {
+            let text = [b"attachment", parameters].concat();
             HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(ATTACHMENT)
         }
         _ => ATTACHMENT,

@@ -78,28 +78,71 @@ fn is_dropped(name: &str) -> bool {
         // Credentials.
         b"authorization" | b"apikey" | b"cookie" => true,
         // Who asks, and for what: known here, or nobody's to say.
-        b"forwarded" | b"x-real-ip" | b"x-client-ip" | b"x-cluster-client-ip" | b"true-client-ip"
-        | b"cf-connecting-ip" | b"sb-forwarded-for" | b"x-request-id" | b"x-jwt-aud" | b"redirect-to"
-        | b"x-rewrite-url" | b"x-http-method" | b"x-http-method-override" | b"x-method-override" => true,
-        _ => [&b"x-forwarded"[..], b"x-original", b"x-auth-request", b"proxy-"].iter().any(|p| name.starts_with(p)),
+        b"forwarded"
+        | b"x-real-ip"
+        | b"x-client-ip"
+        | b"x-cluster-client-ip"
+        | b"true-client-ip"
+        | b"cf-connecting-ip"
+        | b"sb-forwarded-for"
+        | b"x-request-id"
+        | b"x-jwt-aud"
+        | b"redirect-to"
+        | b"x-rewrite-url"
+        | b"x-http-method"
+        | b"x-http-method-override"
+        | b"x-method-override" => true,
+        _ => [&b"x-forwarded"[..], b"x-original", b"x-auth-request", b"proxy-"]
+            .iter()
+            .any(|p| name.starts_with(p)),
     }
 }
 
 /// What the official clients send to PostgREST, Storage (resumable uploads included) and GraphQL, and what a browser
 /// adds that these answer to. Spelled exactly.
 fn is_taken_by_supabase(name: &str) -> bool {
-    match name.as_bytes() {
-        b"accept" | b"accept-encoding" | b"accept-language" | b"accept-profile" | b"content-type"
-        | b"content-encoding" | b"content-language" | b"content-profile" | b"prefer" | b"range" | b"range-unit"
-        | b"user-agent" | b"x-client-info" | b"x-retry-count" | b"x-region" => true,
-        b"if-match" | b"if-none-match" | b"if-modified-since" | b"if-unmodified-since" | b"if-range"
-        | b"cache-control" => true,
-        b"x-upsert" | b"x-metadata" | b"x-signature" | b"x-robots-tag" | b"tus-resumable" | b"upload-length"
-        | b"upload-offset" | b"upload-metadata" | b"upload-defer-length" | b"upload-concat"
-        | b"upload-checksum" => true,
-        b"traceparent" | b"tracestate" => true,
-        _ => false,
-    }
+    let is_data = matches!(
+        name,
+        "accept"
+            | "accept-encoding"
+            | "accept-language"
+            | "accept-profile"
+            | "content-type"
+            | "content-encoding"
+            | "content-language"
+            | "content-profile"
+            | "prefer"
+            | "range"
+            | "range-unit"
+    );
+    let is_condition = matches!(
+        name,
+        "if-match"
+            | "if-none-match"
+            | "if-modified-since"
+            | "if-unmodified-since"
+            | "if-range"
+            | "cache-control"
+    );
+    let is_upload = matches!(
+        name,
+        "x-upsert"
+            | "x-metadata"
+            | "x-signature"
+            | "x-robots-tag"
+            | "tus-resumable"
+            | "upload-length"
+            | "upload-offset"
+            | "upload-metadata"
+            | "upload-defer-length"
+            | "upload-concat"
+            | "upload-checksum"
+    );
+    let is_origin = matches!(
+        name,
+        "user-agent" | "x-client-info" | "x-retry-count" | "x-region" | "traceparent" | "tracestate"
+    );
+    is_data || is_condition || is_upload || is_origin
 }
 
 /// The cookies whose names are in `pass`, in one line. Names compare byte by byte (S-05).
@@ -108,7 +151,8 @@ fn kept_cookies(headers: &HeaderMap, pass: &[String]) -> Option<HeaderValue> {
         return None;
     }
     let mut kept = Vec::new();
-    for pair in headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';')) {
+    for pair in headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'))
+    {
         let pair = trim(pair);
         let Some(end) = pair.iter().position(|b| *b == b'=') else { continue };
         let name = trim(&pair[..end]);

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::fields::tick;
 use crate::flow::{Confirm, Confirmed, Failure};
-use crate::gotrue_kind;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
@@ -60,7 +59,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
         return Ok(page(&visit, StatusCode::FORBIDDEN, kind, press, target.as_str(), refused));
     }
     let link = Confirm {
-        kind: gotrue_kind(kind.as_str()).ok_or(Code::LinkExpired)?,
+        kind: kind.as_str(),
         token_hash: &Secret::new(form.token_hash.clone()),
         switch: form.switch || !input.form,
     };

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use crate::flow::SignOut;
+use crate::session::SignOut;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;

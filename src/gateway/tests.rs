@@ -1,0 +1,6 @@
+//! The gateway against real upstreams on loopback.
+
+mod answers;
+mod harness;
+mod requests;
+mod streams;
