@@ -1,0 +1,178 @@
+//! `[session]` of `bff.toml`.
+
+use base::vars::{self, Problems, Vars};
+use time::Duration;
+
+/// How long sessions live and what their cookies are like. The keys that seal them are read by `config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest pause between two uses. `session.idle`; default `7d`.
+    pub idle: Duration,
+    /// Longest life, however busy; at most 400 days. `session.absolute`; default `30d`.
+    pub absolute: Duration,
+    /// Who outlives the browser. `session.remember`: `ask`, `always` or `never`; default `ask`.
+    pub remember: Remember,
+    /// `SameSite` of the session cookie. `session.same_site`: `strict` or `lax`; default `strict`.
+    pub same_site: SameSite,
+    /// How long before its expiry an access token is renewed, at most a quarter of its life.
+    /// `session.refresh_margin`; default `90s`.
+    pub refresh_margin: Duration,
+    /// The pause after a refresh that brought nothing. `session.refresh_cooldown`; default `10s`.
+    pub refresh_cooldown: Duration,
+    /// Claims that `GET /auth/session` shows, as dotted paths. `session.expose_claims`; default none.
+    pub expose_claims: Vec<String>,
+    /// `Clear-Site-Data` of a sign-out: any of `cache`, `cookies`, `storage`. `session.clear_site_data`; default none.
+    pub clear_site_data: Vec<String>,
+}
+
+/// Who outlives the browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remember {
+    /// Whoever ticks the box.
+    Ask,
+    /// Everybody.
+    Always,
+    /// Nobody.
+    Never,
+}
+
+/// `SameSite` of the session cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent on requests of our own site alone.
+    Strict,
+    /// Also on navigations from elsewhere.
+    Lax,
+}
+
+impl Settings {
+    /// Reads `session.*`. `None` where limits contradict each other.
+    pub fn read(vars: &dyn Vars, problems: &mut Problems) -> Option<Self> {
+        let remember = [("ask", Remember::Ask), ("always", Remember::Always), ("never", Remember::Never)];
+        let same_site = [("strict", SameSite::Strict), ("lax", SameSite::Lax)];
+        cookie_mode_alone(vars, problems);
+        let settings = Self {
+            idle: vars::span(vars, "session.idle", Duration::days(7), problems),
+            absolute: vars::span(vars, "session.absolute", Duration::days(30), problems),
+            remember: vars::choice(vars, "session.remember", &remember, Remember::Ask, problems),
+            same_site: vars::choice(vars, "session.same_site", &same_site, SameSite::Strict, problems),
+            refresh_margin: vars::span(vars, "session.refresh_margin", Duration::seconds(90), problems),
+            refresh_cooldown: vars::span(vars, "session.refresh_cooldown", Duration::seconds(10), problems),
+            expose_claims: claims(vars, problems)?,
+            clear_site_data: vars::list(vars, "session.clear_site_data").unwrap_or_default(),
+        };
+        settings.check(vars, problems).then_some(settings)
+    }
+
+    fn check(&self, vars: &dyn Vars, problems: &mut Problems) -> bool {
+        let mut sound = true;
+        let mut fault = |name: &str, seen: Option<&str>, why: &str, fix: &str| {
+            problems.fault("BFF-CONF-002", place(vars, name), seen, why, fix);
+            sound = false;
+        };
+        if self.idle.is_zero() {
+            fault("session.idle", Some("0s"), "Every session would end at once.", "Set it to 7d.");
+        }
+        if self.absolute < self.idle {
+            let why = "The absolute limit is shorter than the idle one, which then has no effect.";
+            fault("session.absolute", None, why, "Make session.absolute at least as long as session.idle.");
+        }
+        if self.refresh_cooldown.is_zero() {
+            let why = "An outage of GoTrue would be answered with a storm of refreshes.";
+            fault("session.refresh_cooldown", Some("0s"), why, "Set it to 10s.");
+        }
+        for word in &self.clear_site_data {
+            if !["cache", "cookies", "storage"].contains(&word.as_str()) {
+                let fix = "Name any of cache, cookies, storage.";
+                fault("session.clear_site_data", Some(word), "Browsers do not know this word.", fix);
+            }
+        }
+        sound
+    }
+}
+
+/// The stores of the documentation are not built yet; a prefix belongs to one of them.
+fn cookie_mode_alone(vars: &dyn Vars, problems: &mut Problems) {
+    if let Some(store) = vars::text(vars, "session.store", problems)
+        && store != "cookie"
+    {
+        let kind = store.split(':').next().unwrap_or_default(); // what follows may hold a password
+        let why = "This session store is not available in this version.";
+        problems.fault("BFF-CONF-002", place(vars, "session.store"), Some(kind), why, "Set it to cookie.");
+    }
+    if let Some(prefix) = vars::text(vars, "session.prefix", problems) {
+        let why = "A prefix has no effect without a Redis store.";
+        problems.fault("BFF-CONF-002", place(vars, "session.prefix"), Some(&prefix), why, "Remove it.");
+    }
+}
+
+fn claims(vars: &dyn Vars, problems: &mut Problems) -> Option<Vec<String>> {
+    let claims = vars::list(vars, "session.expose_claims").unwrap_or_default();
+    for claim in &claims {
+        if claim.split('.').any(str::is_empty) {
+            let why = "This is no path of a claim.";
+            let fix = "Write it like app_metadata.tenant.";
+            problems.fault("BFF-CONF-002", place(vars, "session.expose_claims"), Some(claim), why, fix);
+            return None;
+        }
+    }
+    Some(claims)
+}
+
+fn place(vars: &dyn Vars, name: &str) -> String {
+    vars.get(name).map_or_else(|| vars::variable(name), |found| found.place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Option<Settings>, Vec<String>) {
+        let vars: Vec<_> = pairs.iter().map(|(k, v)| (format!("BFF_SESSION_{k}"), (*v).to_owned())).collect();
+        let mut problems = Problems::default();
+        let settings = Settings::read(&vars, &mut problems);
+        (settings, problems.list().iter().map(|p| p.place.clone()).collect())
+    }
+
+    /// S-08: 7 and 30 days unless said otherwise.
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let (settings, faults) = read(&[]);
+        let settings = settings.unwrap();
+        assert!(faults.is_empty());
+        assert_eq!((settings.idle, settings.absolute), (Duration::days(7), Duration::days(30)));
+        assert_eq!((settings.remember, settings.same_site), (Remember::Ask, SameSite::Strict));
+        assert_eq!(settings.refresh_margin, Duration::seconds(90));
+        assert_eq!(settings.refresh_cooldown, Duration::seconds(10));
+        assert!(settings.expose_claims.is_empty() && settings.clear_site_data.is_empty());
+    }
+
+    /// S-93: limits that contradict each other and what this version cannot do are faults, not guesses.
+    #[test]
+    fn what_cannot_be_honoured_is_a_fault() {
+        let cases = [
+            ("ABSOLUTE", "1d"),
+            ("IDLE", "0s"),
+            ("REFRESH_COOLDOWN", "0s"),
+            ("SAME_SITE", "none"),
+            ("REMEMBER", "yes"),
+            ("CLEAR_SITE_DATA", "everything"),
+            ("EXPOSE_CLAIMS", "a..b"),
+            ("STORE", "sqlite:data/sessions.db"),
+            ("PREFIX", "x"),
+            ("IDLE", "401d"),
+        ];
+        for (name, value) in cases {
+            assert_eq!(read(&[(name, value)]).1, [format!("BFF_SESSION_{name}")], "{value}");
+        }
+    }
+
+    /// S-87: the address of a store may hold a password and is not repeated.
+    #[test]
+    fn the_password_of_a_store_is_not_shown() {
+        let vars = vec![("BFF_SESSION_STORE".to_owned(), "rediss://user:hunter2@host:6379/0".to_owned())];
+        let mut problems = Problems::default();
+        Settings::read(&vars, &mut problems);
+        assert!(problems.has_faults() && !format!("{problems:?}").contains("hunter2"));
+    }
+}
