@@ -5,8 +5,7 @@ use std::time::Duration as StdDuration;
 
 use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
-use base::seal::{Keyring, Sealer, Unopened};
-use base::secret::Secret;
+use base::seal::{Keyring, Sealer};
 use http::HeaderValue;
 use time::{Duration, OffsetDateTime};
 use url::Url;
@@ -337,6 +336,12 @@ impl Sessions {
         }
     }
 
+    /// The name of `session` towards its own person: stable, and good for nothing else.
+    pub fn public_id(&self, session: &Session) -> String {
+        let mac = self.0.sealer.mac(&[b"public id", session.id.as_bytes()]);
+        format!("s_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9]))
+    }
+
     /// The sealed value for `session`, as `mint-session` prints it.
     pub fn seal(&self, session: &Session) -> String {
         self.0.seal(session)
@@ -344,7 +349,8 @@ impl Sessions {
 
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
     fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
-        if now - session.last_seen > (self.0.settings.idle / 10).max(Duration::minutes(1)) && !slot.is_poll() {
+        let tenth: Duration = self.0.settings.idle / 10;
+        if now - session.last_seen > tenth.max(Duration::minutes(1)) && !slot.is_poll() {
             slot.set(Arc::new(Session { last_seen: now, ..(**session).clone() }));
         }
     }

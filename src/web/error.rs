@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 use crate::event::Reason;
 use crate::flow::{Failure, Problem};
-use crate::gateway;
-use crate::policy::Denied;
 use crate::session;
 use crate::token;
 

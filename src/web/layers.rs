@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
 pub(super) use errors::bounce;
-pub use headers::{Foreign, PAGE_POLICY};
-pub use trace::Route;
+pub(super) use origin::is_listed;
+pub(super) use headers::{Foreign, PAGE_POLICY};
+pub(super) use trace::Route;
 
 use super::state::AppState;
 use super::visit::Visit;
@@ -39,7 +40,8 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
     };
     let (mut parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let address = client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
+    let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
+    let address = peer.map(resolve);
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return headers::finish(&app, None, response),

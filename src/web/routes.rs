@@ -38,7 +38,7 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     }
     let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
     let public = rule.allow() == Allow::Public;
-    let cors = visit.comes_from_listed_origin();
+    let cors = super::layers::is_listed(app, visit.origin());
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
         .map_err(|_| Error::from(Code::FetchContext))?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
-use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -15,6 +14,7 @@ use super::forms::Forms;
 use super::templates::Templates;
 use crate::flow::Flows;
 use crate::gateway::Gateway;
+use crate::limit::client::TrustedProxies;
 use crate::policy::Policy;
 use crate::session::Sessions;
 use crate::token::Verifier;
@@ -46,7 +46,7 @@ pub struct Parts {
     /// The listener is on loopback, where a loopback literal as `Host` is sent to the public URL.
     pub on_loopback: bool,
     /// Peers whose forwarded headers count.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
     /// The header that names the client.
     pub client_ip_header: http::HeaderName,
     /// Origins that may call from elsewhere.

@@ -10,7 +10,7 @@ mod error;
 mod login;
 mod signup;
 
-pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay};
+pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;

@@ -57,11 +57,11 @@ pub(crate) fn describe(visit: &Visit, claims: &Claims, current: Option<&Current>
     let access = app.policy.access(claims);
     let own = claims.user_metadata();
     let own_text = |names: [&str; 2]| {
-        let found = names.iter().find_map(|name| own.get(*name).and_then(Value::as_str));
+        let found = names.iter().find_map(|name| own?.get(*name)?.as_str());
         found.filter(|text| !text.is_empty())
     };
-    let providers = claims.app_metadata().get("providers").cloned().unwrap_or_else(|| json!([]));
-    let provider = claims.app_metadata().get("provider").cloned().unwrap_or(Value::Null);
+    let providers = claims.at("app_metadata.providers").cloned().unwrap_or_else(|| json!([]));
+    let provider = claims.at("app_metadata.provider").cloned().unwrap_or(Value::Null);
     let exposed: serde_json::Map<String, Value> = app
         .expose_claims
         .iter()

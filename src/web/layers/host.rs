@@ -7,7 +7,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use url::{Host, Url};
 
-use crate::limit::client;
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
 use crate::web::visit::text;
@@ -59,7 +58,7 @@ fn authority(public: &Url) -> &str {
 }
 
 fn came_over_https(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> bool {
-    let listed = peer.is_some_and(|peer| client::is_trusted(peer, &app.trusted_proxies));
+    let listed = peer.is_some_and(|peer| app.trusted_proxies.contains(peer));
     listed && text(&parts.headers, "x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
 }
 

@@ -65,7 +65,7 @@ fn from_here(site: Site) -> bool {
 }
 
 /// Whether `origin` is on the exact list.
-fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
+pub(crate) fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
     origin.is_some_and(|origin| app.cors.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()))
 }
 

@@ -19,8 +19,8 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
         return Ok(visit.json(StatusCode::OK, &body));
     }
     let own = claims.user_metadata();
-    let name = ["full_name", "name"].iter().find_map(|key| own.get(*key).and_then(Value::as_str));
-    let provider = claims.app_metadata().get("provider").and_then(Value::as_str).unwrap_or("email");
+    let name = ["full_name", "name"].iter().find_map(|key| own?.get(*key)?.as_str());
+    let provider = claims.at("app_metadata.provider").and_then(Value::as_str).unwrap_or("email");
     let method = claims.amr.iter().map(|proof| proof.method.as_str()).find(|method| *method != "totp");
     let way = match method.unwrap_or("password") {
         _ if claims.is_anonymous => SignInWay::Anonymous,

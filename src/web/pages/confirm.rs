@@ -12,7 +12,7 @@ use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
 use crate::web::forms::Lock;
-use crate::web::views::{ConfirmPage, ConfirmProblem, ConfirmStep, LinkKind};
+use crate::web::views::{CodeProblem, ConfirmPage, ConfirmStep, LinkKind};
 use crate::web::visit::Visit;
 
 /// What the form and the JSON body hold.
@@ -52,8 +52,8 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
     let press = ConfirmStep::Press { token_hash: &form.token_hash };
     let refused = match input.lock {
         Lock::Fits => None,
-        Lock::Broken => Some(ConfirmProblem::FormExpired),
-        Lock::NoCookie => Some(ConfirmProblem::CookiesBlocked { host: visit.host() }),
+        Lock::Broken => Some(CodeProblem::FormExpired),
+        Lock::NoCookie => Some(CodeProblem::CookiesBlocked { host: visit.host() }),
     };
     if refused.is_some() {
         return Ok(page(&visit, StatusCode::FORBIDDEN, kind, press, target.as_str(), refused));
@@ -81,7 +81,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
         Err(Failure::Unavailable(error)) if input.form => {
             let wait = super::login::wait(std::time::Duration::from_secs(10));
             let error = Error::from(Failure::Unavailable(error));
-            let problem = Some(ConfirmProblem::Unavailable { wait });
+            let problem = Some(CodeProblem::Unavailable { wait });
             let mut response = page(&visit, error.code.status(), kind, press, target.as_str(), problem);
             error.headers(response.headers_mut(), None);
             Ok(response)
@@ -102,7 +102,7 @@ fn page(
     kind: LinkKind,
     step: ConfirmStep<'_>,
     return_to: &str,
-    problem: Option<ConfirmProblem<'_>>,
+    problem: Option<CodeProblem<'_>>,
 ) -> Response {
     let token = visit.form_token("confirm");
     let view = ConfirmPage { form_token: &token, kind, step, return_to: Some(return_to), problem };

@@ -19,6 +19,19 @@ pub struct ConfirmPage<'a> {
     pub problem: Option<CodeProblem<'a>>,
 }
 
+impl LinkKind {
+    /// As in the link's `type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signup => "signup",
+            Self::Invite => "invite",
+            Self::Magiclink => "magiclink",
+            Self::Recovery => "recovery",
+            Self::EmailChange => "email_change",
+        }
+    }
+}
+
 /// `type` of a mail link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
