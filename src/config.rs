@@ -1,1 +1,5 @@
 //! All settings side by side.
+
+mod file;
+pub mod known;
+pub mod sources;
