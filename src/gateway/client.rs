@@ -1,25 +1,36 @@
 //! The HTTP client towards one upstream: pooled HTTP/1.1 connections, no redirects, no proxies, bounded connecting.
 
 use std::error::Error as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Uri};
-use hyper_rustls::MaybeHttpsStream;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Service};
 
 use super::Error;
 use super::body::{BodyFault, RequestBody};
 
-/// A connector whose whole work, name, socket and TLS, ends within a time.
-type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, tower::BoxError>;
-
 /// Connections to one upstream.
 #[derive(Debug, Clone)]
 pub(super) struct Client(legacy::Client<Connector, RequestBody>);
+
+/// Connects, and gives up once name, socket and TLS together take too long.
+#[derive(Debug, Clone)]
+struct Connector {
+    https: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+/// The time to connect was up.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection in time")]
+struct NoConnection;
 
 const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS: usize = 256;
@@ -31,22 +42,36 @@ impl Client {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
-        let https = hyper_rustls::HttpsConnectorBuilder::new()
+        let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let connector = BoxCloneSyncService::new(tower::timeout::Timeout::new(https, connect));
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
+            .build(Connector { https, limit: connect });
         Self(client)
     }
 
     pub(super) fn request(&self, request: Request<RequestBody>) -> legacy::ResponseFuture {
         self.0.request(request)
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.limit, self.https.call(uri));
+        Box::pin(async { connecting.await.map_err(|_| NoConnection)? })
     }
 }
 
@@ -60,7 +85,7 @@ pub(super) fn judge(error: legacy::Error) -> Error {
                 _ => Error::RequestBroken(error),
             };
         }
-        if source.is::<tower::timeout::error::Elapsed>() {
+        if source.is::<NoConnection>() {
             return Error::UpstreamTimeout;
         }
         cause = source.source();

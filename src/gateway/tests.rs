@@ -3,4 +3,5 @@
 mod answers;
 mod harness;
 mod requests;
+mod served;
 mod streams;
