@@ -1,1 +1,94 @@
-//! The GoTrue-compatible server.
+//! The GoTrue-compatible server: for development, tests and small installs.
+//!
+//! [`start`] takes [`Settings`], a clock, a source of randomness and a listening socket. The map, in reading order:
+//! `http` is the route table; `account`, `token`, `one_time` and `authorize` are the ways in; `rotation` keeps refresh
+//! tokens honest; `identities` decides whose account a provider's answer belongs to; `db` is SQLite; `keys` and
+//! `password` guard what must stay secret; `pages` are the pretend providers and the outbox.
+
+mod account;
+mod authorize;
+mod db;
+mod documents;
+mod email;
+mod error;
+mod http;
+mod identities;
+mod keys;
+mod mail;
+mod one_time;
+mod pages;
+mod password;
+mod pkce;
+mod providers;
+mod redirect;
+mod rotation;
+mod serve;
+mod settings;
+mod token;
+mod wire;
+
+use std::sync::Arc;
+
+use base::clock::SharedClock;
+use base::entropy::SharedEntropy;
+use base::seal::Sealer;
+use base::secret::Secret;
+
+pub use db::DbError;
+pub use keys::KeyError;
+pub use mail::{Mail, MailKind};
+pub use serve::{Handle, StartError, start};
+pub use settings::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, VARIABLES};
+
+/// What handlers may ask for.
+#[derive(Debug)]
+struct Server {
+    settings: Settings,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    db: db::Db,
+    signer: keys::Signer,
+    refresh_tokens: rotation::RefreshTokens,
+    /// For digits, which are too few to be hashed without a key.
+    codes: Sealer,
+    /// For tokens of providers between callback and exchange.
+    provider_tokens: Sealer,
+    /// For the codes of pretend providers.
+    pretend_codes: Sealer,
+    admin_key: Secret<String>,
+    hasher: password::Hasher,
+    outbox: mail::Outbox,
+    redirects: redirect::Redirects,
+    providers: providers::Providers,
+    templates: pages::Templates,
+    calls: http::Calls,
+    /// `iss` of tokens, and the base of links to this server: its public address and `/auth/v1`.
+    issuer: String,
+    /// The public address without a slash at its end.
+    public_url: String,
+}
+
+type App = Arc<Server>;
+
+impl Server {
+    fn code_mac(&self, address: &str, code: &str) -> String {
+        use base64::Engine;
+        let mac = self.codes.mac(&[address.as_bytes(), code.as_bytes()]);
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mac)
+    }
+
+    /// Path of the API on this server: links on pages stay on it, whatever stands in front.
+    fn base_path(&self) -> &str {
+        let rest = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').map_or("", |at| &rest[at..])
+    }
+
+    fn seal_provider_token(&self, token: &str) -> String {
+        self.provider_tokens.seal(&[], token.as_bytes(), &*self.entropy)
+    }
+
+    fn open_provider_token(&self, sealed: &str) -> Option<String> {
+        let opened = self.provider_tokens.open(&[], sealed).ok()?;
+        String::from_utf8(opened.plain.to_vec()).ok()
+    }
+}

@@ -1,0 +1,267 @@
+//! People and their identities.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{At, Document, Id};
+
+/// A person, whole: loaded, changed and saved inside one transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    /// In lower case; `None` for an anonymous person.
+    pub(crate) email: Option<String>,
+    /// Its owner proved to receive mail there, or a provider vouched for it (S-79).
+    pub(crate) email_proven: bool,
+    /// A PHC string.
+    pub(crate) password: Option<String>,
+    pub(crate) role: String,
+    pub(crate) app_metadata: Map<String, Value>,
+    pub(crate) user_metadata: Map<String, Value>,
+    pub(crate) is_anonymous: bool,
+    pub(crate) email_confirmed_at: Option<OffsetDateTime>,
+    pub(crate) invited_at: Option<OffsetDateTime>,
+    pub(crate) confirmation_sent_at: Option<OffsetDateTime>,
+    pub(crate) recovery_sent_at: Option<OffsetDateTime>,
+    pub(crate) new_email: Option<String>,
+    pub(crate) email_change_sent_at: Option<OffsetDateTime>,
+    pub(crate) reauthentication_sent_at: Option<OffsetDateTime>,
+    pub(crate) last_sign_in_at: Option<OffsetDateTime>,
+    pub(crate) banned_until: Option<OffsetDateTime>,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+    /// Oldest first.
+    pub(crate) identities: Vec<Identity>,
+}
+
+/// Who a person is at a provider.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) id: Uuid,
+    pub(crate) provider: String,
+    /// Fixed per provider; `email` for addresses with a password.
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) data: Map<String, Value>,
+    pub(crate) email: Option<String>,
+    pub(crate) last_sign_in_at: OffsetDateTime,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+impl User {
+    /// Somebody without address, password and identity.
+    pub(crate) fn new(id: Uuid, now: OffsetDateTime) -> Self {
+        let now = super::micros(now);
+        Self {
+            id,
+            email: None,
+            email_proven: false,
+            password: None,
+            role: "authenticated".to_owned(),
+            app_metadata: Map::new(),
+            user_metadata: Map::new(),
+            is_anonymous: false,
+            email_confirmed_at: None,
+            invited_at: None,
+            confirmation_sent_at: None,
+            recovery_sent_at: None,
+            new_email: None,
+            email_change_sent_at: None,
+            reauthentication_sent_at: None,
+            last_sign_in_at: None,
+            banned_until: None,
+            created_at: now,
+            updated_at: now,
+            identities: Vec::new(),
+        }
+    }
+
+    /// Whether a ban is in force.
+    pub(crate) fn is_banned(&self, now: OffsetDateTime) -> bool {
+        self.banned_until.is_some_and(|until| until > now)
+    }
+
+    /// Writes `provider` (the oldest) and `providers` from the identities; other members stay.
+    pub(crate) fn refresh_providers(&mut self) {
+        let mut providers: Vec<Value> = Vec::new();
+        for identity in &self.identities {
+            if !providers.iter().any(|p| p == &identity.provider) {
+                providers.push(identity.provider.clone().into());
+            }
+        }
+        if let Some(first) = providers.first() {
+            self.app_metadata.insert("provider".to_owned(), first.clone());
+            self.app_metadata.insert("providers".to_owned(), providers.into());
+        }
+    }
+}
+
+/// The person with this id.
+pub(crate) fn find(db: &Connection, id: Uuid) -> rusqlite::Result<Option<User>> {
+    let found = db
+        .prepare_cached("select * from users where id = :id")?
+        .query_row(named_params! {":id": Id(id)}, read)
+        .optional()?;
+    with_identities(db, found)
+}
+
+/// The person with this address, which the caller has put into lower case.
+pub(crate) fn find_by_email(db: &Connection, email: &str) -> rusqlite::Result<Option<User>> {
+    let found = db
+        .prepare_cached("select * from users where email = :email")?
+        .query_row(named_params! {":email": email}, read)
+        .optional()?;
+    with_identities(db, found)
+}
+
+/// The person behind an identity.
+pub(crate) fn find_by_identity(
+    db: &Connection,
+    issuer: &str,
+    subject: &str,
+) -> rusqlite::Result<Option<User>> {
+    let sql = "select user_id from identities where issuer = :issuer and subject = :subject";
+    let id = db
+        .prepare_cached(sql)?
+        .query_row(named_params! {":issuer": issuer, ":subject": subject}, |row| row.get::<_, Id>(0))
+        .optional()?;
+    id.map_or(Ok(None), |id| find(db, id.0))
+}
+
+/// A page of people, the newest first, without identities.
+pub(crate) fn list(db: &Connection, limit: u32, offset: u64) -> rusqlite::Result<Vec<User>> {
+    let sql = "select * from users order by created_at desc, id limit :limit offset :offset";
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let mut query = db.prepare_cached(sql)?;
+    query.query_map(named_params! {":limit": limit, ":offset": offset}, read)?.collect()
+}
+
+/// How many people there are.
+pub(crate) fn count(db: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 = db.prepare_cached("select count(*) from users")?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Writes the person and exactly these identities, new or not.
+pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
+    let sql = "insert into users values (:id, :email, :email_proven, :password, :role, :app_metadata,
+            :user_metadata, :is_anonymous, :email_confirmed_at, :invited_at, :confirmation_sent_at,
+            :recovery_sent_at, :new_email, :email_change_sent_at, :reauthentication_sent_at, :last_sign_in_at,
+            :banned_until, :created_at, :updated_at)
+        on conflict (id) do update set email = excluded.email, email_proven = excluded.email_proven,
+            password = excluded.password, role = excluded.role, app_metadata = excluded.app_metadata,
+            user_metadata = excluded.user_metadata, is_anonymous = excluded.is_anonymous,
+            email_confirmed_at = excluded.email_confirmed_at, invited_at = excluded.invited_at,
+            confirmation_sent_at = excluded.confirmation_sent_at, recovery_sent_at = excluded.recovery_sent_at,
+            new_email = excluded.new_email, email_change_sent_at = excluded.email_change_sent_at,
+            reauthentication_sent_at = excluded.reauthentication_sent_at,
+            last_sign_in_at = excluded.last_sign_in_at, banned_until = excluded.banned_until,
+            updated_at = excluded.updated_at";
+    db.prepare_cached(sql)?.execute(named_params! {
+        ":id": Id(user.id),
+        ":email": user.email,
+        ":email_proven": user.email_proven,
+        ":password": user.password,
+        ":role": user.role,
+        ":app_metadata": Document(user.app_metadata.clone()),
+        ":user_metadata": Document(user.user_metadata.clone()),
+        ":is_anonymous": user.is_anonymous,
+        ":email_confirmed_at": user.email_confirmed_at.map(At),
+        ":invited_at": user.invited_at.map(At),
+        ":confirmation_sent_at": user.confirmation_sent_at.map(At),
+        ":recovery_sent_at": user.recovery_sent_at.map(At),
+        ":new_email": user.new_email,
+        ":email_change_sent_at": user.email_change_sent_at.map(At),
+        ":reauthentication_sent_at": user.reauthentication_sent_at.map(At),
+        ":last_sign_in_at": user.last_sign_in_at.map(At),
+        ":banned_until": user.banned_until.map(At),
+        ":created_at": At(user.created_at),
+        ":updated_at": At(user.updated_at),
+    })?;
+    db.prepare_cached("delete from identities where user_id = :user")?
+        .execute(named_params! {":user": Id(user.id)})?;
+    let sql = "insert into identities values (:id, :user, :provider, :issuer, :subject, :data, :email,
+        :last_sign_in_at, :created_at, :updated_at)";
+    let mut insert = db.prepare_cached(sql)?;
+    for identity in &user.identities {
+        insert.execute(named_params! {
+            ":id": Id(identity.id),
+            ":user": Id(user.id),
+            ":provider": identity.provider,
+            ":issuer": identity.issuer,
+            ":subject": identity.subject,
+            ":data": Document(identity.data.clone()),
+            ":email": identity.email,
+            ":last_sign_in_at": At(identity.last_sign_in_at),
+            ":created_at": At(identity.created_at),
+            ":updated_at": At(identity.updated_at),
+        })?;
+    }
+    Ok(())
+}
+
+/// Forgets a person with everything that is theirs; `false` if there is none.
+pub(crate) fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<bool> {
+    let gone =
+        db.prepare_cached("delete from users where id = :id")?.execute(named_params! {":id": Id(id)})?;
+    Ok(gone == 1)
+}
+
+/// People of a provider as (name, address), the latest sign-in first.
+pub(crate) fn known_at(db: &Connection, issuer: &str, limit: u32) -> rusqlite::Result<Vec<Identity>> {
+    let sql = "select * from identities where issuer = :issuer order by last_sign_in_at desc limit :limit";
+    let mut query = db.prepare_cached(sql)?;
+    query.query_map(named_params! {":issuer": issuer, ":limit": limit}, read_identity)?.collect()
+}
+
+fn with_identities(db: &Connection, found: Option<User>) -> rusqlite::Result<Option<User>> {
+    let Some(mut user) = found else { return Ok(None) };
+    let sql = "select * from identities where user_id = :user order by created_at, rowid";
+    let mut query = db.prepare_cached(sql)?;
+    user.identities =
+        query.query_map(named_params! {":user": Id(user.id)}, read_identity)?.collect::<Result<_, _>>()?;
+    Ok(Some(user))
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<User> {
+    let at = |name: &str| row.get::<_, Option<At>>(name).map(|at| at.map(|at| at.0));
+    Ok(User {
+        id: row.get::<_, Id>("id")?.0,
+        email: row.get("email")?,
+        email_proven: row.get("email_proven")?,
+        password: row.get("password")?,
+        role: row.get("role")?,
+        app_metadata: row.get::<_, Document>("app_metadata")?.0,
+        user_metadata: row.get::<_, Document>("user_metadata")?.0,
+        is_anonymous: row.get("is_anonymous")?,
+        email_confirmed_at: at("email_confirmed_at")?,
+        invited_at: at("invited_at")?,
+        confirmation_sent_at: at("confirmation_sent_at")?,
+        recovery_sent_at: at("recovery_sent_at")?,
+        new_email: row.get("new_email")?,
+        email_change_sent_at: at("email_change_sent_at")?,
+        reauthentication_sent_at: at("reauthentication_sent_at")?,
+        last_sign_in_at: at("last_sign_in_at")?,
+        banned_until: at("banned_until")?,
+        created_at: row.get::<_, At>("created_at")?.0,
+        updated_at: row.get::<_, At>("updated_at")?.0,
+        identities: Vec::new(),
+    })
+}
+
+fn read_identity(row: &Row<'_>) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        id: row.get::<_, Id>("id")?.0,
+        provider: row.get("provider")?,
+        issuer: row.get("issuer")?,
+        subject: row.get("subject")?,
+        data: row.get::<_, Document>("data")?.0,
+        email: row.get("email")?,
+        last_sign_in_at: row.get::<_, At>("last_sign_in_at")?.0,
+        created_at: row.get::<_, At>("created_at")?.0,
+        updated_at: row.get::<_, At>("updated_at")?.0,
+    })
+}

@@ -1,0 +1,67 @@
+//! The route table, once at the root and once under `/auth/v1`, and what every request passes through.
+
+mod extract;
+mod layers;
+
+use axum::Router;
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub(crate) use extract::{Caller, Form, Json, Params};
+pub(crate) use layers::Calls;
+
+use crate::error::ApiError;
+use crate::{App, account, authorize, documents, one_time, pages, token};
+
+/// Everything the server answers to.
+pub(crate) fn router(app: &App) -> Router {
+    let api = Router::new()
+        .route("/signup", post(account::sign_up))
+        .route("/token", post(token::grant))
+        .route("/authorize", get(authorize::begin))
+        .route("/callback", get(authorize::back).post(authorize::back_by_form))
+        .route("/verify", get(one_time::open_link).post(one_time::redeem))
+        .route("/user", get(account::user))
+        .route("/logout", post(account::log_out))
+        .route("/sso", post(documents::no_saml))
+        .route("/settings", get(documents::settings))
+        .route("/health", get(documents::health))
+        .route("/.well-known/jwks.json", get(documents::key_set));
+    let pages = Router::new()
+        .route("/pretend/{provider}", get(pages::chooser).post(pages::choose))
+        .route("/outbox", get(pages::outbox))
+        .route("/outbox.json", get(pages::outbox_list))
+        .route("/assets/{name}", get(pages::asset));
+    let all = api.merge(pages);
+    let inner = Router::new()
+        .nest("/auth/v1", all.clone())
+        .merge(all)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+        .layer(from_fn_with_state(app.clone(), layers::count))
+        .layer(from_fn(layers::deadline))
+        .layer(CatchPanicLayer::custom(|_| {
+            use axum::response::IntoResponse;
+            ApiError::internal("a handler panicked").into_response()
+        }))
+        .layer(from_fn_with_state(app.clone(), layers::finish))
+        .layer(cors(app))
+        .with_state(app.clone());
+    // Around the routes, not inside of them: the method has to change before one is chosen.
+    Router::new().fallback_service(inner).layer(from_fn(layers::head))
+}
+
+/// Other origins than the site's may not read answers (contract 10.3, 1).
+fn cors(app: &App) -> CorsLayer {
+    let origin = HeaderValue::from_str(&app.redirects.site_origin()).ok();
+    let names = ["apikey", "x-client-info", "x-supabase-api-version", "x-request-id"];
+    let own = names.map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origin))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(own.into_iter().chain([ACCEPT, AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
+        .expose_headers(["x-total-count", "link", "x-supabase-api-version"].map(HeaderName::from_static))
+}

@@ -1,0 +1,107 @@
+//! What every request passes through: one log line, a deadline, headers, the shape of errors, counters.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::App;
+use crate::error::{ApiError, asks_newest, dress};
+
+/// Contract, section 1.6.
+const DEADLINE: Duration = Duration::from_secs(10);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How often each route was called; `/token` once for each grant. As long as the route table, so bounded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Calls {
+    fn count(&self, route: &str, query: &str) {
+        let route = route.strip_prefix("/auth/v1").unwrap_or(route);
+        let grants = ["password", "refresh_token", "pkce"];
+        let grant = grants
+            .iter()
+            .find(|grant| query.split('&').any(|p| p.strip_prefix("grant_type=") == Some(*grant)));
+        let name = match grant {
+            Some(grant) if route == "/token" => format!("/token?grant_type={grant}"),
+            _ => route.to_owned(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    /// The count of one route.
+    pub(crate) fn of(&self, route: &str) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(route).copied().unwrap_or_default()
+    }
+}
+
+/// Counts the call.
+pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        app.calls.count(route.as_str(), request.uri().query().unwrap_or_default());
+    }
+    next.run(request).await
+}
+
+/// Ends what takes longer than [`DEADLINE`], the reading of the body included.
+pub(crate) async fn deadline(request: Request, next: Next) -> Response {
+    let text = "Processing this request timed out, please retry after a moment.";
+    let late = || ApiError::new(StatusCode::GATEWAY_TIMEOUT, "request_timeout", text).into_response();
+    tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
+}
+
+/// `HEAD` is no method of ours: 405 as for any other wrong one (contract, section 1.1).
+pub(crate) async fn head(mut request: Request, next: Next) -> Response {
+    if request.method() != Method::HEAD {
+        return next.run(request).await;
+    }
+    *request.method_mut() = Method::TRACE; // no route has it
+    next.run(request).await
+}
+
+/// Writes the body of an error, the headers that every answer has, and one line of log.
+pub(crate) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+    let newest = asks_newest(request.headers());
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+    let fits = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let id = given.filter(fits).map_or_else(|| app.entropy.text::<12>(), str::to_owned);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let response = next.run(request).await;
+    let mut response = dress(response, newest, &id);
+    let status = response.status();
+    let route = route.as_deref().unwrap_or("-");
+    tracing::info!(request_id = id, http.method = %method, http.route = route, http.status = status.as_u16(), "answered");
+
+    let headers = response.headers_mut();
+    if status == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(allow) = headers.get(ALLOW).and_then(|allow| allow.to_str().ok())
+    {
+        let own: Vec<_> = allow.split(',').filter(|method| *method != "HEAD").collect();
+        if let Ok(own) = HeaderValue::from_str(&own.join(", ")) {
+            headers.insert(ALLOW, own);
+        }
+    }
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(CACHE_CONTROL, "no-store");
+    default(REFERRER_POLICY, "no-referrer");
+    default(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/plain") {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    response
+}

@@ -1,0 +1,116 @@
+//! Who vouches for people from elsewhere: the real GitHub, or pretend providers for a machine without accounts.
+
+mod github;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+pub(crate) use github::GitHub;
+
+use crate::settings::Settings;
+
+/// What a provider says about a person.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    /// Fixed per provider, never taken from the answer (S-79).
+    pub(crate) issuer: String,
+    /// The provider's id of the person; not empty.
+    pub(crate) subject: String,
+    /// As the provider writes it.
+    pub(crate) email: Option<String>,
+    pub(crate) email_verified: bool,
+    pub(crate) name: Option<String>,
+    pub(crate) user_name: Option<String>,
+    pub(crate) avatar_url: Option<String>,
+}
+
+impl Profile {
+    /// `identity_data` (contract, section 2.1).
+    pub(crate) fn data(&self, provider: &str, email: &str) -> Map<String, Value> {
+        let mut data = Map::new();
+        let mut put = |name: &str, value: Option<&String>| {
+            value.filter(|v| !v.is_empty()).map(|v| data.insert(name.to_owned(), v.clone().into()));
+        };
+        put("iss", Some(&self.issuer));
+        put("sub", Some(&self.subject));
+        put("provider_id", Some(&self.subject));
+        put("name", self.name.as_ref());
+        put("full_name", self.name.as_ref());
+        put("avatar_url", self.avatar_url.as_ref());
+        if provider == "google" {
+            put("picture", self.avatar_url.as_ref());
+        } else {
+            put("user_name", self.user_name.as_ref());
+            put("preferred_username", self.user_name.as_ref());
+        }
+        put("email", Some(&email.to_owned()));
+        data.insert("email_verified".to_owned(), self.email_verified.into());
+        data.insert("phone_verified".to_owned(), false.into());
+        data
+    }
+}
+
+/// A provider that is on.
+#[derive(Debug)]
+pub(crate) enum Provider {
+    /// A page of this server, for trying things out.
+    Pretend {
+        /// `google` or `github`.
+        name: &'static str,
+        /// Never equal to a real one's, so that nothing said here counts there.
+        issuer: String,
+    },
+    /// github.com, or another server of its kind.
+    GitHub(Box<GitHub>),
+}
+
+/// The providers that are on.
+#[derive(Debug)]
+pub(crate) struct Providers(Vec<(&'static str, Provider)>);
+
+impl Providers {
+    /// Pretend providers stand in only while no real one is set: beside a real one, a page on which everybody may
+    /// claim every address would open the accounts of people who came through the real one.
+    pub(crate) fn new(settings: &Settings, issuer: &str) -> Result<Self, github::BadUrl> {
+        if let Some(client) = &settings.github {
+            let github = GitHub::new(client, settings.github_url.as_ref(), &format!("{issuer}/callback"))?;
+            return Ok(Self(vec![("github", Provider::GitHub(Box::new(github)))]));
+        }
+        let pretend = |name| (name, Provider::Pretend { name, issuer: format!("{issuer}/pretend/{name}") });
+        Ok(Self(vec![pretend("google"), pretend("github")]))
+    }
+
+    /// The provider of this name, which the caller has put into lower case.
+    pub(crate) fn get(&self, name: &str) -> Option<&Provider> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, provider)| provider)
+    }
+
+    /// The issuer of a pretend provider, if that is what `name` is.
+    pub(crate) fn pretend(&self, name: &str) -> Option<(&'static str, &str)> {
+        match self.get(name)? {
+            Provider::Pretend { name, issuer } => Some((name, issuer)),
+            Provider::GitHub(_) => None,
+        }
+    }
+}
+
+impl Provider {
+    /// Where a person is sent to be asked who they are.
+    pub(crate) fn authorize_url(
+        &self,
+        issuer: &str,
+        state: &str,
+        scopes: &[String],
+        extra: &[(String, String)],
+    ) -> Url {
+        match self {
+            Self::GitHub(github) => github.authorize_url(state, scopes, extra),
+            Self::Pretend { name, .. } => {
+                let mut url = Url::parse(issuer).expect("the issuer was made of an address");
+                url.set_path(&format!("{}/pretend/{name}", url.path()));
+                url.query_pairs_mut().append_pair("state", state);
+                url
+            }
+        }
+    }
+}
