@@ -124,18 +124,15 @@ impl Builder<'_> {
 
     /// Paths of which the BFF disposes itself: no rule of the file reaches them.
     fn reserved(&mut self) -> Vec<Pattern> {
-        let own = |prefix: &str| Pattern::parse(&format!("{prefix}/**"));
-        match own(&self.site.mount) {
-            Ok(mount) if !self.site.mount.contains('*') && self.site.mount != "/auth" => {
-                own("/auth").into_iter().chain([mount]).collect()
-            }
-            _ => {
-                let fix = "Name a path such as /supabase.";
-                let why = "The drop-in cannot be mounted here.";
-                self.fault("BFF-CONF-002", "supabase.mount", &self.site.mount, why, fix);
-                Vec::new()
-            }
+        let mount = self.site.mount.as_str();
+        let own = [Pattern::parse("/auth/**"), Pattern::parse(&format!("{mount}/**"))];
+        let plain = mount.starts_with('/') && !mount.ends_with('/') && !mount.contains('*');
+        let apart = mount != "/auth" && !mount.starts_with("/auth/");
+        if !plain || !apart || own.iter().any(Result::is_err) {
+            let why = "The drop-in cannot be mounted here.";
+            self.fault("BFF-CONF-002", "supabase.mount", mount, why, "Name a path such as /supabase.");
         }
+        own.into_iter().flatten().collect()
     }
 
     fn built_in(&mut self) -> Vec<Rule> {
