@@ -15,8 +15,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
-pub(super) use errors::bounce;
-pub(super) use origin::is_listed;
+pub(super) use errors::{bounce, dress};
+pub(super) use origin::{gate, is_listed};
 pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use trace::Route;
 
