@@ -66,6 +66,10 @@ impl File {
         self.plain.get(name).cloned()
     }
 
+    pub(super) fn plain(&self) -> impl Iterator<Item = (&String, &Found)> {
+        self.plain.iter()
+    }
+
     fn line(&self, span: &Range<usize>) -> usize {
         self.text.as_bytes()[..span.start.min(self.text.len())].iter().filter(|b| **b == b'\n').count() + 1
     }

@@ -1,8 +1,9 @@
 //! Where settings come from: flag, then environment, then `.env`, then `bff.toml`. Unknown names are refused (S-93).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use base::vars::{self, Found, Problems, Vars};
 use serde::de::DeserializeOwned;
@@ -42,13 +43,15 @@ pub struct Sources {
     environment: BTreeMap<String, Found>,
     dotenv: BTreeMap<String, Found>,
     file: File,
+    asked: Mutex<BTreeSet<String>>,
 }
 
 impl Vars for Sources {
     fn get(&self, name: &str) -> Option<Found> {
         let variable = vars::variable(name);
-        let layers = [&self.flags, &self.environment, &self.dotenv];
-        layers.into_iter().find_map(|layer| layer.get(&variable).cloned()).or_else(|| self.file.get(name))
+        let found = self.layers().into_iter().find_map(|layer| layer.get(&variable).cloned());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(variable);
+        found.or_else(|| self.file.get(name))
     }
 }
 
@@ -126,6 +129,33 @@ impl Sources {
                 let fix = "Name a file that this user can read, or leave BFF_CONFIG empty.";
                 problems.fault("BFF-CONF-002", "BFF_CONFIG", Some(&name), why, fix);
             }
+        }
+    }
+
+    fn layers(&self) -> [&BTreeMap<String, Found>; 3] {
+        [&self.flags, &self.environment, &self.dotenv]
+    }
+
+    /// The variables of all names that were asked for until now.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a fault for everything that is set but was never asked for: it would have no effect (S-93). Call it last.
+    /// `AUTH_…` may wait for the day on which the embedded server is used again.
+    pub fn refuse_unread(&self, problems: &mut Problems) {
+        let asked = self.asked();
+        let variables = self.layers().into_iter().flatten().filter(|(name, _)| !name.starts_with("AUTH_"));
+        let plain = self.file.plain().map(|(name, found)| (vars::variable(name), found));
+        let set = variables.map(|(name, found)| (name.clone(), found)).chain(plain);
+        for (_, found) in set.filter(|(name, _)| !asked.contains(name)) {
+            let why = "Nothing reads this setting as things are, so it has no effect.";
+            let fix = if found.place.contains("SUPABASE_") {
+                "Set SUPABASE_URL as well; without it the embedded auth server is used."
+            } else {
+                "Remove it."
+            };
+            problems.fault("BFF-CONF-003", &found.place, None, why, fix);
         }
     }
 

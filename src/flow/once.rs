@@ -6,8 +6,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
-use crate::session::flights::{Flights, Key};
 use crate::session::Session;
+use crate::session::flights::{Flights, Key};
 
 /// How long a parallel callback is answered with the session that the first one made. Afterwards the code is used.
 const SHARED: Duration = Duration::seconds(30);
@@ -49,7 +49,8 @@ impl Exchanges {
             let until = if matches!(exchanged, Exchanged::Unavailable) { now } else { now + REMEMBERED };
             ((exchanged, now), until)
         };
-        let (exchanged, at) = self.0.share(key, clock, work).await.unwrap_or((Exchanged::Unavailable, clock.now()));
+        let (exchanged, at) =
+            self.0.share(key, clock, work).await.unwrap_or((Exchanged::Unavailable, clock.now()));
         (clock.now() - at <= SHARED).then_some(exchanged)
     }
 }

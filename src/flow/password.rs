@@ -50,8 +50,7 @@ impl Flows {
         let Some(email) = Email::parse(form.email) else {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
-        let account =
-            inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;
+        let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;
         let shared = inner.count(Bucket::GoTrue, "sign-in")?;
         let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
         let tokens = match answer {

@@ -82,7 +82,13 @@ impl Pendings {
     }
 
     /// The cookie for `pending` under `id`, and deletions for the flows that must give way.
-    pub(super) fn keep(&self, id: &str, pending: &Pending, jar: &Jar<'_>, entropy: &dyn Entropy) -> Vec<HeaderValue> {
+    pub(super) fn keep(
+        &self,
+        id: &str,
+        pending: &Pending,
+        jar: &Jar<'_>,
+        entropy: &dyn Entropy,
+    ) -> Vec<HeaderValue> {
         let name = self.names.flow(id);
         let stored = Stored {
             w: pending.purpose,
@@ -116,7 +122,12 @@ impl Pendings {
     }
 
     /// The newest flow for `purpose` that this browser has open, with its id.
-    pub(super) fn newest(&self, purpose: Purpose, jar: &Jar<'_>, now: OffsetDateTime) -> Option<(String, Pending)> {
+    pub(super) fn newest(
+        &self,
+        purpose: Purpose,
+        jar: &Jar<'_>,
+        now: OffsetDateTime,
+    ) -> Option<(String, Pending)> {
         let ids = jar.names().filter_map(|name| self.names.flow_id(name));
         let open = ids.filter_map(|id| Some((id.to_owned(), self.take(id, jar, now)?)));
         open.filter(|(_, pending)| pending.purpose == purpose).max_by_key(|(_, pending)| pending.started_at)
@@ -195,7 +206,10 @@ mod tests {
         let jar = Jar::read(&headers);
         let in_time = START + Duration::minutes(5);
         let taken = kept.take(&id(1), &jar, in_time).unwrap();
-        assert_eq!((taken.provider.as_str(), taken.return_to.as_str(), taken.remember), ("github", "/notes", true));
+        assert_eq!(
+            (taken.provider.as_str(), taken.return_to.as_str(), taken.remember),
+            ("github", "/notes", true)
+        );
         assert!(kept.take(&id(1), &jar, in_time + Duration::SECOND).is_none());
         assert!(kept.take(&id(2), &jar, in_time).is_none());
         let moved = headers[header::COOKIE].to_str().unwrap().replace(&id(1), &id(2));
@@ -215,7 +229,9 @@ mod tests {
             let set = kept.keep(&id(n), &begun, &Jar::read(&headers), &SeededEntropy::new(n as u64));
             let dropped: Vec<_> = set[1..].iter().map(|c| c.to_str().unwrap().to_owned()).collect();
             match n {
-                6 => assert!(dropped.len() == 1 && dropped[0].starts_with(&format!("sb_flow_{}_8080=;", id(1)))),
+                6 => assert!(
+                    dropped.len() == 1 && dropped[0].starts_with(&format!("sb_flow_{}_8080=;", id(1)))
+                ),
                 _ => assert!(dropped.is_empty()),
             }
             cookies.extend(set);

@@ -89,7 +89,11 @@ impl Project {
             signup: settings.signup_open && settings.email,
             autoconfirm: settings.autoconfirm,
             anonymous: settings.anonymous,
-            providers: providers.names().filter(|name| settings.providers.contains(*name)).map(str::to_owned).collect(),
+            providers: providers
+                .names()
+                .filter(|name| settings.providers.contains(*name))
+                .map(str::to_owned)
+                .collect(),
         }
     }
 }

@@ -40,7 +40,8 @@ impl Default for Providers {
             allow_params: vec!["login_hint".to_owned(), "hd".to_owned()],
             ..ProviderSettings::default()
         };
-        let github = ProviderSettings { allow_params: vec!["login".to_owned()], ..ProviderSettings::default() };
+        let github =
+            ProviderSettings { allow_params: vec!["login".to_owned()], ..ProviderSettings::default() };
         Self(vec![("google".to_owned(), google), ("github".to_owned(), github)])
     }
 }
@@ -224,7 +225,8 @@ impl Flows {
 
 /// Whether the request brings its own value for a fixed parameter, as `allow_params` permits.
 fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSettings) -> bool {
-    settings.allow_params.iter().any(|allowed| allowed == name) && passed.iter().any(|(given, _)| given == name)
+    settings.allow_params.iter().any(|allowed| allowed == name)
+        && passed.iter().any(|(given, _)| given == name)
 }
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
@@ -232,9 +234,9 @@ fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.
         None | Some("") if back.refused => Arrival::Denied(provider),
-        Some("bad_oauth_state" | "flow_state_already_used" | "flow_state_not_found" | "flow_state_expired") => {
-            Arrival::Invalid
-        }
+        Some(
+            "bad_oauth_state" | "flow_state_already_used" | "flow_state_not_found" | "flow_state_expired",
+        ) => Arrival::Invalid,
         _ if back.refused => Arrival::Failed(provider),
         _ => Arrival::Invalid,
     }

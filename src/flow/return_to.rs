@@ -190,7 +190,9 @@ mod tests {
 
     #[test]
     fn paths_of_this_site_stay_as_they_are() {
-        for good in ["/", "/a/b?c=d&e=%2F#f", "/auth/account", "/auth/account/security?x=1", "/authors", "/%41"] {
+        for good in
+            ["/", "/a/b?c=d&e=%2F#f", "/auth/account", "/auth/account/security?x=1", "/authors", "/%41"]
+        {
             assert_eq!(targets().choose(Some(good)).as_str(), good);
         }
     }

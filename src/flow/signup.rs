@@ -115,7 +115,8 @@ impl Flows {
     ) -> Result<(Current, ReturnTo, HeaderValue), Failure> {
         let inner = &self.0;
         let wrong = || Failure::Form(Problem::CodeWrong);
-        let (id, pending) = inner.pending.newest(Purpose::SignUp, &slot.jar(), inner.now()).ok_or_else(wrong)?;
+        let (id, pending) =
+            inner.pending.newest(Purpose::SignUp, &slot.jar(), inner.now()).ok_or_else(wrong)?;
         let email = Email::parse(&pending.email).ok_or_else(wrong)?;
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {

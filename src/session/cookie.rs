@@ -41,7 +41,16 @@ impl Names {
         let session = std::array::from_fn(|i| if i == 0 { base.clone() } else { format!("{base}.{i}") });
         let session_same_site = if strict_session { SameSite::Strict } else { SameSite::Lax };
         let (form, ended) = (full("sb_form"), full("sb_ended"));
-        Self { secure, prefix, suffix, session_same_site, session, form, ended, flow: format!("{prefix}sb_flow_") }
+        Self {
+            secure,
+            prefix,
+            suffix,
+            session_same_site,
+            session,
+            form,
+            ended,
+            flow: format!("{prefix}sb_flow_"),
+        }
     }
 
     /// The session cookie's name without chunk number; it is part of the seal.
@@ -93,7 +102,12 @@ impl Names {
     /// Sets the session cookies for one sealed text; chunks that a larger predecessor left in `jar` are deleted.
     ///
     /// `None` if it does not fit into [`MAX_CHUNKS`].
-    pub fn set_session(&self, sealed: &str, life: Option<Duration>, jar: &Jar<'_>) -> Option<Vec<HeaderValue>> {
+    pub fn set_session(
+        &self,
+        sealed: &str,
+        life: Option<Duration>,
+        jar: &Jar<'_>,
+    ) -> Option<Vec<HeaderValue>> {
         let mut rest = sealed;
         let mut cookies = Vec::with_capacity(2);
         for name in &self.session {
@@ -148,7 +162,8 @@ impl<'a> Jar<'a> {
 
     /// Reads every `Cookie` header. A pair with a byte outside ASCII is passed over; its neighbours are not.
     pub fn read(headers: &'a HeaderMap) -> Self {
-        let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b';'));
+        let pairs =
+            headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b';'));
         let text = |pair: &'a [u8]| str::from_utf8(pair).ok().filter(|text| text.is_ascii());
         let split = |pair: &'a str| pair.split_once('=').map(|(name, value)| (trim(name), trim(value)));
         Self(pairs.filter_map(text).filter_map(split).filter(|(name, _)| !name.is_empty()).collect())
@@ -238,7 +253,10 @@ mod tests {
         let headers = header(b"sb_session_8080=old; sb_session_8080.1=old");
         let set = names.set_session("new", None, &Jar::read(&headers)).unwrap();
         assert_eq!(set.len(), 2);
-        assert!(set[1].to_str().unwrap().starts_with("sb_session_8080.1=; ") && set[1].to_str().unwrap().contains("Max-Age=0"));
+        assert!(
+            set[1].to_str().unwrap().starts_with("sb_session_8080.1=; ")
+                && set[1].to_str().unwrap().contains("Max-Age=0")
+        );
     }
 
     /// S-05: odd syntax never becomes one of our cookies.
@@ -276,7 +294,9 @@ mod tests {
         let id = "abcdefghijklmnopqrstu-";
         assert_eq!(names.flow_id(&names.flow(id)), Some(id));
         assert_eq!(names.flow_id("sb_flow_short_8080"), None);
-        assert!(names.is_own("sb_flow_x") && names.is_own("__Host-Http-sb_session") && !names.is_own("theme"));
+        assert!(
+            names.is_own("sb_flow_x") && names.is_own("__Host-Http-sb_session") && !names.is_own("theme")
+        );
     }
 
     proptest! {

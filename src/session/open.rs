@@ -53,7 +53,12 @@ impl Inner {
         self.sealer.seal(&context, &session.to_bytes(), &*self.entropy)
     }
 
-    pub(super) fn cookies_for(&self, session: &Session, jar: &Jar<'_>, now: OffsetDateTime) -> Option<Vec<HeaderValue>> {
+    pub(super) fn cookies_for(
+        &self,
+        session: &Session,
+        jar: &Jar<'_>,
+        now: OffsetDateTime,
+    ) -> Option<Vec<HeaderValue>> {
         let left = session.created_at + self.settings.absolute - now;
         self.names.set_session(&self.seal(session), session.remember.then_some(left), jar)
     }

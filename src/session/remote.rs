@@ -82,7 +82,12 @@ impl Inner {
         Outcome::Refreshed(Arc::new(session.refreshed(Fresh::new(tokens, issued_at, expires_at), now)))
     }
 
-    pub(super) fn refresh_failed(&self, session: &Session, error: &gotrue::Error, now: OffsetDateTime) -> Outcome {
+    pub(super) fn refresh_failed(
+        &self,
+        session: &Session,
+        error: &gotrue::Error,
+        now: OffsetDateTime,
+    ) -> Outcome {
         if let Some(reason) = error.final_refresh_reason().map(reason) {
             if reason == Reason::RefreshReused {
                 self.record(session, Event::TokenReuse, event::Outcome::Refused, Some(reason), None);

@@ -11,14 +11,14 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 use uuid::Uuid;
 
+use super::Error;
 use super::cookie::{Jar, Names};
 use super::ended::DenyList;
-use super::record::{Fresh, Limited, Session};
 use super::flights::Flights;
+use super::record::{Fresh, Limited, Session};
 use super::remote::{Outcome, times};
 use super::settings::{Remember, SameSite, Settings};
 use super::slot::{Change, Presented, Slot};
-use super::Error;
 use crate::event::{self, Event, LogHash, Reason, Record};
 use crate::gotrue::{GoTrue, Scope, Tokens};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
@@ -149,7 +149,8 @@ impl Sessions {
         };
         let now = self.0.clock.now();
         let margin = session.margin(self.0.settings.refresh_margin);
-        let session = if now < session.expires_at - margin { session } else { self.renew(slot, session).await? };
+        let session =
+            if now < session.expires_at - margin { session } else { self.renew(slot, session).await? };
         match self.0.verified(&session).await {
             Ok(claims) => {
                 self.touch(slot, &session, now);
@@ -378,8 +379,6 @@ impl Inner {
         Error::Unavailable { retry_after: wait.try_into().unwrap_or(StdDuration::from_secs(1)) }
     }
 
-
-
     /// Refuses every copy of the session in this process, before anything else happens.
     pub(super) fn end(&self, session: &Session, reason: Reason) {
         let now = self.clock.now();
@@ -393,12 +392,6 @@ impl Inner {
         self.verifier.forget(session.access_token.expose());
         self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
     }
-
-
-
-
-
-
 
     pub(super) fn record(
         &self,

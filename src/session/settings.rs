@@ -98,11 +98,11 @@ fn cookie_mode_alone(vars: &dyn Vars, problems: &mut Problems) {
     {
         let kind = store.split(':').next().unwrap_or_default(); // what follows may hold a password
         let why = "This session store is not available in this version.";
-        problems.fault("BFF-CONF-002", place(vars, "session.store"), Some(kind), why, "Set it to cookie.");
+        problems.fault("BFF-CONF-003", place(vars, "session.store"), Some(kind), why, "Set it to cookie.");
     }
     if let Some(prefix) = vars::text(vars, "session.prefix", problems) {
         let why = "A prefix has no effect without a Redis store.";
-        problems.fault("BFF-CONF-002", place(vars, "session.prefix"), Some(&prefix), why, "Remove it.");
+        problems.fault("BFF-CONF-003", place(vars, "session.prefix"), Some(&prefix), why, "Remove it.");
     }
 }
 

@@ -220,7 +220,9 @@ impl From<session::Error> for Error {
                 Self { reason: Some(*reason), ..code.into() }
             }
             session::Error::Unavailable { retry_after } => Self::later(Code::AuthUnavailable, *retry_after),
-            session::Error::KeysUnavailable { retry_after } => Self::later(Code::KeysUnavailable, *retry_after),
+            session::Error::KeysUnavailable { retry_after } => {
+                Self::later(Code::KeysUnavailable, *retry_after)
+            }
             session::Error::Unverified(_) => Self::later(Code::AuthUnavailable, Duration::from_secs(10)),
             session::Error::TooLarge => Code::SessionTooLarge.into(),
         }
@@ -268,7 +270,9 @@ impl From<token::Refusal> for Error {
     fn from(refusal: token::Refusal) -> Self {
         match refusal {
             token::Refusal::Invalid(invalid) => Self::from(Code::InvalidToken).because(invalid),
-            token::Refusal::KeysUnavailable { retry_after } => Self::later(Code::KeysUnavailable, retry_after),
+            token::Refusal::KeysUnavailable { retry_after } => {
+                Self::later(Code::KeysUnavailable, retry_after)
+            }
         }
     }
 }

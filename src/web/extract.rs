@@ -57,7 +57,8 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
             "application/x-www-form-urlencoded" => {
                 let bytes = read(body, FORM).await?;
                 let pairs = pairs(&bytes)?;
-                let token = pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.as_str());
+                let token =
+                    pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.as_str());
                 let lock = visit.check_form(T::PURPOSE, token);
                 let object = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
                 let fields = serde_json::from_value(Value::Object(object)).map_err(|_| Code::BadRequest)?;
@@ -132,7 +133,9 @@ impl Params {
 
     /// `return_to` or one of its aliases.
     pub fn return_to(&self) -> Option<&str> {
-        ["return_to", "next", "redirect_to", "rd", "returnUrl", "returnTo"].iter().find_map(|name| self.get(name))
+        ["return_to", "next", "redirect_to", "rd", "returnUrl", "returnTo"]
+            .iter()
+            .find_map(|name| self.get(name))
     }
 }
 
@@ -153,7 +156,10 @@ mod tests {
     fn pairs_are_strict() {
         assert_eq!(pairs(b"email=a&email=b").unwrap_err().code, Code::DuplicateParameter);
         assert_eq!(pairs(b"a=%ff").unwrap_err().code, Code::BadRequest);
-        assert_eq!(pairs(b"a=1+2&b=%20x%20").unwrap(), [("a".into(), "1 2".into()), ("b".into(), " x ".into())]);
+        assert_eq!(
+            pairs(b"a=1+2&b=%20x%20").unwrap(),
+            [("a".into(), "1 2".into()), ("b".into(), " x ".into())]
+        );
     }
 
     /// S-96: nesting is bounded; brackets inside strings do not count.

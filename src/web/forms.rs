@@ -157,7 +157,10 @@ mod tests {
         let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         let headers = http::HeaderMap::from_iter([(http::header::COOKIE, pair.parse().unwrap())]);
         assert_eq!(forms.read(&Jar::read(&headers)).unwrap().take_notice(), Some(notice));
-        let forged = http::HeaderMap::from_iter([(http::header::COOKIE, pair.replace("1.k1.", "1.k1.A").parse().unwrap())]);
+        let forged = http::HeaderMap::from_iter([(
+            http::header::COOKIE,
+            pair.replace("1.k1.", "1.k1.A").parse().unwrap(),
+        )]);
         assert!(forms.read(&Jar::read(&forged)).is_none());
     }
 }

@@ -71,7 +71,9 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap) -> Result<Caller,
     let bearer = if app.bearer { bearer(headers)? } else { None };
     match bearer {
         // Below the mount the cookie wins: a client there sends its key as a bearer, always.
-        Some(_) if carries_session && visit.face() != Face::Supabase => Err(Code::AmbiguousCredentials.into()),
+        Some(_) if carries_session && visit.face() != Face::Supabase => {
+            Err(Code::AmbiguousCredentials.into())
+        }
         Some(token) if !carries_session => by_token(visit, token).await,
         _ => match app.sessions.current(visit.slot()).await {
             Ok(current) => Ok(Caller::Session { session: current.session, claims: current.claims }),

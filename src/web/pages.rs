@@ -23,7 +23,9 @@ use super::visit::see_other;
 
 /// `GET /auth/assets/{file}`: immutable, since the name changes with the content (S-09).
 pub(super) async fn asset(State(app): State<AppState>, Path(file): Path<String>) -> Response {
-    let Some((bytes, kind)) = app.assets.get(&file) else { return Error::from(Code::NotFound).into_response() };
+    let Some((bytes, kind)) = app.assets.get(&file) else {
+        return Error::from(Code::NotFound).into_response();
+    };
     let headers: [(HeaderName, HeaderValue); 2] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),

@@ -71,7 +71,8 @@ fn stray_code(visit: &Visit, rule: &Arc<Rule>, uri: &Uri) -> Option<Response> {
         return None;
     }
     let is_code = |pair: &&str| {
-        pair.strip_prefix("code=").is_some_and(|code| uuid::Uuid::try_parse(code).is_ok_and(|_| code.len() == 36))
+        pair.strip_prefix("code=")
+            .is_some_and(|code| uuid::Uuid::try_parse(code).is_ok_and(|_| code.len() == 36))
     };
     query.split('&').find(is_code)?;
     event::emit(&Record::of(Event::CodeAtWrongUrl, Outcome::Refused));
@@ -113,7 +114,8 @@ fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
             Some(format!(r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="{needed}""#))
         }
         Denied::StepUp { aal2, max_age } => {
-            let mut text = r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
+            let mut text =
+                r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
             if aal2 {
                 text.push_str(r#", acr_values="aal2""#);
             }

@@ -65,7 +65,13 @@ struct Inner {
 
 impl Visit {
     /// Reads `parts`; `client` is the address by S-83, `public` the origin that the request named.
-    pub(super) fn new(app: AppState, parts: &Parts, client: Option<IpAddr>, request_id: String, public: Url) -> Self {
+    pub(super) fn new(
+        app: AppState,
+        parts: &Parts,
+        client: Option<IpAddr>,
+        request_id: String,
+        public: Url,
+    ) -> Self {
         let headers = &parts.headers;
         let site = match text(headers, "sec-fetch-site") {
             Some("same-origin") => Site::SameOrigin,
@@ -173,7 +179,8 @@ impl Visit {
         let target = back.and_then(|target| self.app().flows.targets().parse(target));
         match target {
             Some(target) if self.is_navigation() && target != self.app().flows.targets().default() => {
-                let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+                let query: String =
+                    url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
                 format!("/auth/login?return_to={query}")
             }
             _ => "/auth/login".to_owned(),
@@ -265,11 +272,11 @@ impl Visit {
 
 /// 303 with `no-referrer` (S-23, S-67).
 pub fn see_other(location: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(location) else { return Error::from(Code::Internal).into_response() };
-    let headers = [
-        (header::LOCATION, location),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return Error::from(Code::Internal).into_response();
+    };
+    let headers =
+        [(header::LOCATION, location), (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 

@@ -17,7 +17,8 @@ use crate::web::visit::{Visit, text};
 #[tracing::instrument(name = "session.show", skip_all)]
 pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Response, Error> {
     visit.slot().mark_as_poll();
-    if text(&headers, "authorization").is_some() || headers.get_all(header::AUTHORIZATION).iter().count() > 1 {
+    if text(&headers, "authorization").is_some() || headers.get_all(header::AUTHORIZATION).iter().count() > 1
+    {
         let caller = guard::caller(&visit, &headers).await?;
         if let Caller::Bearer { claims, .. } = &caller {
             return Ok(visit.json(StatusCode::OK, &describe(&visit, claims, None)));
@@ -62,11 +63,8 @@ pub(crate) fn describe(visit: &Visit, claims: &Claims, current: Option<&Current>
     };
     let providers = claims.at("app_metadata.providers").cloned().unwrap_or_else(|| json!([]));
     let provider = claims.at("app_metadata.provider").cloned().unwrap_or(Value::Null);
-    let exposed: serde_json::Map<String, Value> = app
-        .expose_claims
-        .iter()
-        .filter_map(|path| Some((path.clone(), claims.at(path)?.clone())))
-        .collect();
+    let exposed: serde_json::Map<String, Value> =
+        app.expose_claims.iter().filter_map(|path| Some((path.clone(), claims.at(path)?.clone()))).collect();
     let amr: Vec<&str> = claims.amr.iter().map(|proof| proof.method.as_str()).collect();
     let mut body = json!({
         "authenticated": true,
@@ -118,4 +116,3 @@ pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Re
     let session = describe(visit, &current.claims, Some(current));
     visit.json(StatusCode::OK, &json!({ "status": status, "session": session, "return_to": return_to }))
 }
-

@@ -30,11 +30,19 @@ pub(super) fn admit(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> Resu
     let host = named(parts)?;
     let Some(public) = app.public.iter().find(|public| authority(public) == host) else {
         let near = app.on_loopback && is_loopback_literal(&host) && is_navigation(parts);
-        return Err(if near { to(app.public_url(), parts, StatusCode::FOUND) } else { Code::UnknownHost.into() });
+        return Err(if near {
+            to(app.public_url(), parts, StatusCode::FOUND)
+        } else {
+            Code::UnknownHost.into()
+        });
     };
     if public.scheme() == "https" && !came_over_https(app, parts, peer) {
         let moved = is_navigation(parts);
-        return Err(if moved { to(public, parts, StatusCode::PERMANENT_REDIRECT) } else { Code::PlainHttp.into() });
+        return Err(if moved {
+            to(public, parts, StatusCode::PERMANENT_REDIRECT)
+        } else {
+            Code::PlainHttp.into()
+        });
     }
     Ok(public.clone())
 }
@@ -59,7 +67,8 @@ fn authority(public: &Url) -> &str {
 
 fn came_over_https(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> bool {
     let listed = peer.is_some_and(|peer| app.trusted_proxies.contains(peer));
-    listed && text(&parts.headers, "x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+    listed
+        && text(&parts.headers, "x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
 }
 
 fn is_loopback_literal(host: &str) -> bool {

@@ -37,7 +37,9 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     }
     let marked = text(headers, "x-csrf") == Some("1")
         || (visit.face() == Face::Supabase
-            && ["apikey", "x-client-info", "authorization", "x-csrf"].iter().any(|n| headers.contains_key(*n)));
+            && ["apikey", "x-client-info", "authorization", "x-csrf"]
+                .iter()
+                .any(|n| headers.contains_key(*n)));
     let own_read = safe && visit.site() == Site::SameOrigin;
     if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
 }
@@ -99,7 +101,8 @@ pub(super) fn allow(app: &AppState, origin: Option<&HeaderValue>, answer: &mut H
     if let Some(origin) = origin.filter(|origin| is_listed(app, Some(origin))) {
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        let exposed = HeaderValue::from_static("X-Request-Id, X-Session-Ended, Retry-After, WWW-Authenticate");
+        let exposed =
+            HeaderValue::from_static("X-Request-Id, X-Session-Ended, Retry-After, WWW-Authenticate");
         answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 }

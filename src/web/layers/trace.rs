@@ -37,7 +37,8 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
         // The panic hook has logged where; a body that names nothing is all the caller gets.
         let error = Error::from(Code::Internal);
         let body = error.problem(&id, "/auth/login").to_string();
-        (error.code.status(), [(http::header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        (error.code.status(), [(http::header::CONTENT_TYPE, "application/problem+json")], body)
+            .into_response()
     });
     let route = response.extensions().get::<Route>().map(|route| route.0.as_str());
     let took = app.clock.now() - begun;

@@ -37,8 +37,12 @@ pub(crate) async fn back(
             let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
             see_other(&format!("/auth/continue?return_to={query}"))
         }
-        Ok(Arrival::Denied(provider)) => visit.redirect_with_notice("/auth/login", "provider-denied", &provider),
-        Ok(Arrival::Failed(provider)) => visit.redirect_with_notice("/auth/login", "provider-failed", &provider),
+        Ok(Arrival::Denied(provider)) => {
+            visit.redirect_with_notice("/auth/login", "provider-denied", &provider)
+        }
+        Ok(Arrival::Failed(provider)) => {
+            visit.redirect_with_notice("/auth/login", "provider-failed", &provider)
+        }
         Ok(Arrival::ConfirmedOnly) => visit.redirect_with_notice("/auth/login", "confirm-done", ""),
         Ok(Arrival::Invalid) => visit.redirect_with_notice("/auth/login", "flow_invalid", ""),
         Err(failure) => {

@@ -12,7 +12,9 @@ use crate::web::error::Error;
 use crate::web::extract::{Fields, Input, Params};
 use crate::web::forms::{Lock, Notice};
 use crate::web::layers::bounce;
-use crate::web::views::{FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait};
+use crate::web::views::{
+    FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
+};
 use crate::web::visit::{Site, Visit};
 
 /// What the form and the JSON body hold.
@@ -99,10 +101,10 @@ pub(crate) async fn submit(visit: Visit, input: Input<LoginForm>) -> Result<Resp
         Failure::Form(Problem::InvalidCredentials) => {
             Shown { problem: Some(LoginProblem::InvalidCredentials), ..shown }
         }
-        Failure::Form(Problem::EmailNotConfirmed) => {
-            Shown { unconfirmed: true, ..shown }
+        Failure::Form(Problem::EmailNotConfirmed) => Shown { unconfirmed: true, ..shown },
+        Failure::Form(Problem::CaptchaFailed) => {
+            Shown { problem: Some(LoginProblem::CaptchaFailed), ..shown }
         }
-        Failure::Form(Problem::CaptchaFailed) => Shown { problem: Some(LoginProblem::CaptchaFailed), ..shown },
         Failure::Form(Problem::Required("email")) => {
             let password = form.password.expose().is_empty().then_some(FieldProblem::Required);
             Shown { email_problem: Some(FieldProblem::Required), password_problem: password, ..shown }
@@ -163,7 +165,11 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Result<Re
         form_token: &token,
         email: shown.email,
         return_to: Some(shown.target.as_str()),
-        remember: app.ask_remember.then_some(if shown.ticked { Remember::Ticked } else { Remember::Unticked }),
+        remember: app.ask_remember.then_some(if shown.ticked {
+            Remember::Ticked
+        } else {
+            Remember::Unticked
+        }),
         providers: &providers,
         sign_up: offer.signup,
         otp: false,
@@ -179,7 +185,8 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Result<Re
 async fn already(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
     let current = visit.app().sessions.current(visit.slot()).await?;
     let token = visit.form_token("logout");
-    let view = LoginAlready { form_token: &token, email: Some(&current.claims.email), return_to: target.as_str() };
+    let view =
+        LoginAlready { form_token: &token, email: Some(&current.claims.email), return_to: target.as_str() };
     Ok(visit.page(StatusCode::OK, &view))
 }
 

@@ -26,7 +26,10 @@ impl Fields for LogoutForm {
 /// `GET /auth/logout`.
 #[tracing::instrument(name = "logout.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Response {
-    if visit.site() == Site::CrossSite && visit.is_navigation() && visit.app().sessions.peek(visit.slot()).is_none() {
+    if visit.site() == Site::CrossSite
+        && visit.is_navigation()
+        && visit.app().sessions.peek(visit.slot()).is_none()
+    {
         return bounce(&visit);
     }
     page(&visit, StatusCode::OK, false).await
@@ -51,7 +54,8 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
         (true, _) => see_other("/auth/login"),
         (false, _) => StatusCode::NO_CONTENT.into_response(),
     };
-    let clear = sessions.settings().clear_site_data.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>();
+    let clear =
+        sessions.settings().clear_site_data.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>();
     if let (true, Ok(value)) = (had && !clear.is_empty(), HeaderValue::from_str(&clear.join(", "))) {
         response.headers_mut().insert("clear-site-data", value);
     }

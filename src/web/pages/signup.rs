@@ -108,7 +108,9 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
             let max = u32::try_from(rules.max_bytes).unwrap_or(u32::MAX);
             Shown { password_problem: Some(FieldProblem::PasswordTooLong { max }), ..shown }
         }
-        Failure::Form(Problem::CaptchaFailed) => Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown },
+        Failure::Form(Problem::CaptchaFailed) => {
+            Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown }
+        }
         Failure::Limited { retry_after } => {
             Shown { problem: Some(SignupProblem::Limited { wait: wait(*retry_after) }), ..shown }
         }

@@ -1,0 +1,57 @@
+//! Settings of features that this version does not have: read, and refused unless they ask for nothing (S-93).
+
+use base::vars::{self, Problems, REDACTED, Raw, Vars};
+
+use super::place;
+
+/// Adds a fault for every setting that could not be honoured.
+pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
+    forward_auth(vars, problems);
+    if vars::flag(vars, "token.enabled", false, problems) {
+        fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
+    }
+    let enforce = [("when_enrolled", true), ("per_rule", false)];
+    if !vars::choice(vars, "mfa.enforce", &enforce, true, problems) {
+        let fix = "Set it to when_enrolled.";
+        fault(vars, "mfa.enforce", Some("per_rule"), "Leaving second factors to the rules", fix, problems);
+    }
+    if vars::parsed::<u32>(vars, "limits.sockets_per_session", "a whole number", problems)
+        .is_some_and(|n| n != 20)
+    {
+        fault(vars, "limits.sockets_per_session", None, "Realtime", "Remove the key.", problems);
+    }
+    for name in ["BFF_HOOKS_SECRETS", "BFF_HOOKS_SECRETS_FILE"] {
+        if vars.get(name).is_some() {
+            fault(vars, name, Some(REDACTED), "The hook endpoint", "Remove the variable.", problems);
+        }
+    }
+}
+
+fn forward_auth(vars: &dyn Vars, problems: &mut Problems) {
+    if vars::flag(vars, "forward_auth.enabled", false, problems) {
+        let why = "Forward-auth needs a session store, and this version has none.";
+        problems.fault(
+            "BFF-STORE-003",
+            place(vars, "forward_auth.enabled"),
+            Some("true"),
+            why,
+            "Set it to false.",
+        );
+    }
+    let families = [("x-forwarded", true), ("x-original", false)];
+    if !vars::choice(vars, "forward_auth.family", &families, true, problems) {
+        fault(vars, "forward_auth.family", Some("x-original"), "Forward-auth", "Remove the key.", problems);
+    }
+    let hosts = vars.get("forward_auth.hosts").map(|found| found.raw);
+    if hosts.is_some_and(|raw| raw != Raw::List(Vec::new())) {
+        fault(vars, "forward_auth.hosts", None, "Forward-auth", "Remove the key.", problems);
+    }
+    if vars::flag(vars, "forward_auth.pass_token", false, problems) {
+        fault(vars, "forward_auth.pass_token", Some("true"), "Forward-auth", "Remove the key.", problems);
+    }
+}
+
+fn fault(vars: &dyn Vars, name: &str, seen: Option<&str>, what: &str, fix: &str, problems: &mut Problems) {
+    let why = format!("{what} is not available in this version.");
+    problems.fault("BFF-CONF-003", place(vars, name), seen, why, fix);
+}
