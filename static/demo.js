@@ -91,6 +91,7 @@ async function call(button) {
   }
   byId(`status-${button.value}`).replaceChildren(chip(answer.status));
   byId("answer").textContent = pretty(answer.text);
+  byId("answered").hidden = !answer.text;
   await showSession();
 }
 
