@@ -12,6 +12,7 @@ function search(...texts) {
   const proof = byId("proof");
   proof.textContent = proof.dataset.words.replace("#", found);
   proof.dataset.found = found;
+  proof.closest("section").classList.toggle("claim", found === 0);
 }
 
 function element(name, className, text) {

@@ -60,8 +60,7 @@ fn strings(value: &Value, pointer: &str, found: &mut Vec<String>) {
             items.iter().enumerate().for_each(|(i, item)| strings(item, &format!("{pointer}/{i}"), found));
         }
         Value::Object(fields) => {
-            let open =
-                |(key, item): &(&String, &Value)| !(WORDS.contains(&key.as_str()) && !item.is_object());
+            let open = |(key, item): &(&String, &Value)| !WORDS.contains(&key.as_str()) || item.is_object();
             let open = fields.iter().filter(open);
             open.for_each(|(key, item)| strings(item, &format!("{pointer}/{key}"), found));
         }
