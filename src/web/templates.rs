@@ -27,17 +27,34 @@ const TEXTS: &str = "texts.en.ftl";
 
 /// Why a page could not be rendered. Names the template and the line, never what it was to show.
 #[derive(Debug, thiserror::Error)]
-#[error("template {template}, line {line}: {kind}")]
-pub struct Error {
-    template: String,
-    line: usize,
-    kind: String,
+pub enum Error {
+    /// A template is none, or asks for what there is not.
+    #[error("template {template}, line {line}: {kind}")]
+    Template {
+        /// Its file.
+        template: String,
+        /// Counted from 1; 0 if unknown.
+        line: usize,
+        /// What kind of fault.
+        kind: String,
+    },
+    /// A file of the operator's folder cannot be read.
+    #[error("{name} cannot be read: {cause}")]
+    File {
+        /// The file, or the folder.
+        name: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
 }
 
 impl From<minijinja::Error> for Error {
     fn from(error: minijinja::Error) -> Self {
-        let template = error.name().unwrap_or("unknown").to_owned();
-        Self { template, line: error.line().unwrap_or(0), kind: error.kind().to_string() }
+        Self::Template {
+            template: error.name().unwrap_or("unknown").to_owned(),
+            line: error.line().unwrap_or(0),
+            kind: error.kind().to_string(),
+        }
     }
 }
 
@@ -83,6 +100,7 @@ impl Templates {
         let mut texts = sources.remove(TEXTS).unwrap_or_default();
         if let Some(folder) = &settings.templates {
             let mut own = operators(folder)?;
+            texts.push('\n');
             texts.push_str(&own.remove(TEXTS).unwrap_or_default());
             sources.extend(own);
         }
@@ -158,18 +176,15 @@ fn built_in(name: &str) -> String {
 
 /// The templates and texts of an operator's folder, by name.
 fn operators(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
-    let unreadable = |template: &str, error: std::io::Error| Error {
-        template: template.to_owned(),
-        line: 0,
-        kind: error.to_string(),
-    };
-    let files = std::fs::read_dir(folder).map_err(|error| unreadable("of the folder", error))?;
+    let unreadable = |path: &Path, cause| Error::File { name: path.display().to_string(), cause };
+    let files = std::fs::read_dir(folder).map_err(|cause| unreadable(folder, cause))?;
     let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
     names
         .filter(|name| name.ends_with(".html") || name == TEXTS)
-        .map(|name| match std::fs::read_to_string(folder.join(&name)) {
-            Ok(source) => Ok((name, source)),
-            Err(error) => Err(unreadable(&name, error)),
+        .map(|name| {
+            let path = folder.join(&name);
+            let source = std::fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
+            Ok((name, source))
         })
         .collect()
 }

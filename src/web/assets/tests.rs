@@ -54,15 +54,17 @@ fn the_operators_files_are_served_and_their_sheet_finds_its_fonts() {
     let settings = Settings {
         logo: Some(Logo { extension: "svg", bytes: b"<svg/>".to_vec() }),
         brand_files: vec![
-            brand("brand.css", b"@font-face{src:url(house.woff2)}"),
+            brand("brand.css", b"@font-face{src:url(house.woff2)}@font-face{src:url(warehouse.woff2)}"),
             brand("house.woff2", b"wOF2"),
+            brand("warehouse.woff2", b"wOF2"),
             brand("icons/google.svg", b"<svg/>"),
         ],
         ..Settings::default()
     };
     let assets = Assets::new(&settings);
-    let (font, _) = file(&assets, "house.woff2");
-    assert_eq!(file(&assets, "brand.css").1, format!("@font-face{{src:url({font})}}"));
+    let [house, warehouse] = ["house.woff2", "warehouse.woff2"].map(|name| file(&assets, name).0);
+    let sheet = format!("@font-face{{src:url({house})}}@font-face{{src:url({warehouse})}}");
+    assert_eq!(file(&assets, "brand.css").1, sheet);
     assert_eq!(assets.icons()["google"], assets.url("icons/google.svg").unwrap());
     assert_eq!(assets.logo_url(), assets.url("logo.svg"));
 }

@@ -161,7 +161,7 @@ fn check_your_mail_is_the_same_for_every_address() {
     assert_eq!(a.replace("ada@", "bob@"), b);
 }
 
-/// The closed lists of interfaces: each code and each reason speaks for itself.
+/// The closed lists: each code and each reason speaks for itself.
 #[test]
 fn every_code_and_reason_has_its_own_sentence() {
     let texts = Texts::read(&built_in(TEXTS));
