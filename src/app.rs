@@ -10,6 +10,7 @@ use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
 use base::vars::Problems;
 use tokio::sync::Semaphore;
+use url::Origin;
 
 use crate::config::{Network, OWN_COOKIES, Project, Settings};
 use crate::flow::{self, Flows, Targets};
@@ -94,9 +95,10 @@ impl Bff {
             clock: clock.clone(),
             entropy: entropy.clone(),
         });
-        let others = &settings.pages.allowed_return_origins;
+        let others: Vec<String> =
+            settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
-            Targets::new(&public_url, others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
+            Targets::new(&public_url, &others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
         let in_flight = Arc::new(Semaphore::new(settings.limits.in_flight));
         let flows = Flows::new(flow::Parts {
             gotrue,
