@@ -1,5 +1,6 @@
 //! Builds the running parts from the settings and joins them.
 
+#[cfg(feature = "server")]
 pub mod listen;
 
 use std::sync::Arc;
