@@ -1,5 +1,6 @@
 //! Builds the running parts from the settings and joins them.
 
+#[cfg(feature = "server")]
 pub mod listen;
 
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
 use base::vars::Problems;
 use tokio::sync::Semaphore;
+use url::Origin;
 
-use crate::config::{Network, OWN_COOKIES, Project, Settings};
+use crate::config::{Live, Network, OWN_COOKIES, Project, Settings};
 use crate::flow::{self, Flows, Targets};
 use crate::gateway::Gateway;
 use crate::gateway::settings::UpstreamSettings;
@@ -94,9 +96,10 @@ impl Bff {
             clock: clock.clone(),
             entropy: entropy.clone(),
         });
-        let others = &settings.pages.allowed_return_origins;
+        let others: Vec<String> =
+            settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
-            Targets::new(&public_url, others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
+            Targets::new(&public_url, &others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
         let in_flight = Arc::new(Semaphore::new(settings.limits.in_flight));
         let flows = Flows::new(flow::Parts {
             gotrue,
@@ -155,6 +158,13 @@ impl Bff {
     /// The admin port.
     pub fn admin(&self) -> Router {
         web::admin::router(&self.state)
+    }
+
+    /// What only the running project can tell, for the table of the start.
+    pub async fn live(&self) -> Live {
+        let offer = self.state.flows.offer().await;
+        let keys = if self.state.verifier.ready() { "loaded" } else { "not to be had yet: asked for at the first use" };
+        Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.
