@@ -22,7 +22,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         return response;
     };
     if error.code.status().is_server_error() {
-        let cause = error.cause.as_deref().map(|cause| chain(cause));
+        let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
     }
     let kept: HeaderMap = response.headers().clone();
