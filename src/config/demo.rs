@@ -15,7 +15,7 @@ impl Settings {
         scopes: BTreeMap<String, String>,
         roles: BTreeMap<String, Vec<String>>,
     ) {
-        let upstream = UpstreamSettings { url: Some(url), token: TokenKind::User, ..Default::default() };
+        let upstream = UpstreamSettings::api(url, TokenKind::User);
         self.upstreams.push(("demo".to_owned(), upstream));
         self.site.upstreams.insert("demo".to_owned());
         self.grants.scopes.extend(scopes);
