@@ -1,1 +1,184 @@
-//! Builds the parts from the settings and joins them.
+//! Builds the running parts from the settings and joins them.
+
+pub mod listen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use base::clock::SharedClock;
+use base::entropy::SharedEntropy;
+use base::vars::Problems;
+use tokio::sync::Semaphore;
+use url::Origin;
+
+use crate::config::{Network, OWN_COOKIES, Project, Settings};
+use crate::flow::{self, Flows, Targets};
+use crate::gateway::Gateway;
+use crate::gateway::settings::UpstreamSettings;
+use crate::gateway::upstream::{Surroundings, Upstream};
+use crate::gotrue::GoTrue;
+use crate::limit::Limiter;
+use crate::policy::{Policy, Site};
+use crate::session::{self, Remember, Sessions};
+use crate::token::Verifier;
+use crate::web::assets::Assets;
+use crate::web::forms::Forms;
+use crate::web::templates::{Development, Templates};
+use crate::web::{self, AppState};
+
+/// GoTrue is given up after this long (interfaces: Figures).
+const GOTRUE_TIME: Duration = Duration::from_secs(10);
+
+/// Why the parts could not be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client refused its TLS configuration.
+    #[error("the HTTP client cannot be made")]
+    Client(#[from] reqwest::Error),
+    /// The keys that seal sessions could not be read or written.
+    #[error("the session keys cannot be kept in the data folder")]
+    Keys(#[from] std::io::Error),
+    /// A built-in template is broken.
+    #[error(transparent)]
+    Template(#[from] web::templates::Error),
+    /// An upstream or a rule is refused; `check` lists why.
+    #[error("the upstreams or rules are refused: run `supabase-bff check`")]
+    Rules,
+    /// `pages.default_return` is no path of this site.
+    #[error("pages.default_return is not a path of this site")]
+    DefaultReturn,
+}
+
+/// A backend-for-frontend, ready to serve.
+#[derive(Clone)]
+pub struct Bff {
+    state: AppState,
+}
+
+impl Bff {
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], which names what could not be made.
+    pub fn build(
+        settings: Settings,
+        development: Option<Development>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, Error> {
+        let tls = base::http::tls_config();
+        let http = base::http::client(tls.clone(), GOTRUE_TIME)?;
+        let network = settings.network;
+        let public_url = network.canonical().clone();
+        let on_loopback = network.is_loopback();
+        let keys = settings.keys.open(&*entropy)?;
+        let upstreams = upstreams(&settings.upstreams, &settings.project, &network)?;
+        let site = Site {
+            upstreams: settings.upstreams.iter().map(|(name, _)| name.clone()).collect(),
+            ..settings.site.clone()
+        };
+        let policy = Policy::build(settings.rules, settings.grants, &site).map_err(|_| Error::Rules)?;
+        let max_age = settings.cors.max_age.try_into().unwrap_or_default();
+        let verifier =
+            Verifier::new(&settings.token, http.clone(), clock.clone(), Some(network.data_dir.clone()));
+        let gotrue = Arc::new(GoTrue::new(settings.gotrue, http));
+        let ask_remember = settings.session.remember == Remember::Ask;
+        let expose_claims = settings.session.expose_claims.clone();
+        let sessions = Sessions::new(session::Parts {
+            settings: settings.session,
+            public_url: public_url.clone(),
+            keys: keys.clone(),
+            verifier: verifier.clone(),
+            gotrue: gotrue.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        });
+        let others: Vec<String> =
+            settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
+        let targets =
+            Targets::new(&public_url, &others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
+        let in_flight = Arc::new(Semaphore::new(settings.limits.in_flight));
+        let flows = Flows::new(flow::Parts {
+            gotrue,
+            sessions: sessions.clone(),
+            limiter: Limiter::new(clock.clone(), &*entropy),
+            limits: settings.limits,
+            providers: settings.providers,
+            passwords: settings.password,
+            targets,
+            public_url: public_url.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        });
+        let assets = Assets::new(&settings.pages);
+        let demo = development.as_ref().is_some_and(|development| development.demo_url.is_some());
+        let templates = Templates::new(&settings.pages, &assets, development)?;
+        let origin = public_url.origin().ascii_serialization();
+        let state = AppState::new(web::Parts {
+            forms: Forms::new(&keys, sessions.names().clone(), origin),
+            flows,
+            sessions,
+            verifier,
+            policy,
+            gateway: Gateway::new(upstreams, &tls),
+            templates,
+            assets,
+            public: network.public,
+            on_loopback,
+            trusted_proxies: network.proxies,
+            client_ip_header: network.client_ip_header,
+            cors: web::Cors { origins: settings.cors.origins, max_age },
+            bearer: settings.bearer,
+            mount: settings.site.mount,
+            expose_claims,
+            ask_remember,
+            in_flight,
+            demo,
+            clock,
+            entropy,
+        });
+        Ok(Self { state })
+    }
+
+    /// Fetches the key set and the project's settings, so that the first visitor need not wait. An outage is no error:
+    /// both are asked for again when they are needed.
+    pub async fn warm_up(&self) {
+        tokio::join!(self.state.verifier.warm_up(), self.state.flows.warm_up());
+    }
+
+    /// The public port.
+    pub fn router(&self) -> Router {
+        web::router(&self.state)
+    }
+
+    /// The admin port.
+    pub fn admin(&self) -> Router {
+        web::admin::router(&self.state)
+    }
+
+    /// The verifier of access tokens, for whoever stands beside the BFF in this process.
+    pub fn verifier(&self) -> Verifier {
+        self.state.verifier.clone()
+    }
+}
+
+/// The project behind the mount, and the upstreams of `bff.toml`.
+fn upstreams(
+    listed: &[(String, UpstreamSettings)],
+    project: &Project,
+    network: &Network,
+) -> Result<Vec<Upstream>, Error> {
+    let around = Surroundings {
+        plain_http: &network.plain_http,
+        link_local: &network.link_local,
+        own_cookies: OWN_COOKIES,
+    };
+    let mut problems = Problems::default(); // `config` has reported them
+    let supabase =
+        Upstream::supabase(&project.url, &project.public_url, project.key.clone(), &around, &mut problems);
+    let own = listed.iter().map(|(name, one)| Upstream::build(name, one.clone(), &around, &mut problems));
+    supabase.into_iter().map(Some).chain(own).collect::<Option<Vec<_>>>().ok_or(Error::Rules)
+}

@@ -12,6 +12,7 @@ function search(...texts) {
   const proof = byId("proof");
   proof.textContent = proof.dataset.words.replace("#", found);
   proof.dataset.found = found;
+  proof.closest("section").classList.toggle("claim", found === 0);
 }
 
 function element(name, className, text) {
@@ -91,6 +92,7 @@ async function call(button) {
   }
   byId(`status-${button.value}`).replaceChildren(chip(answer.status));
   byId("answer").textContent = pretty(answer.text);
+  byId("answered").hidden = !answer.text;
   await showSession();
 }
 

@@ -36,12 +36,14 @@ pub(super) fn strip(headers: &mut HeaderMap, upstream: &Upstream, service: Optio
 
 /// Removes the headers that `Connection` names (RFC 9110, section 7.6.1).
 pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
-    }
-    let lists: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-    for name in lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(',')) {
-        headers.remove(name.trim_matches([' ', '\t']));
+    let names = |list: &HeaderValue| -> Vec<HeaderName> {
+        let options = list.to_str().unwrap_or_default().split(',').map(|name| name.trim_matches([' ', '\t']));
+        let names = options.filter(|name| !matches!(*name, "keep-alive" | "close"));
+        names.filter_map(|name| name.parse().ok()).collect()
+    };
+    let named: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(names).collect();
+    for name in &named {
+        headers.remove(name);
     }
 }
 

@@ -70,6 +70,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 mod tests {
     use base::secret::Secret;
     use base::vars::Problems;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::gateway::upstream::Surroundings;
@@ -153,6 +154,49 @@ mod tests {
             "resumable/YWJj",
         ] {
             assert_eq!(judge(location, &project, here), expected, "{location}");
+        }
+    }
+
+    fn near_location() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(vec![
+            "/",
+            "\\",
+            "//",
+            "..",
+            ".",
+            ":",
+            "@",
+            "?",
+            "#",
+            "%2f",
+            " ",
+            "\t",
+            "\n",
+            "http:",
+            "HTTPS:",
+            "javascript:",
+            "evil.test",
+            "app.example.test",
+            "orders.internal",
+            "v2",
+            "bff.invalid",
+            "x",
+            "\u{3002}",
+            "[::1]",
+            ":443",
+        ]);
+        prop_oneof![prop::collection::vec(pieces, 0..10).prop_map(|p| p.concat()), ".{0,24}"]
+    }
+
+    proptest! {
+        /// S-51: whatever an upstream writes, a browser that follows the answer stays on the site.
+        #[test]
+        fn no_location_leaves_the_site(location in near_location(), prefix in prop::sample::select(vec!["", "/api"])) {
+            let upstream = own("url = 'https://orders.internal/v2'");
+            let Ok(place) = judge(&location, &upstream, here(prefix)) else { return Ok(()) };
+            let site = Url::parse("https://app.example.test/api/orders/1").unwrap();
+            let place = place.expect("no other origin is listed");
+            prop_assert_eq!(site.join(&place).unwrap().origin(), site.origin());
         }
     }
 }

@@ -43,8 +43,8 @@ impl Target {
             return None;
         };
         let named = host.to_string();
-        let among =
-            |list: &[String]| list.iter().any(|e| *e == named || *e == named.trim_matches(['[', ']']));
+        let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let among = |list: &[String]| list.iter().any(|entry| bare(entry) == bare(&named));
         if is_link_local(&host) && !among(around.link_local) {
             let why = "Link-local addresses lead to the metadata service of the machine.";
             let fix = format!("Use another address, or add \"{named}\" to danger_link_local.");
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(judge(internal, true, &none).err(), Some("BFF-UP-001"));
         assert_eq!(judge(internal, false, &none).err(), Some("BFF-UP-002"));
         assert_eq!(judge("http://127.0.0.1.evil.test", true, &none).err(), Some("BFF-UP-001"));
-        let named = ["orders.internal".to_owned()];
+        let named = ["Orders.internal".to_owned()];
         let around = Surroundings { plain_http: &named, ..Surroundings::default() };
         assert!(judge(internal, true, &around).is_ok());
         assert!(judge("http://other.internal", true, &around).is_err());

@@ -261,7 +261,8 @@ impl ApiKey {
 
 /// `Bearer <token>`, marked so that nothing prints it. `None` if the token cannot stand in a header.
 pub(super) fn bearer(token: &Secret<String>) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from(format!("Bearer {}", token.expose()))).ok()?;
+    let text = ["Bearer ", token.expose()].concat();
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

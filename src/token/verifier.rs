@@ -146,7 +146,8 @@ impl Inner {
         let set = self.set_for(&header, now).await?;
         let keys = set.as_deref().map_or(&self.local, |set| &set.keys);
         let key = keys.find(&header)?;
-        let claims = Arc::new(judge(parts, key, &self.expect, now)?);
+        // The clock again: a fetch may have taken seconds.
+        let claims = Arc::new(judge(parts, key, &self.expect, self.clock.now())?);
         self.verdicts.insert(self.name(token, set.as_deref()), Arc::clone(&claims), token.len());
         Ok(claims)
     }

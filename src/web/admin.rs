@@ -1,1 +1,28 @@
-//! The admin listener: probes on a port of their own (S-94).
+//! The admin listener: probes on a door of their own (S-94).
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use serde_json::json;
+
+use super::state::AppState;
+
+/// `/livez` and `/readyz`. Nothing here tells users, versions or settings.
+pub fn router(app: &AppState) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { axum::Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(ready))
+        .with_state(app.clone())
+}
+
+/// 200 once a key set or an HS256 secret is there to verify with. GoTrue itself is not asked: sessions work through its
+/// outages.
+async fn ready(State(app): State<AppState>) -> Response {
+    if app.verifier.ready() {
+        return axum::Json(json!({ "status": "ready" })).into_response();
+    }
+    let body = axum::Json(json!({ "status": "waiting", "for": "keys" }));
+    (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+}

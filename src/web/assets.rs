@@ -100,8 +100,9 @@ impl Assets {
 
     /// `brand.css` names fonts as they lie in the folder; here they have hashed names.
     fn with_hashed_names(&self, sheet: &str) -> String {
-        let fonts = self.urls.iter().filter(|(name, _)| name.ends_with(".woff2"));
-        fonts.fold(sheet.to_owned(), |sheet, (name, url)| sheet.replace(name, url))
+        let mut fonts: Vec<_> = self.urls.iter().filter(|(name, _)| name.ends_with(".woff2")).collect();
+        fonts.sort_by_key(|(name, _)| std::cmp::Reverse(name.len())); // a name may end another one
+        fonts.into_iter().fold(sheet.to_owned(), |sheet, (name, url)| sheet.replace(name, url))
     }
 }
 

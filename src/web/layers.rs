@@ -15,9 +15,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
-pub(super) use errors::bounce;
+pub(super) use errors::{bounce, dress};
+pub(super) use origin::{gate, is_listed};
 pub(super) use headers::{Foreign, PAGE_POLICY};
-pub(super) use origin::is_listed;
 pub(super) use trace::Route;
 
 use super::state::AppState;

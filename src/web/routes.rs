@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderValue, Method, Uri};
 
 use super::error::{Code, Error};
@@ -153,9 +153,4 @@ impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         refused(denied, None)
     }
-}
-
-/// For the demo page, which makes its calls without a browser's script.
-pub(super) async fn answer_or_error(visit: &Visit, request: Request) -> Response {
-    answer(visit, request).await.unwrap_or_else(IntoResponse::into_response)
 }

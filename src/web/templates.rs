@@ -22,19 +22,39 @@ use texts::Texts;
 #[folder = "templates/"]
 struct BuiltIn;
 
+/// The sentences; an operator's file of this name replaces single ones.
+const TEXTS: &str = "texts.en.ftl";
+
 /// Why a page could not be rendered. Names the template and the line, never what it was to show.
 #[derive(Debug, thiserror::Error)]
-#[error("template {template}, line {line}: {kind}")]
-pub struct Error {
-    template: String,
-    line: usize,
-    kind: String,
+pub enum Error {
+    /// A template is none, or asks for what there is not.
+    #[error("template {template}, line {line}: {kind}")]
+    Template {
+        /// Its file.
+        template: String,
+        /// Counted from 1; 0 if unknown.
+        line: usize,
+        /// What kind of fault.
+        kind: String,
+    },
+    /// A file of the operator's folder cannot be read.
+    #[error("{name} cannot be read: {cause}")]
+    File {
+        /// The file, or the folder.
+        name: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
 }
 
 impl From<minijinja::Error> for Error {
     fn from(error: minijinja::Error) -> Self {
-        let template = error.name().unwrap_or("unknown").to_owned();
-        Self { template, line: error.line().unwrap_or(0), kind: error.kind().to_string() }
+        Self::Template {
+            template: error.name().unwrap_or("unknown").to_owned(),
+            line: error.line().unwrap_or(0),
+            kind: error.kind().to_string(),
+        }
     }
 }
 
@@ -73,16 +93,19 @@ impl Templates {
         environment.set_recursion_limit(64);
         environment.set_fuel(Some(1_000_000));
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-        let texts = Texts::read(&built_in("texts.en.ftl"));
-        environment.add_function("t", move |message, values| texts.say(&message, &values));
+        environment.add_filter("link", |address: &str| link(address).to_owned());
         environment.add_global("site", site(settings, assets, development));
-        let mut sources: BTreeMap<String, String> = BuiltIn::iter()
-            .filter(|name| name.ends_with(".html"))
-            .map(|name| (name.clone().into_owned(), built_in(&name)))
-            .collect();
+        let mut sources: BTreeMap<String, String> =
+            BuiltIn::iter().map(|name| (name.clone().into_owned(), built_in(&name))).collect();
+        let mut texts = sources.remove(TEXTS).unwrap_or_default();
         if let Some(folder) = &settings.templates {
-            sources.extend(operators(folder));
+            let mut own = operators(folder)?;
+            texts.push('\n');
+            texts.push_str(&own.remove(TEXTS).unwrap_or_default());
+            sources.extend(own);
         }
+        let texts = Texts::read(&texts);
+        environment.add_function("t", move |message, values| texts.say(&message, &values));
         for (name, source) in sources {
             environment.add_template_owned(name, source)?;
         }
@@ -151,15 +174,27 @@ fn built_in(name: &str) -> String {
     BuiltIn::get(name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
 }
 
-/// The templates of an operator's folder. `Settings::read` has reported files that cannot be read.
-fn operators(folder: &Path) -> Vec<(String, String)> {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    files
-        .filter_map(|file| {
-            let name = file.file_name().into_string().ok().filter(|name| name.ends_with(".html"))?;
-            Some((name, std::fs::read_to_string(file.path()).ok()?))
+/// The templates and texts of an operator's folder, by name.
+fn operators(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let unreadable = |path: &Path, cause| Error::File { name: path.display().to_string(), cause };
+    let files = std::fs::read_dir(folder).map_err(|cause| unreadable(folder, cause))?;
+    let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
+    names
+        .filter(|name| name.ends_with(".html") || name == TEXTS)
+        .map(|name| {
+            let path = folder.join(&name);
+            let source = std::fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
+            Ok((name, source))
         })
         .collect()
+}
+
+/// The filter `link` for addresses that come with a view (S-68): `https:` or `http:`, or a path of this site.
+/// Anything else becomes the start page, so no data makes a `javascript:` link.
+fn link(address: &str) -> &str {
+    let local = address.starts_with('/') && !address.starts_with("//") && !address.contains('\\');
+    let web = address.starts_with("https://") || address.starts_with("http://");
+    if local || web { address } else { "/" }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl<'a> Provider<'a> {
     }
 }
 
-/// GoTrue's own providers (contract, section 4) and their names.
+/// Providers that GoTrue has names for, and those names as people write them.
 const NAMES: [(&str, &str); 22] = [
     ("apple", "Apple"),
     ("azure", "Microsoft"),

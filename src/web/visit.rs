@@ -105,6 +105,14 @@ impl Visit {
         }))
     }
 
+    /// The same browser making the request of `parts` by script, as the demo page does for people without one.
+    pub(super) fn as_script(&self, parts: &Parts) -> Self {
+        let app = self.0.app.clone();
+        let script = Self::new(app, parts, self.0.client, self.0.request_id.clone(), self.0.public.clone());
+        let Some(inner) = Arc::into_inner(script.0) else { return self.clone() };
+        Self(Arc::new(Inner { slot: self.0.slot.clone(), ..inner }))
+    }
+
     /// The running parts.
     pub fn app(&self) -> &AppState {
         &self.0.app

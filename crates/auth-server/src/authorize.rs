@@ -208,6 +208,7 @@ fn to_site(app: &App, error: &ApiError) -> Response {
 
 /// A later failure: 302 to the wanted target, in query and fragment.
 fn failed(target: &str, error: &ApiError) -> Response {
+    error.log("-"); // the answer is a redirect, so nothing later sees the cause
     let forced = ["signup_disabled", "user_banned", "provider_email_needs_verification"];
     let word = if forced.contains(&error.code()) { Some("access_denied") } else { error.redirect_word() };
     let mut pairs = vec![

@@ -106,6 +106,13 @@ impl ApiError {
         self
     }
 
+    /// Writes the cause of a failure to the log; a refusal has none.
+    pub(crate) fn log(&self, request_id: &str) {
+        if let Some(cause) = &self.0.cause {
+            tracing::error!(request_id, cause, "a request failed");
+        }
+    }
+
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         self.0.status
@@ -186,13 +193,12 @@ pub(crate) fn asks_newest(headers: &HeaderMap) -> bool {
 /// Gives a response that carries an [`ApiError`] its body and headers, and logs what the caller must not see.
 pub(crate) fn dress(mut response: Response, newest: bool, request_id: &str) -> Response {
     let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    if let Some(cause) = &error.0.cause {
-        tracing::error!(request_id, cause, "a request failed");
-    }
+    error.log(request_id);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let weak = matches!(error.0.detail, Detail::Weak(_));
-    if !error.0.code.is_empty() && !(weak && newest) {
+    let unnamed = error.0.code.is_empty() || (weak && newest);
+    if !unnamed {
         headers.insert(ERROR_CODE, HeaderValue::from_static(error.0.code));
     }
     if newest && !matches!(error.0.detail, Detail::OAuth(_)) {

@@ -11,11 +11,11 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-pub(crate) use extract::{Caller, Form, Json, Params};
+pub(crate) use extract::{Caller, Form, Json, Params, bearer};
 pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
-use crate::{App, account, authorize, documents, one_time, pages, token};
+use crate::{App, account, admin, authorize, documents, one_time, pages, token};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
@@ -30,7 +30,12 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/sso", post(documents::no_saml))
         .route("/settings", get(documents::settings))
         .route("/health", get(documents::health))
-        .route("/.well-known/jwks.json", get(documents::key_set));
+        .route("/.well-known/jwks.json", get(documents::key_set))
+        .route("/admin/users", get(admin::list).post(admin::create))
+        .route("/admin/users/{id}", get(admin::read).put(admin::change).delete(admin::delete))
+        .route("/admin/users/{id}/factors", get(admin::factors))
+        .route("/admin/generate_link", post(admin::not_offered))
+        .route("/invite", post(admin::not_offered));
     let pages = Router::new()
         .route("/pretend/{provider}", get(pages::chooser).post(pages::choose))
         .route("/outbox", get(pages::outbox))

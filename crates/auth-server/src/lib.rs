@@ -6,6 +6,7 @@
 //! `password` guard what must stay secret; `pages` are the pretend providers and the outbox.
 
 mod account;
+mod admin;
 mod authorize;
 mod db;
 mod documents;
@@ -18,6 +19,7 @@ mod mail;
 mod one_time;
 mod pages;
 mod password;
+mod people;
 mod pkce;
 mod providers;
 mod redirect;
@@ -37,6 +39,7 @@ use base::secret::Secret;
 pub use db::DbError;
 pub use keys::KeyError;
 pub use mail::{Mail, MailKind};
+pub use people::{Account, UserError, Users};
 pub use serve::{Handle, StartError, start};
 pub use settings::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, VARIABLES};
 

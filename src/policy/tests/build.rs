@@ -193,3 +193,38 @@ fn unknown_keys_are_refused() {
     }
     assert_eq!(settings(json!([{"name": "r", "path": "/x"}]))[0].allow, crate::policy::Allow::User);
 }
+
+/// interfaces.md, section 2: a rule as it stands in `bff.toml`.
+#[cfg(feature = "axum")]
+#[test]
+fn a_rule_reads_from_toml() {
+    #[derive(serde::Deserialize)]
+    struct File {
+        rules: Vec<crate::policy::RuleSettings>,
+    }
+    let text = r#"
+        [[rules]]
+        name = "orders-delete"
+        methods = ["DELETE"]
+        path = "/api/orders/**"
+        to = "api"
+        strip = "/api"
+        allow = "user"
+        scopes = ["orders:delete"]
+        roles = ["admin"]
+        claims = { "app_metadata.tenant" = ["acme", 7] }
+        aal = 2
+        max_age = "5m"
+        bearer = false
+        csrf = "off"
+    "#;
+    let file: File = toml::from_str(text).unwrap();
+    let policy = Policy::build(file.rules, grants(), &site()).unwrap();
+    let rule = policy.rules().last().unwrap();
+    assert_eq!((rule.name(), rule.upstream(), rule.strip()), ("orders-delete", Some("api"), "/api"));
+    assert_eq!(
+        (rule.csrf_off(), rule.bearer_allowed(), rule.code_guard_off(), rule.live()),
+        (true, false, false, false)
+    );
+    assert_eq!(rule.paths().collect::<Vec<_>>(), ["/api/orders/**"]);
+}

@@ -38,8 +38,13 @@ impl Palette {
         let light = light.or_else(|| {
             dark.inspect(|_| {
                 let why = "pages.accent_dark is set without pages.accent.";
-                let place = vars::variable("pages.accent_dark");
-                problems.fault("BFF-PAGE-001", place, None, why, "Set pages.accent as well.");
+                problems.fault(
+                    "BFF-PAGE-001",
+                    place(vars, "pages.accent_dark"),
+                    None,
+                    why,
+                    "Set pages.accent as well.",
+                );
             })
             .and(None)
         })?;
@@ -56,7 +61,7 @@ impl Palette {
             if weakest < LEAST {
                 let why = format!("Its weakest pair has a contrast of {weakest:.2}; text needs {LEAST}.");
                 let fix = format!("Choose a {how} colour.");
-                problems.fault("BFF-PAGE-001", vars::variable(name), Some(&accent.plain.hex()), why, fix);
+                problems.fault("BFF-PAGE-001", place(vars, name), Some(&accent.plain.hex()), why, fix);
             }
         }
         Some(palette)
@@ -137,12 +142,16 @@ fn lightened(colour: Rgb) -> Rgb {
     steps.into_iter().find(strong).unwrap_or(WHITE)
 }
 
+fn place(vars: &dyn Vars, name: &str) -> String {
+    vars.get(name).map_or_else(|| vars::variable(name), |found| found.place)
+}
+
 fn colour(vars: &dyn Vars, name: &str, problems: &mut Problems) -> Option<Rgb> {
     let text = vars::text(vars, name, problems)?;
     let colour = Rgb::parse(text.trim());
     if colour.is_none() {
         let why = "This is no colour.";
-        problems.fault("BFF-CONF-002", vars::variable(name), Some(&text), why, "Write it as #rrggbb.");
+        problems.fault("BFF-CONF-002", place(vars, name), Some(&text), why, "Write it as #rrggbb.");
     }
     colour
 }
@@ -165,6 +174,35 @@ mod tests {
         assert!((contrast(Rgb([0; 3]), WHITE) - 21.0).abs() < 1e-9);
         assert!((contrast(grey, WHITE) - 4.54).abs() < 0.005);
         assert!((contrast(INK, WHITE) - 16.40).abs() < 0.005);
+    }
+
+    /// The built-in sheet keeps what it asks of an operator: every text and its ground, in both schemes.
+    #[test]
+    fn the_built_in_colours_can_be_read() {
+        let sheet = include_str!("../../../static/style.css");
+        let (light, dark) = sheet.split_once("prefers-color-scheme: dark").unwrap();
+        for scheme in [light, dark.split_once("::before").unwrap().0] {
+            let colour = |name: &str| {
+                let value = scheme.split_once(&format!("--{name}: ")).unwrap().1.split(';').next().unwrap();
+                let hex = value.rsplit(' ').next().unwrap().trim_end_matches(')');
+                Rgb::parse(if hex == "#fff" { "#ffffff" } else { hex }).unwrap()
+            };
+            let soft = ["ink", "ink-soft", "accent", "danger", "err"];
+            let on_both = soft.iter().flat_map(|text| [(*text, "surface"), (*text, "bg")]);
+            let notices = [
+                ("info-ink", "info-bg"),
+                ("ok-ink", "ok-bg"),
+                ("warn-ink", "warn-bg"),
+                ("err-ink", "err-bg"),
+            ];
+            let chips = [("info", "surface"), ("ok", "surface"), ("warn", "surface")];
+            let buttons = [("on-accent", "accent"), ("on-accent", "accent-hover")];
+            for (text, ground) in on_both.chain(chips).chain(buttons).chain(notices) {
+                let found = contrast(colour(text), colour(ground));
+                assert!(found >= LEAST, "{text} on {ground}: {found:.2}");
+            }
+            assert!(contrast(colour("field-line"), colour("surface")) >= 3.0, "edge of a field (1.4.11)");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::web::visit::{Face, Site, Visit, see_other};
 const MOUNT_WAIT: Duration = Duration::from_secs(5);
 
 /// Gives an answer that carries an [`Error`] its body and headers; any other passes as it is.
-pub(super) fn dress(visit: &Visit, mut response: Response) -> Response {
+pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else {
         origin::allow(visit.app(), visit.origin(), response.headers_mut());
         return response;

@@ -11,7 +11,7 @@ use crate::web::state::AppState;
 use crate::web::visit::{Face, Site, Visit, is_form, text};
 
 /// Refuses what a page of another site could have caused.
-pub(super) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
+pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
     let Err(code) = judge(visit, parts) else { return Ok(()) };
     // An opt-out belongs to the one rule that was matched (S-19).
     let opted_out = !parts.uri.path().starts_with("/auth/")

@@ -216,3 +216,80 @@ fn languages(vars: &dyn Vars, problems: &mut Problems) {
         problems.fault(UNREADABLE, place(vars, name), Some(other), why, "Set it to en.");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Option<Settings>, Vec<String>) {
+        let vars: Vec<_> = pairs.iter().map(|(k, v)| (format!("BFF_PAGES_{k}"), (*v).to_owned())).collect();
+        let mut problems = Problems::default();
+        let settings = Settings::read(&vars, &mut problems);
+        (settings, problems.list().iter().map(|p| format!("{} {}", p.code, p.place)).collect())
+    }
+
+    #[test]
+    fn nothing_set_is_the_default() {
+        let (settings, problems) = read(&[("TITLE", "Sign in")]);
+        let settings = settings.unwrap();
+        assert!(problems.is_empty() && settings.title.is_none() && settings.accent.is_none());
+        assert_eq!((settings.sign_up, settings.default_return.as_str()), (SignUp::Auto, "/"));
+    }
+
+    /// S-20: a target of the configuration keeps to the same form as one of a request.
+    #[test]
+    fn a_default_return_is_a_path_or_of_an_allowed_origin() {
+        for text in [
+            "//evil.test",
+            "/\\evil.test",
+            "app",
+            "javascript:alert(1)",
+            "https://app.example.test/x",
+            "/a b",
+        ] {
+            assert_eq!(
+                read(&[("DEFAULT_RETURN", text)]).1,
+                ["BFF-CONF-002 BFF_PAGES_DEFAULT_RETURN"],
+                "{text}"
+            );
+        }
+        let allowed = ("ALLOWED_RETURN_ORIGINS", "https://app.example.test");
+        let (settings, problems) = read(&[("DEFAULT_RETURN", "https://app.example.test/x"), allowed]);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(settings.unwrap().allowed_return_origins.len(), 1);
+        let place = "BFF-CONF-002 BFF_PAGES_ALLOWED_RETURN_ORIGINS";
+        for text in ["app.example.test", "https://app.example.test/path", "ftp://app.example.test", "*"] {
+            assert_eq!(read(&[("ALLOWED_RETURN_ORIGINS", text)]).1, [place], "{text}");
+        }
+    }
+
+    #[test]
+    fn links_languages_and_files_are_checked() {
+        let fault = |name, text| {
+            let (_, problems) = read(&[(name, text)]);
+            assert_eq!(problems, [format!("BFF-CONF-002 BFF_PAGES_{name}")], "{text}");
+        };
+        fault("TERMS_URL", "javascript:alert(1)");
+        fault("PRIVACY_URL", "http://example.test/privacy");
+        fault("HELP_URL", "help@example.test");
+        fault("LANGUAGES", "en,de");
+        fault("TEMPLATES", "/no/such/folder");
+        fault("LOGO", "/no/such/logo.svg");
+        fault("LOGO", "logo.gif");
+        fault("SIGN_UP", "maybe");
+        let (settings, problems) = read(&[("HELP_URL", "mailto:help@example.test"), ("LANGUAGES", "en")]);
+        assert!(problems.is_empty() && settings.unwrap().help_url.is_some(), "{problems:?}");
+    }
+
+    #[test]
+    fn a_logo_is_read_at_start_and_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logo.svg");
+        let text = path.to_str().unwrap();
+        std::fs::write(&path, "<svg/>").unwrap();
+        let logo = read(&[("LOGO", text)]).0.unwrap().logo;
+        assert_eq!(logo, Some(Logo { extension: "svg", bytes: b"<svg/>".to_vec() }));
+        std::fs::write(&path, vec![b' '; LOGO_LIMIT + 1]).unwrap();
+        assert_eq!(read(&[("LOGO", text)]).1, ["BFF-CONF-002 BFF_PAGES_LOGO"]);
+    }
+}

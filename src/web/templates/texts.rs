@@ -24,6 +24,12 @@ impl Texts {
         Self(own.iter().map(|(key, text)| ((*key).to_owned(), follow(text))).collect())
     }
 
+    /// Every key.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
     /// The function `t` of the templates.
     ///
     /// `message` is a key, a list of keys of which the first known one is taken, or a problem or notice of a view:

@@ -27,7 +27,7 @@ pub struct ErrorPage<'a> {
     pub provider: Option<&'a str>,
 }
 
-/// Statuses and codes of interfaces, section 7.
+/// The closed list of error codes with their statuses, and one that is not in it.
 const CODES: [(u16, &str); 51] = [
     (400, "bad_request"),
     (400, "bad_path"),

@@ -180,7 +180,7 @@ impl View for LoginPage<'_> {
     }
 }
 
-/// Every reason a session can end with (interfaces, section 10); each has a sentence.
+/// Every reason a session can end with; each has a sentence.
 const REASONS: [&str; 20] = [
     "user",
     "user_everywhere",

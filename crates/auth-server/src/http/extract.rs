@@ -99,12 +99,12 @@ impl FromRequestParts<App> for Caller {
             .read(move |db| {
                 let user = users::find(db, user)?
                     .ok_or_else(|| refuse("user_not_found", "User from sub claim in JWT does not exist"))?;
-                let gone =
-                    || refuse("session_not_found", "Session from session_id claim in JWT does not exist");
-                let session = sessions::find(db, session)?.filter(|s| s.user == user.id).ok_or_else(gone)?;
                 if user.is_banned(now) {
                     return Err(refuse("user_banned", "User is banned"));
                 }
+                let gone =
+                    || refuse("session_not_found", "Session from session_id claim in JWT does not exist");
+                let session = sessions::find(db, session)?.filter(|s| s.user == user.id).ok_or_else(gone)?;
                 Ok(Self { user, session })
             })
             .await

@@ -1,0 +1,1 @@
+//! Sockets: time limits, caps, drain.

@@ -1,0 +1,243 @@
+//! A browser as far as cookies, Fetch Metadata, redirects and forms go.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::Value;
+
+/// One browser with its cookies. Clones are further tabs.
+#[derive(Clone)]
+pub struct Browser {
+    base: String,
+    http: reqwest::Client,
+    cookies: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn set_cookies(&self) -> Vec<&str> {
+        self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// The error code, in either face.
+    pub fn code(&self) -> String {
+        match serde_json::from_str::<Value>(&self.body) {
+            Ok(body) => body["code"].as_str().unwrap_or_default().to_owned(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// The value of the hidden field `name` in the first form that has it.
+    pub fn field(&self, name: &str) -> String {
+        let at = self.body.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no field {name}: {}", self.body));
+        let rest = &self.body[at..];
+        let value = rest.find("value=\"").map(|v| &rest[v + 7..]).unwrap();
+        unescape(&value[..value.find('"').unwrap()])
+    }
+
+    /// The field `name` of the form that posts to `action`.
+    pub fn form_token(&self, action: &str) -> String {
+        let form = self.body.find(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("no form {action}: {}", self.body));
+        let part = Self { status: 0, headers: HeaderMap::new(), body: self.body[form..].to_owned() };
+        part.field("form_token")
+    }
+
+    /// Where a bounce page leads.
+    pub fn refresh_url(&self) -> Option<String> {
+        let at = self.body.find("http-equiv=\"refresh\"")?;
+        let rest = &self.body[at..];
+        let url = &rest[rest.find("url=")? + 4..];
+        Some(unescape(&url[..url.find('"')?]))
+    }
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&#x2f;", "/").replace("&#x27;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+impl Browser {
+    pub fn new(base: &str) -> Self {
+        let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(60)).unwrap();
+        Self { base: base.to_owned(), http, cookies: Arc::default() }
+    }
+
+    /// Another browser with a copy of these cookies.
+    pub fn stolen(&self) -> Self {
+        let cookies = self.cookies.lock().unwrap().clone();
+        Self { cookies: Arc::new(Mutex::new(cookies)), ..self.clone() }
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().iter().find(|(key, _)| key.starts_with(name)).map(|(_, value)| value.clone())
+    }
+
+    pub fn cookie_names(&self) -> Vec<String> {
+        self.cookies.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn forget(&self, name: &str) {
+        self.cookies.lock().unwrap().retain(|key, _| !key.starts_with(name));
+    }
+
+    /// One request, with exactly these headers beside the cookies.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let own = url.starts_with(&self.base);
+        let mut request = self.http.request(method, url);
+        let pairs: Vec<_> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if own && !pairs.is_empty() {
+            request = request.header(header::COOKIE, pairs.join("; "));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.expect("the server answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        if own {
+            self.keep(&headers);
+        }
+        let body = response.text().await.unwrap_or_default();
+        Answer { status: status.as_u16(), headers, body }
+    }
+
+    fn keep(&self, headers: &HeaderMap) {
+        for value in headers.get_all(header::SET_COOKIE) {
+            let text = value.to_str().unwrap();
+            let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
+            let (name, value) = pair.split_once('=').unwrap();
+            let mut cookies = self.cookies.lock().unwrap();
+            if attributes.contains("Max-Age=0") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// `fetch(path)` from a page of ours.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &script(), None).await
+    }
+
+    /// `fetch(path, {method, body})` with JSON from a page of ours.
+    pub async fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let origin = self.base.clone();
+        let mut headers = script().to_vec();
+        headers.push(("content-type", "application/json"));
+        headers.push(("origin", &origin));
+        self.send(method, path, &headers, Some(body.to_string())).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.json(Method::POST, path, body).await
+    }
+
+    /// A navigation that began on `site`: `same-origin`, `none`, `cross-site`. Strict cookies stay at home if cross-site.
+    pub async fn navigate_from(&self, site: &str, path: &str) -> Answer {
+        let headers = navigation(site);
+        if site != "cross-site" {
+            return self.send(Method::GET, path, &headers, None).await;
+        }
+        let lax: BTreeMap<_, _> = {
+            let cookies = self.cookies.lock().unwrap();
+            cookies.iter().filter(|(name, _)| name.contains("sb_flow_")).map(|(n, v)| (n.clone(), v.clone())).collect()
+        };
+        let outside = Self { cookies: Arc::new(Mutex::new(lax)), ..self.clone() };
+        let answer = outside.send(Method::GET, path, &headers, None).await;
+        self.keep(&answer.headers);
+        answer
+    }
+
+    pub async fn navigate(&self, path: &str) -> Answer {
+        self.navigate_from("none", path).await
+    }
+
+    /// Navigates and follows redirects and bounces as a browser does, Strict cookies included.
+    pub async fn follow(&self, path: &str) -> (String, Answer) {
+        self.follow_from("none", path).await
+    }
+
+    pub async fn follow_from(&self, site: &str, path: &str) -> (String, Answer) {
+        let (mut at, mut site) = (path.to_owned(), site.to_owned());
+        for _ in 0..12 {
+            let answer = self.navigate_from(&site, &at).await;
+            let next = match StatusCode::from_u16(answer.status).unwrap() {
+                status if status.is_redirection() => {
+                    let location = answer.header("location").to_owned();
+                    // A redirect stays in the chain of whoever began it; leaving the site makes it cross-site.
+                    if location.starts_with("http") && !location.starts_with(&self.base) || at.starts_with("http") && !at.starts_with(&self.base) {
+                        site = "cross-site".to_owned();
+                    }
+                    location
+                }
+                _ => match answer.refresh_url() {
+                    Some(url) => {
+                        site = if at.starts_with("http") && !at.starts_with(&self.base) { "cross-site" } else { "same-origin" }.to_owned();
+                        url
+                    }
+                    None => return (at, answer),
+                },
+            };
+            at = match next.strip_prefix(&self.base) {
+                Some(path) => path.to_owned(),
+                None if next.starts_with('/') && at.starts_with("http") && !at.starts_with(&self.base) => {
+                    let origin = at.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+                    format!("{origin}{next}")
+                }
+                None => next,
+            };
+        }
+        panic!("too many redirects, last to {at}")
+    }
+
+    /// Sends a form of ours, as a browser does, without following.
+    pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let origin = self.base.clone();
+        let mut headers = navigation("same-origin").to_vec();
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        headers.push(("origin", &origin));
+        self.send(Method::POST, path, &headers, Some(body)).await
+    }
+
+    /// Sends a form and follows where it leads.
+    pub async fn submit_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> (String, Answer) {
+        let answer = self.submit(path, fields).await;
+        match StatusCode::from_u16(answer.status).unwrap().is_redirection() {
+            true => self.follow_from("same-origin", answer.header("location")).await,
+            false => (path.to_owned(), answer),
+        }
+    }
+}
+
+pub fn script() -> [(&'static str, &'static str); 4] {
+    [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("x-csrf", "1")]
+}
+
+pub fn navigation(site: &str) -> [(&'static str, &str); 4] {
+    [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")]
+}

@@ -1,0 +1,296 @@
+//! Both servers, a tap between them and an echo upstream in one process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use base::clock::{ManualClock, SharedClock};
+use base::entropy::{SharedEntropy, SystemEntropy};
+use base::seal::{KeyId, MasterKey};
+use base::vars::Problems;
+use http::HeaderMap;
+use supabase_bff::app::Bff;
+use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use time::{Duration, OffsetDateTime};
+use tokio::net::TcpListener;
+
+use crate::client::Browser;
+use crate::tap::Tap;
+
+/// When every story begins.
+pub const START: OffsetDateTime = time::macros::datetime!(2026-01-01 00:00 UTC);
+/// A password that no list knows.
+pub const PASSWORD: &str = "plover gantry mist";
+
+/// What a story may choose.
+#[derive(Clone)]
+pub struct Plan {
+    /// Further variables of the BFF.
+    pub env: Vec<(String, String)>,
+    /// `bff.toml` after the upstream `echo`.
+    pub rules: String,
+    /// Changes to the auth server.
+    pub auth: fn(&mut auth_server::Settings),
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {} }
+    }
+}
+
+impl Plan {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+const RULES: &str = r#"
+[scopes]
+"items" = "Everything about items"
+"items:read" = "Read items"
+"items:write" = "Create and modify items"
+
+[roles]
+user = ["items:read"]
+editor = ["items"]
+admin = ["*"]
+
+[[rules]]
+name = "public"
+path = "/api/public/**"
+to = "echo"
+allow = "public"
+
+[[rules]]
+name = "items-read"
+path = "/api/items/**"
+methods = ["GET"]
+to = "echo"
+scopes = ["items:read"]
+
+[[rules]]
+name = "items-write"
+path = "/api/items/**"
+methods = ["POST"]
+to = "echo"
+scopes = ["items:write"]
+
+[[rules]]
+name = "admin"
+path = "/api/admin/**"
+to = "echo"
+roles = ["admin"]
+
+[[rules]]
+name = "vault"
+path = "/api/vault"
+to = "echo"
+aal = 2
+
+[[rules]]
+name = "cookie-only"
+path = "/api/cookie/**"
+to = "echo"
+bearer = false
+
+[[rules]]
+name = "api"
+path = "/api/**"
+to = "echo"
+"#;
+
+/// What the echo upstream saw.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub line: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn bearer(&self) -> &str {
+        self.headers.get("authorization").map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// An upstream that remembers what came and can be told to fail.
+#[derive(Clone, Default)]
+pub struct Echo {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    answer: Arc<Mutex<Option<(u16, Vec<(String, String)>, String)>>>,
+}
+
+impl Echo {
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn last(&self) -> Seen {
+        self.seen().pop().expect("the upstream was asked")
+    }
+
+    /// From now on it answers so.
+    pub fn answer(&self, status: u16, headers: &[(&str, &str)], body: &str) {
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        *self.answer.lock().unwrap() = Some((status, headers, body.to_owned()));
+    }
+
+    async fn start(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(echo).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        address
+    }
+}
+
+async fn echo(State(echo): State<Echo>, request: Request) -> axum::response::Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
+    let line = format!("{} {}", parts.method, parts.uri);
+    let seen = Seen { line: line.clone(), headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() };
+    echo.seen.lock().unwrap().push(seen);
+    let told = echo.answer.lock().unwrap().clone();
+    let (status, headers, body) = told.unwrap_or_else(|| {
+        (200, vec![("content-type".into(), "application/json".into())], format!("{{\"line\":{line:?}}}"))
+    });
+    let mut response = axum::response::Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(body.into()).unwrap()
+}
+
+/// The whole arrangement.
+pub struct TestApp {
+    pub base: String,
+    pub clock: ManualClock,
+    pub auth: Tap,
+    pub echo: Echo,
+    pub admin: Router,
+    handle: auth_server::Handle,
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub async fn with(plan: Plan) -> Self {
+        base::http::install_tls_provider();
+        let clock = ManualClock::at(START);
+        let shared: SharedClock = Arc::new(clock.clone());
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+
+        let auth = Tap::start().await;
+        let mut settings = auth_server::Settings::for_tests();
+        settings.site_url = base.clone();
+        settings.redirect_urls = vec![format!("{base}/auth/**")];
+        settings.public_url = Some(auth.url().parse().unwrap());
+        settings.default_role = Some("user".to_owned());
+        (plan.auth)(&mut settings);
+        let auth_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = auth_listener.local_addr().unwrap();
+        let handle =
+            auth_server::start(settings, shared.clone(), entropy.clone(), auth_listener).await.unwrap();
+        auth.lead_to(address);
+
+        let echo = Echo::default();
+        let upstream = echo.start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &*entropy).to_text();
+        let mut env: Vec<(String, String)> = [
+            ("SUPABASE_URL", auth.url()),
+            ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_test".to_owned()),
+            ("BFF_PUBLIC_URL", base.clone()),
+            ("BFF_LISTEN", "127.0.0.1:8080".to_owned()),
+            ("BFF_SESSION_KEYS", key.expose().clone()),
+            ("BFF_DATA_DIR", folder.path().join("data").display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
+        env.extend(plan.env);
+        let toml = format!(
+            "[upstreams]\necho = {{ url = \"http://{upstream}\", kind = \"api\", token = \"user\" }}\n{}",
+            plan.rules
+        );
+        std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
+        let bff = build(&env, folder.path(), shared, entropy);
+        bff.warm_up().await;
+        let admin = bff.admin();
+        serve(listener, bff.router());
+        Self { base, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
+    }
+
+    /// Another process of the same deployment, on a port of its own; it answers under the same public URL.
+    pub async fn restarted(&self) -> Router {
+        let bff = build(&self.env, self.folder.path(), Arc::new(self.clock.clone()), Arc::new(SystemEntropy));
+        bff.warm_up().await;
+        bff.router()
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.base)
+    }
+
+    /// A browser whose person has just signed up as `email`.
+    pub async fn signed_in(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        let body = serde_json::json!({ "email": email, "password": PASSWORD });
+        let answer = browser.post("/auth/signup", &body).await;
+        assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("signed_in")), "{}", answer.body);
+        browser
+    }
+
+    /// Moves to where the access token is over.
+    pub fn past_expiry(&self) {
+        self.clock.advance(Duration::minutes(31));
+    }
+
+    /// Moves to where the access token is inside the refresh margin.
+    pub fn inside_margin(&self) {
+        self.clock.advance(Duration::minutes(29));
+    }
+
+    pub fn refreshes(&self) -> usize {
+        self.auth.calls("grant_type=refresh_token")
+    }
+
+    pub fn auth_server(&self) -> &auth_server::Handle {
+        &self.handle
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+}
+
+fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
+    let inputs = Inputs {
+        environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        folder: folder.to_owned(),
+        auth_variables: auth_server::VARIABLES,
+        ..Inputs::default()
+    };
+    let mut problems = Problems::default();
+    let sources = Sources::read(&inputs, &mut problems);
+    let network = Network::read(&sources, &mut problems).expect("network settings");
+    let settings = Settings::read(&sources, network, None, &mut problems);
+    assert!(!problems.has_faults(), "{problems:#?}");
+    Bff::build(settings.unwrap(), None, clock, entropy).unwrap()
+}
+
+pub fn serve(listener: TcpListener, router: Router) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+}

@@ -1,0 +1,175 @@
+//! A wire between the BFF and the auth server: it counts what passes, and can be told to fail.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, http};
+use http::{HeaderMap, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What the wire does to a call instead of passing it on.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// Answers with a status, a content type and a body, and asks nobody.
+    Answer(u16, &'static str, String),
+    /// Passes the call on, then breaks off before the answer's end.
+    Truncate,
+    /// Breaks the connection off without an answer.
+    Reset,
+    /// Holds the call until [`Tap::release`], then passes it on.
+    Hold,
+    /// Passes the call on, but keeps the answer until [`Tap::release`].
+    HoldAnswer,
+}
+
+impl Fault {
+    /// An error of GoTrue's in the format that the BFF asks for.
+    pub fn code(status: u16, code: &str) -> Self {
+        let body = format!(r#"{{"code":"{code}","message":"as told"}}"#);
+        Self::Answer(status, "application/json", body)
+    }
+}
+
+/// One call that passed.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Method, path and query.
+    pub line: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+#[derive(Clone)]
+pub struct Tap(Arc<Inner>);
+
+struct Inner {
+    address: SocketAddr,
+    target: Mutex<Option<SocketAddr>>,
+    http: reqwest::Client,
+    calls: Mutex<Vec<Call>>,
+    faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
+    gate: watch::Sender<u64>,
+}
+
+impl Tap {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(30)).unwrap();
+        let tap = Self(Arc::new(Inner {
+            address: listener.local_addr().unwrap(),
+            target: Mutex::default(),
+            http,
+            calls: Mutex::default(),
+            faults: Mutex::default(),
+            gate: watch::channel(0).0,
+        }));
+        let router = Router::new().fallback(pass).with_state(tap.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        tap
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// From now on calls go to `target`.
+    pub fn lead_to(&self, target: SocketAddr) {
+        *self.0.target.lock().unwrap() = Some(target);
+    }
+
+    /// How many calls had `part` in their line.
+    pub fn calls(&self, part: &str) -> usize {
+        self.0.calls.lock().unwrap().iter().filter(|call| call.line.contains(part)).count()
+    }
+
+    /// Every call whose line has `part`.
+    pub fn seen(&self, part: &str) -> Vec<Call> {
+        self.0.calls.lock().unwrap().iter().filter(|call| call.line.contains(part)).cloned().collect()
+    }
+
+    /// The next call with `part` in its line meets `fault`.
+    pub fn fail_once(&self, part: &str, fault: Fault) {
+        self.0.faults.lock().unwrap().push((part.to_owned(), VecDeque::from([fault]), false));
+    }
+
+    /// Every call with `part` in its line meets `fault`, until [`heal`](Self::heal).
+    pub fn fail(&self, part: &str, fault: Fault) {
+        self.0.faults.lock().unwrap().push((part.to_owned(), VecDeque::from([fault]), true));
+    }
+
+    /// No faults any more.
+    pub fn heal(&self) {
+        self.0.faults.lock().unwrap().clear();
+    }
+
+    /// Lets every held call go.
+    pub fn release(&self) {
+        self.0.gate.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until `count` calls with `part` have arrived.
+    pub async fn arrived(&self, part: &str, count: usize) {
+        while self.calls(part) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn fault_for(&self, line: &str) -> Option<Fault> {
+        let mut faults = self.0.faults.lock().unwrap();
+        let (_, queue, stays) = faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
+        if *stays { queue.front().cloned() } else { queue.pop_front() }
+    }
+
+    async fn held(&self) {
+        let mut gate = self.0.gate.subscribe();
+        let _ = gate.changed().await;
+    }
+}
+
+async fn pass(State(tap): State<Tap>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let line = format!("{} {}", parts.method, parts.uri);
+    let body = to_bytes(body, 2 << 20).await.unwrap();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let fault = tap.fault_for(&line);
+    let held = matches!(fault, Some(Fault::Hold)).then(|| tap.0.gate.subscribe());
+    tap.0.calls.lock().unwrap().push(Call { line: line.clone(), headers: parts.headers.clone(), body: text });
+    match &fault {
+        Some(Fault::Answer(status, kind, body)) => {
+            let status = StatusCode::from_u16(*status).unwrap();
+            return (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response();
+        }
+        Some(Fault::Reset) => return broken(String::new()),
+        Some(Fault::Hold) => {
+            let _ = held.unwrap().changed().await;
+        }
+        _ => {}
+    }
+    let Some(target) = *tap.0.target.lock().unwrap() else { return broken(String::new()) };
+    let mut headers = parts.headers;
+    headers.remove(header::HOST);
+    let url = format!("http://{target}{}", parts.uri);
+    let sent = tap.0.http.request(parts.method, url).headers(headers).body(body).send().await;
+    let Ok(answer) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    let body = answer.bytes().await.unwrap();
+    match fault {
+        Some(Fault::HoldAnswer) => tap.held().await,
+        Some(Fault::Truncate) => return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned()),
+        _ => {}
+    }
+    headers.remove(header::TRANSFER_ENCODING);
+    (status, headers, body).into_response()
+}
+
+/// A response that ends in the middle: the connection is cut.
+fn broken(begin: String) -> Response {
+    let pieces = [Ok(bytes::Bytes::from(begin)), Err(std::io::Error::other("cut"))];
+    let body = Body::from_stream(futures_util::stream::iter(pieces));
+    ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "99999")], body).into_response()
+}
