@@ -52,11 +52,12 @@ pub(crate) fn router(app: &App) -> Router {
             use axum::response::IntoResponse;
             ApiError::internal("a handler panicked").into_response()
         }))
+        .layer(from_fn_with_state(app.clone(), layers::host))
         .layer(from_fn_with_state(app.clone(), layers::finish))
         .layer(cors(app))
         .with_state(app.clone());
     // Around the routes, not inside of them: the method has to change before one is chosen.
-    Router::new().fallback_service(inner).layer(from_fn(layers::head))
+    Router::new().fallback_service(inner).layer(from_fn(layers::methods))
 }
 
 /// Other origins than the site's may not read answers (contract 10.3, 1).

@@ -175,6 +175,31 @@ mod tests {
         assert!(matches!(acceptable(&stored.to_string()), Some((_, true))));
     }
 
+    /// S-74: beyond the queue there is a 503 with `Retry-After`, at once; a free thread serves the queue.
+    #[tokio::test]
+    async fn work_beyond_the_queue_is_refused() {
+        let hasher = Hasher::new(1, Arc::new(base::entropy::SystemEntropy));
+        let turn = Arc::clone(&hasher.running).acquire_owned().await.unwrap();
+        let waiting: Vec<_> = (0..=QUEUE)
+            .map(|_| {
+                let hasher = hasher.clone();
+                tokio::spawn(async move { hasher.verify(secret("x"), Some("no hash".to_owned())).await })
+            })
+            .collect();
+        while hasher.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = hasher.hash(secret("Violet-harbour-42")).await.unwrap_err();
+        assert_eq!((refused.status().as_u16(), hasher.done()), (503, 0));
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
+        drop(turn);
+        for call in waiting {
+            let _ = call.await;
+        }
+        assert!(hasher.hash(secret("Violet-harbour-42")).await.is_ok());
+        assert_eq!(hasher.places.available_permits(), QUEUE + 1, "who goes away gives the place back");
+    }
+
     /// S-73: length, common words and the person's own address.
     #[test]
     fn rules() {

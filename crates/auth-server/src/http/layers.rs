@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -41,12 +41,15 @@ impl Calls {
     }
 }
 
-/// Counts the call.
+/// Counts the call, unless the route has no such method.
 pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
-    if let Some(route) = request.extensions().get::<MatchedPath>() {
-        app.calls.count(route.as_str(), request.uri().query().unwrap_or_default());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let response = next.run(request).await;
+    if let Some(route) = route.filter(|_| response.status() != StatusCode::METHOD_NOT_ALLOWED) {
+        app.calls.count(route.as_str(), &query);
     }
-    next.run(request).await
+    response
 }
 
 /// Ends what takes longer than [`DEADLINE`], the reading of the body included.
@@ -56,13 +59,41 @@ pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
-/// `HEAD` is no method of ours: 405 as for any other wrong one (contract, section 1.1).
-pub(crate) async fn head(mut request: Request, next: Next) -> Response {
-    if request.method() != Method::HEAD {
+/// Answers only to names of this machine and to the public one: a page elsewhere whose name was made to lead here
+/// would otherwise read the outbox.
+pub(crate) async fn host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = request.uri().host().map(str::to_owned).or_else(|| {
+        let host = request.headers().get(HOST)?.to_str().ok()?;
+        url::Url::parse(&format!("http://{host}")).ok()?.host_str().map(str::to_owned)
+    });
+    let own = |host: &str| {
+        let url = url::Url::parse(&format!("http://{host}"));
+        let public = url::Url::parse(&app.public_url).ok();
+        let public = public.as_ref().and_then(url::Url::host_str);
+        url.is_ok_and(|url| base::http::is_loopback(&url) || url.host_str() == public)
+    };
+    if asked.is_some_and(|host| own(&host)) {
         return next.run(request).await;
     }
-    *request.method_mut() = Method::TRACE; // no route has it
-    next.run(request).await
+    let text = "This server does not answer to this host name";
+    ApiError::new(StatusCode::MISDIRECTED_REQUEST, "validation_failed", text).into_response()
+}
+
+/// `HEAD` is no method of ours: 405 as for any other wrong one, and `Allow` does not name it (contract, section 1.1).
+pub(crate) async fn methods(mut request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD {
+        *request.method_mut() = Method::TRACE; // no route has it
+    }
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(allow) = response.headers().get(ALLOW).and_then(|allow| allow.to_str().ok())
+    {
+        let own: Vec<_> = allow.split(',').filter(|method| *method != "HEAD").collect();
+        if let Ok(own) = HeaderValue::from_str(&own.join(", ")) {
+            response.headers_mut().insert(ALLOW, own);
+        }
+    }
+    response
 }
 
 /// Writes the body of an error, the headers that every answer has, and one line of log.
@@ -82,14 +113,6 @@ pub(crate) async fn finish(State(app): State<App>, request: Request, next: Next)
     tracing::info!(request_id = id, http.method = %method, http.route = route, http.status = status.as_u16(), "answered");
 
     let headers = response.headers_mut();
-    if status == StatusCode::METHOD_NOT_ALLOWED
-        && let Some(allow) = headers.get(ALLOW).and_then(|allow| allow.to_str().ok())
-    {
-        let own: Vec<_> = allow.split(',').filter(|method| *method != "HEAD").collect();
-        if let Ok(own) = HeaderValue::from_str(&own.join(", ")) {
-            headers.insert(ALLOW, own);
-        }
-    }
     let mut default = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };

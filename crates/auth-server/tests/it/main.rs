@@ -1,0 +1,9 @@
+//! Stories over HTTP, each against a server of its own, in memory, whose clock the test moves.
+
+mod accounts;
+mod harness;
+mod mails;
+mod providers;
+mod rotation;
+mod safety;
+mod surface;
