@@ -159,6 +159,12 @@ impl Bff {
         web::admin::router(&self.state)
     }
 
+    /// Sessions in cookies, for `mint-session`.
+    #[cfg(feature = "server")]
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.state.sessions
+    }
+
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.
     pub fn verifier(&self) -> Verifier {
         self.state.verifier.clone()
