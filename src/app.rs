@@ -1,5 +1,6 @@
 //! Builds the running parts from the settings and joins them.
 
+#[cfg(feature = "server")]
 pub mod listen;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use base::vars::Problems;
 use tokio::sync::Semaphore;
 use url::Origin;
 
-use crate::config::{Network, OWN_COOKIES, Project, Settings};
+use crate::config::{Live, Network, OWN_COOKIES, Project, Settings};
 use crate::flow::{self, Flows, Targets};
 use crate::gateway::Gateway;
 use crate::gateway::settings::UpstreamSettings;
@@ -163,6 +164,17 @@ impl Bff {
     #[cfg(feature = "server")]
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.state.sessions
+    }
+
+    /// What only the running project can tell, for the table of the start.
+    pub async fn live(&self) -> Live {
+        let offer = self.state.flows.offer().await;
+        let keys = if self.state.verifier.ready() {
+            "loaded"
+        } else {
+            "not to be had yet: asked for at the first use"
+        };
+        Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.

@@ -3,6 +3,7 @@
 //! Modules read their own sections; this one gathers them, in an order in which later ones may refer to earlier ones.
 //! Nothing here runs, connects or writes: `check` and the start read the same way.
 
+mod demo;
 mod file;
 mod keys;
 pub mod known;
@@ -39,7 +40,7 @@ use crate::{gotrue, limit, session, token};
 pub const OWN_COOKIES: &[&str] = &["sb_", "__Host-Http-sb_"];
 
 /// Everything that one start needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Addresses, proxies, folders.
     pub network: Network,

@@ -1,1 +1,163 @@
-//! Sockets: time limits, caps, drain.
+//! Sockets: time limits, caps, drain (S-95 to S-97).
+//!
+//! hyper limits the head of a request in size and the pause between two requests; what it does not know is how long a
+//! head may dribble once it has begun, how slowly an answer may be read, and how many connections one network may
+//! hold. The stream and the door in front of it know.
+
+mod caps;
+mod stream;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+pub use caps::Caps;
+use caps::Door;
+use stream::Watched;
+use work::{Counted, Work};
+
+/// How long a connection may take for what.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// From the first byte of a head to its last; and from the connection to the end of its first head.
+    head: Duration,
+    /// Without a request.
+    idle: Duration,
+    /// Without reading on while an answer waits.
+    stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), idle: Duration::from_secs(60), stall: Duration::from_secs(60) }
+    }
+}
+
+/// Largest head, in bytes.
+const HEAD_BYTES: u16 = 32 << 10;
+/// Most fields of a head.
+const HEAD_FIELDS: usize = 100;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 100;
+/// Most connections that are told at the same time that there is no room; others are closed without a word.
+const REFUSALS: usize = 64;
+/// What they are told.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+/// A listener at work. Dropping it leaves it at work.
+#[derive(Debug)]
+pub struct Listening {
+    handle: Handle<SocketAddr>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Listening {
+    /// Waits until the listener ends by itself, and says why. It does not end while all is well.
+    pub async fn failed(&mut self) -> io::Error {
+        let ended = (&mut self.task).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        ended.err().unwrap_or_else(|| io::Error::other("the listener ended"))
+    }
+
+    /// Takes no more connections, closes idle ones, and gives open requests `time` to end; then all are closed.
+    ///
+    /// # Errors
+    ///
+    /// When the listener had failed before.
+    pub async fn drain(self, time: Duration) -> io::Result<()> {
+        self.handle.graceful_shutdown(Some(time));
+        self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
+/// Begins to serve `app` on `listener`. Requests carry `ConnectInfo<SocketAddr>` of their peer.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, app: Router, caps: Caps) -> io::Result<Listening> {
+    serve_with(listener, app, caps, Limits::default())
+}
+
+fn serve_with(listener: TcpListener, app: Router, caps: Caps, limits: Limits) -> io::Result<Listening> {
+    let guard = Guard { door: Door::new(caps), refusals: Arc::new(Semaphore::new(REFUSALS)), limits };
+    let handle = Handle::new();
+    let mut server = axum_server::from_tcp(listener)?
+        .handle(handle.clone())
+        .acceptor(guard)
+        .first_request_timeout(Some(limits.head));
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .header_read_timeout(limits.idle)
+        .max_headers(HEAD_FIELDS)
+        .max_buf_size(usize::from(HEAD_BYTES));
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::from(HEAD_BYTES))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100);
+    let task = tokio::spawn(server.serve(app.into_make_service_with_connect_info::<SocketAddr>()));
+    Ok(Listening { handle, task })
+}
+
+/// Lets connections in, one place each, and watches them.
+#[derive(Debug, Clone)]
+struct Guard {
+    door: Door,
+    refusals: Arc<Semaphore>,
+    limits: Limits,
+}
+
+type Accepted<S> = Pin<Box<dyn Future<Output = io::Result<(Watched<TcpStream>, Counted<S>)>> + Send>>;
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Guard {
+    type Stream = Watched<TcpStream>;
+    type Service = Counted<S>;
+    type Future = Accepted<S>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let guard = self.clone();
+        Box::pin(async move {
+            let peer = stream.peer_addr()?;
+            let Some(place) = guard.door.enter(peer.ip()) else {
+                guard.refuse(stream).await;
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "no room for this connection"));
+            };
+            stream.set_nodelay(true)?;
+            let work = Work::default();
+            let watched = Watched::new(stream, work.clone(), guard.limits, place);
+            Ok((watched, Counted::new(service, work)))
+        })
+    }
+}
+
+impl Guard {
+    /// Says 503 to somebody who has asked, within a second; not to everybody at once.
+    async fn refuse(&self, mut stream: TcpStream) {
+        let Ok(_turn) = self.refusals.try_acquire() else { return };
+        let answer = async {
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await; // unread bytes would reset the connection before its answer
+            let _ = stream.write_all(NO_ROOM).await;
+            let _ = stream.shutdown().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;
+    }
+}

@@ -98,7 +98,7 @@ fn settings(flags: &Flags) -> anyhow::Result<(auth_server::Settings, Log)> {
 }
 
 fn serve(settings: auth_server::Settings, log: &Log) -> anyhow::Result<()> {
-    telemetry::install(log);
+    telemetry::install(log)?;
     let listener = bind(settings.listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -106,9 +106,19 @@ fn serve(settings: auth_server::Settings, log: &Log) -> anyhow::Result<()> {
         let server =
             auth_server::start(settings, Arc::new(SystemClock), Arc::new(SystemEntropy), listener).await?;
         remark(&format!("auth server on {}, outbox at {0}/outbox", server.url()));
-        super::serve::until_told_to_end().await?;
+        until_told_to_end().await?;
         server.shutdown().await.context("the auth server did not end well")
     })
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn until_told_to_end() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        heard = tokio::signal::ctrl_c() => heard.context("signals cannot be heard"),
+    }
 }
 
 fn user(settings: &auth_server::Settings, command: UserCommand) -> anyhow::Result<()> {

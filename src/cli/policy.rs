@@ -33,38 +33,28 @@ fn read_claims(file: &Path, now: time::OffsetDateTime) -> anyhow::Result<Claims>
 }
 
 fn answer(
-    settings: Settings,
+    mut settings: Settings,
     method: &Method,
     path: &str,
     claims: Option<&Claims>,
     now: time::OffsetDateTime,
 ) -> anyhow::Result<Explanation> {
-    let (rules, grants, site) = serve_rules(settings)?;
+    if settings.demo {
+        let demo = crate::demo::Rules::read()?;
+        settings.stand_in_demo("http://127.0.0.1".to_owned(), demo.rules, demo.scopes, demo.roles);
+    }
     // The path is judged as the gateway does, with what the strictest upstream would say.
     if let Err(bad) = path::Path::judge(path, path::AllowEncoded::ALL) {
         bail!("400 bad_path: {bad}")
     }
-    let Ok(policy) = Policy::build(rules, grants, &site) else { bail!("the rules are refused: run `check`") };
+    let Ok(policy) = Policy::build(settings.rules, settings.grants, &settings.site) else {
+        bail!("the rules are refused: run `check`")
+    };
     let who = match claims {
         None => Who::Nobody,
         Some(claims) => Who::User { claims, via: Via::Cookie, auth_time: claims.auth_time(), limited: false },
     };
     Ok(policy.explain(method, None, path, &who, now))
-}
-
-type Rules = (Vec<crate::policy::RuleSettings>, crate::policy::Grants, crate::policy::Site);
-
-/// What `serve` would go by: with nothing configured, the rules of the demo.
-fn serve_rules(settings: Settings) -> anyhow::Result<Rules> {
-    let (mut rules, mut grants, mut site) = (settings.rules, settings.grants, settings.site);
-    if settings.demo {
-        let demo = crate::demo::Rules::read()?;
-        rules = demo.rules;
-        grants.scopes = demo.scopes;
-        grants.roles = demo.roles;
-        site.upstreams.insert("demo".to_owned());
-    }
-    Ok((rules, grants, site))
 }
 
 fn told(explanation: &Explanation) -> String {

@@ -1,22 +1,139 @@
-//! `serve`: settings, then the parts, then the listeners, and an end that lets open requests finish.
+//! `serve`: settings, parts, listeners, and a graceful end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use anyhow::Context;
+use base::clock::{SharedClock, SystemClock};
+use base::entropy::{SharedEntropy, SystemEntropy};
 
-use super::{Flags, Loaded, Start};
+use super::load::{Loaded, Start};
+use super::{Flags, remark, telemetry};
+use crate::app::Bff;
+use crate::app::listen::{self, Caps, Listening};
+use crate::config::{self, Live, Settings};
+use crate::web::templates::Development;
 
-/// Runs until the process is told to end.
+/// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
-    let _loaded = Loaded::read(&flags.inputs(), Start::Serving)?;
-    anyhow::bail!("serve is joined in the next commit")
+    let loaded = Loaded::read(&flags.inputs(), Start::Serving)?;
+    telemetry::install(&loaded.settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(loaded))
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn until_told_to_end() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        heard = tokio::signal::ctrl_c() => heard.context("signals cannot be heard")?,
+async fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let mut settings = loaded.settings;
+    let public = bind(settings.network.listen, "BFF_LISTEN")?;
+    let admin = bind(settings.network.admin_listen, "BFF_ADMIN_LISTEN")?;
+    let demo = if settings.demo { Some(demo_listener(&mut settings)?) } else { None };
+    #[cfg(feature = "embedded")]
+    let (auth, development) = match loaded.auth {
+        Some(auth) => {
+            let (handle, development) = start_auth(auth, &settings, &clock, &entropy).await?;
+            (Some(handle), Some(development))
+        }
+        None => (None, None),
+    };
+    #[cfg(not(feature = "embedded"))]
+    let development = None;
+
+    let (drain, caps) = (settings.network.drain, caps(&settings));
+    let words = Words::of(&settings);
+    let bff = Bff::build(settings, development, clock, entropy)?;
+    if let Some(listener) = demo {
+        listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }
-    Ok(())
+    let mut front = listen::serve(public, bff.router(), caps.clone())?;
+    let mut side = listen::serve(admin, bff.admin(), caps)?;
+    bff.warm_up().await;
+    words.print(&bff, loaded.warnings.list()).await;
+
+    let ended = wait(&mut front, &mut side).await;
+    tracing::info!("shutting down: open requests may end within {}", drain);
+    let drain = drain.try_into().unwrap_or_default();
+    let _ = tokio::join!(front.drain(drain), side.drain(drain)); // what is left is closed
+    #[cfg(feature = "embedded")]
+    if let Some(auth) = auth {
+        auth.shutdown().await.context("the auth server did not end well")?;
+    }
+    ended
+}
+
+/// Until a signal says stop, or a listener fails.
+async fn wait(front: &mut Listening, side: &mut Listening) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        error = front.failed() => Err(error).context("the public listener failed"),
+        error = side.failed() => Err(error).context("the admin listener failed"),
+    }
+}
+
+fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address}\n  hint: stop what uses that port, or set {variable} to another address")
+    })
+}
+
+fn caps(settings: &Settings) -> Caps {
+    Caps {
+        connections: settings.limits.connections,
+        per_network: settings.limits.connections_per_network,
+        proxies: settings.network.proxies.clone(),
+    }
+}
+
+/// The demo API's listener; from now on `settings` lead to it.
+fn demo_listener(settings: &mut Settings) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("the demo API cannot listen on loopback")?;
+    let rules = crate::demo::Rules::read().context("the demo's own rules")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    settings.stand_in_demo(url, rules.rules, rules.scopes, rules.roles);
+    Ok(listener)
+}
+
+#[cfg(feature = "embedded")]
+async fn start_auth(
+    auth: super::load::Auth,
+    settings: &Settings,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> anyhow::Result<(auth_server::Handle, Development)> {
+    let mut own = auth.settings;
+    if settings.demo {
+        own.default_role = Some("user".to_owned());
+    }
+    let listener = auth.listener.context("the auth server has no listener")?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let handle = auth_server::start(own, clock.clone(), entropy.clone(), listener).await?;
+    let base = settings.project.public_url.as_str().trim_end_matches('/');
+    let development = Development {
+        outbox_url: Some(format!("{base}/outbox")),
+        demo_url: settings.demo.then(|| "/".to_owned()),
+    };
+    Ok((handle, development))
+}
+
+/// What the table of the start says, gathered before the parts take the settings.
+struct Words {
+    table: Box<dyn Fn(&Live, &[&base::vars::Problem]) -> String + Send + Sync>,
+    url: String,
+}
+
+impl Words {
+    fn of(settings: &Settings) -> Self {
+        let kept = settings.clone();
+        let url = settings.network.canonical().as_str().trim_end_matches('/').to_owned();
+        Self { table: Box::new(move |live, warnings| config::table(&kept, live, warnings)), url }
+    }
+
+    async fn print(&self, bff: &Bff, warnings: Vec<&base::vars::Problem>) {
+        let text = (self.table)(&bff.live().await, &warnings);
+        remark(&format!("\nsupabase-bff serves {}\n\n{text}", self.url));
+    }
 }

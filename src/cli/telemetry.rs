@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base::clock::{SharedClock, SystemClock};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::subscriber::SetGlobalDefaultError;
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
@@ -22,12 +23,15 @@ use crate::config::{Log, LogFormat};
 /// The modules that are heard at the chosen level.
 const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
 
-/// Makes standard error the log of this process. Where there is one already, that one stays.
-pub fn install(log: &Log) -> Form {
+/// Makes standard error the log of this process.
+///
+/// # Errors
+///
+/// When the process has a log already.
+pub fn install(log: &Log) -> Result<(), SetGlobalDefaultError> {
     let form = Form::chosen(log.format, std::io::stderr().is_terminal());
     let lines = Lines::new(form, log.level, Arc::new(SystemClock), std::io::stderr());
-    let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
-    form
+    tracing::subscriber::set_global_default(Registry::default().with(lines))
 }
 
 /// How a line looks.

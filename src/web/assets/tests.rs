@@ -1,3 +1,5 @@
+//! Files under hashed names, and those an operator brings.
+
 use super::*;
 use crate::web::templates::Logo;
 

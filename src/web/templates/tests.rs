@@ -1,3 +1,5 @@
+//! Pages held to their rules: every template renders, nothing unescaped, operator files judged.
+
 use std::collections::BTreeSet;
 
 use base::vars::Problems;

@@ -38,7 +38,7 @@ pub struct Call {
 pub const CALLS: [Call; 6] = [
     Call { id: "read", method: "GET", path: "/api/items", csrf: true },
     Call { id: "write", method: "POST", path: "/api/items", csrf: true },
-    Call { id: "header", method: "GET", path: "/api/items", csrf: false },
+    Call { id: "header", method: "POST", path: "/api/items", csrf: false },
     Call { id: "steps", method: "GET", path: "/api/vault", csrf: true },
     Call { id: "me", method: "GET", path: "/api/users/me", csrf: true },
     Call { id: "refresh", method: "POST", path: "/auth/refresh", csrf: true },
