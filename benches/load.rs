@@ -9,6 +9,8 @@
 mod bare;
 #[path = "load/drive.rs"]
 mod drive;
+#[path = "load/figures.rs"]
+mod figures;
 mod rig;
 
 use std::path::Path;
@@ -120,7 +122,7 @@ async fn measure() -> anyhow::Result<()> {
         (&bff, bff_port, get("/api/items", bff_port)),
     )
     .await?;
-    println!("memory after the load: {:.1} MiB", rig::procfs::resident_mib(bff.id())?);
+    println!("memory after the load: {:.1} MiB", figures::resident_mib(bff.0.id())?);
     Ok(())
 }
 
@@ -137,13 +139,13 @@ async fn compare(
     let (mut bare_rounds, mut our_rounds) = (Vec::new(), Vec::new());
     for number in 0..=rounds {
         for ((process, port, request), rounds) in [(&bare, &mut bare_rounds), (&ours, &mut our_rounds)] {
-            let before = rig::procfs::cpu_seconds(process.id())?;
+            let before = figures::cpu_seconds(process.0.id())?;
             let begun = Instant::now();
             let answers = drive::run(*port, request, connections, length).await?;
             let round = Round {
                 answers,
                 seconds: begun.elapsed().as_secs_f64(),
-                cpu: rig::procfs::cpu_seconds(process.id())? - before,
+                cpu: figures::cpu_seconds(process.0.id())? - before,
             };
             if number > 0 {
                 rounds.push(round); // the first warms up
@@ -166,7 +168,7 @@ async fn compare(
         );
     }
     let middle =
-        |rounds: &[Round], of: fn(&Round) -> f64| rig::median(&rounds.iter().map(of).collect::<Vec<_>>());
+        |rounds: &[Round], of: fn(&Round) -> f64| figures::median(&rounds.iter().map(of).collect::<Vec<_>>());
     let ratio = |of: fn(&Round) -> f64| middle(&our_rounds, of) / middle(&bare_rounds, of);
     println!(
         "  ratio of medians: {:.3} by the clock, {:.3} by processor time; core busy {:.0} % and {:.0} %",
@@ -210,14 +212,14 @@ async fn start_times(folder: &Path, auth: &str, keys: &str) -> anyhow::Result<()
             times.push(begun.elapsed().as_secs_f64() * 1e3);
             rig::wait_for(&format!("http://127.0.0.1:{admin}/readyz")).await?;
             tokio::time::sleep(Duration::from_millis(300)).await;
-            memory.push(rig::procfs::resident_mib(process.id())?);
+            memory.push(figures::resident_mib(process.0.id())?);
         }
         println!(
             "{title}: first answer {:.1} ms after the start (median of {starts}; {:.1} to {:.1}), idle memory {:.1} MiB",
-            rig::median(&times),
+            figures::median(&times),
             times.iter().copied().fold(f64::INFINITY, f64::min),
             times.iter().copied().fold(0.0, f64::max),
-            rig::median(&memory),
+            figures::median(&memory),
         );
     }
     Ok(())

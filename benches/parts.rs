@@ -113,7 +113,7 @@ impl Project {
         });
         let proof = session::Proof { method: "bench", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;
-        let cookie = format!("{}={}", sessions.names().session(), sessions.seal(&made.session));
+        let cookie = sessions.cookie_header(&made.session).context("too large")?;
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.parse()?);
         Ok((sessions, headers))

@@ -1,8 +1,6 @@
 //! What the measuring programs share: real processes on loopback, each on the core it is given.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-pub mod procfs;
-
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::Path;
@@ -18,11 +16,12 @@ pub const BFF: &str = env!("CARGO_BIN_EXE_supabase-bff");
 /// A password that no list knows.
 pub const PASSWORD: &str = "plover gantry mist";
 
-/// A process of ours. It is killed when it is dropped.
-pub struct Process(Child);
+/// A process of ours. Dropping it ends it at once, as `kill -9` does.
+pub struct Process(pub Child);
 
 impl Process {
-    /// Starts `program` in `folder` with nothing in its environment but `env`, on core `core` if one is named.
+    /// Starts `program` in `folder` with nothing in its environment but `env`, on core `core` if one is named:
+    /// `taskset` becomes the program, so that the process is the program's own.
     pub fn start<A: AsRef<OsStr>>(
         program: &str,
         arguments: &[A],
@@ -48,26 +47,12 @@ impl Process {
         }
         Ok(Self(command.spawn().with_context(|| format!("{program} does not start"))?))
     }
-
-    /// Its id. `taskset` becomes the program, so that it is the program's own.
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Ends it at once, as `kill -9` does.
-    pub fn kill(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
-        let _ = self.0.wait();
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.wait();
     }
 }
 
@@ -138,11 +123,4 @@ pub fn option<T: std::str::FromStr>(name: &str, default: T) -> anyhow::Result<T>
         None => Ok(default),
         Some(text) => text.parse().ok().with_context(|| format!("--{name} cannot be {text}")),
     }
-}
-
-/// The middle of `values`.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

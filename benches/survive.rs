@@ -87,7 +87,7 @@ async fn run() -> anyhow::Result<bool> {
     stage.all_tabs_once().await;
     stage.report("the token has expired: all tabs at once");
 
-    auth.kill();
+    drop(auth);
     stage.load(outage).await;
     stage.report("the auth server is gone, under load");
 
@@ -105,7 +105,7 @@ async fn run() -> anyhow::Result<bool> {
         stage.tap.hold_next();
         let tabs = stage.start_all_tabs();
         stage.tap.held().await;
-        bff.kill();
+        drop(bff);
         tabs.join_all().await;
         tokio::time::sleep(wait).await;
         stage.report("all tabs wait for a refresh, kill -9");
@@ -123,8 +123,8 @@ async fn run() -> anyhow::Result<bool> {
         stage.sign_outs,
         strangers.load(Ordering::SeqCst),
     );
-    bff.kill();
-    auth.kill();
+    drop(bff);
+    drop(auth);
     Ok(signed_in && stage.sign_outs == 0)
 }
 

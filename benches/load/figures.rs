@@ -1,4 +1,4 @@
-//! What Linux knows about a process.
+//! What Linux knows about a process, and the middle of several figures.
 
 use anyhow::Context;
 
@@ -20,4 +20,11 @@ pub fn resident_mib(id: u32) -> anyhow::Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
+}
+
+/// The middle of `values`.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
