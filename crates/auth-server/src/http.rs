@@ -15,16 +15,22 @@ pub(crate) use extract::{Caller, Form, Json, Params, bearer};
 pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
-use crate::{App, account, admin, authorize, documents, one_time, pages, token};
+use crate::limit::Bucket;
+use crate::{App, account, admin, authorize, documents, one_time, pages, recover, token};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
+    let limited = |bucket| from_fn_with_state((app.clone(), bucket), layers::limit);
     let api = Router::new()
-        .route("/signup", post(account::sign_up))
-        .route("/token", post(token::grant))
+        .route("/signup", post(account::sign_up).layer(limited(Bucket::SignUp)))
+        .route("/token", post(token::grant).layer(limited(Bucket::Token)))
         .route("/authorize", get(authorize::begin))
         .route("/callback", get(authorize::back).post(authorize::back_by_form))
-        .route("/verify", get(one_time::open_link).post(one_time::redeem))
+        .route("/verify", get(one_time::open_link).post(one_time::redeem).layer(limited(Bucket::Verify)))
+        .route("/recover", post(recover::recover).layer(limited(Bucket::Recover)))
+        .route("/resend", post(recover::resend).layer(limited(Bucket::Resend)))
+        .route("/otp", post(recover::otp).layer(limited(Bucket::Otp)))
+        .route("/magiclink", post(recover::magic_link).layer(limited(Bucket::MagicLink)))
         .route("/user", get(account::user))
         .route("/logout", post(account::log_out))
         .route("/sso", post(documents::no_saml))

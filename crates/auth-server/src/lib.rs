@@ -15,13 +15,16 @@ mod error;
 mod http;
 mod identities;
 mod keys;
+mod limit;
 mod mail;
+mod mailing;
 mod one_time;
 mod pages;
 mod password;
 mod people;
 mod pkce;
 mod providers;
+mod recover;
 mod redirect;
 mod rotation;
 mod serve;
@@ -64,6 +67,7 @@ struct Server {
     redirects: redirect::Redirects,
     providers: providers::Providers,
     templates: pages::Templates,
+    limits: limit::Limits,
     calls: http::Calls,
     /// `iss` of tokens, and the base of links to this server: its public address and `/auth/v1`.
     issuer: String,
