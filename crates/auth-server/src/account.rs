@@ -183,26 +183,38 @@ pub(crate) fn email_account(
     now: OffsetDateTime,
 ) -> User {
     let mut user = User::new(id, now);
-    let mut document = data;
-    document.insert("sub".to_owned(), id.to_string().into());
-    document.insert("email".to_owned(), email.into());
-    document.insert("email_verified".to_owned(), false.into());
-    document.insert("phone_verified".to_owned(), false.into());
+    let identity = email_identity(identity, id, email, data, now);
     user.email = Some(email.to_owned());
-    user.user_metadata = document.clone();
-    user.identities.push(Identity {
-        id: identity,
-        provider: "email".to_owned(),
-        issuer: "email".to_owned(),
-        subject: id.to_string(),
-        data: document,
-        email: Some(email.to_owned()),
-        last_sign_in_at: user.created_at,
-        created_at: user.created_at,
-        updated_at: user.created_at,
-    });
+    user.user_metadata = identity.data.clone();
+    user.identities.push(identity);
     user.refresh_providers();
     user
+}
+
+/// The identity of an address: its subject is the person.
+pub(crate) fn email_identity(
+    id: Uuid,
+    user: Uuid,
+    email: &str,
+    data: Map<String, Value>,
+    now: OffsetDateTime,
+) -> Identity {
+    let (mut data, now) = (data, micros(now));
+    data.insert("sub".to_owned(), user.to_string().into());
+    data.insert("email".to_owned(), email.into());
+    data.insert("email_verified".to_owned(), false.into());
+    data.insert("phone_verified".to_owned(), false.into());
+    Identity {
+        id,
+        provider: "email".to_owned(),
+        issuer: "email".to_owned(),
+        subject: user.to_string(),
+        data,
+        email: Some(email.to_owned()),
+        last_sign_in_at: now,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Marks the address as confirmed by its owner.

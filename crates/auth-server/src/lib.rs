@@ -18,6 +18,7 @@ mod keys;
 mod limit;
 mod mail;
 mod mailing;
+mod off;
 mod one_time;
 mod pages;
 mod password;
@@ -30,6 +31,7 @@ mod rotation;
 mod serve;
 mod settings;
 mod token;
+mod update;
 mod wire;
 
 use std::sync::Arc;

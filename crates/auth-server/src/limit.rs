@@ -14,7 +14,7 @@ use crate::error::{Answer, ApiError};
 use crate::settings::Settings;
 
 /// How many buckets are remembered. Beyond, newcomers share one, so that nobody is forgiven for want of memory.
-const MOST: usize = 100_000;
+const MOST: usize = if cfg!(test) { 1_000 } else { 100_000 };
 const SWEEP: Duration = Duration::seconds(10);
 
 /// What is counted together.
@@ -30,6 +30,8 @@ pub(crate) enum Bucket {
     MagicLink,
     Recover,
     Resend,
+    /// `PUT /user`.
+    Update,
 }
 
 impl Bucket {

@@ -7,3 +7,4 @@ mod providers;
 mod rotation;
 mod safety;
 mod surface;
+mod update;
