@@ -2,6 +2,7 @@
 
 mod accounts;
 mod harness;
+mod logs;
 mod mails;
 mod providers;
 mod rotation;
