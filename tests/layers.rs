@@ -1,7 +1,5 @@
 //! Holds the source tree to its map: which module may name which, and what no file may hold.
 
-#![expect(missing_docs, reason = "a test binary has no readers of its API")]
-
 #[path = "layers/imports.rs"]
 mod imports;
 
