@@ -3,6 +3,7 @@
 //! Modules read their own sections; this one gathers them, in an order in which later ones may refer to earlier ones.
 //! Nothing here runs, connects or writes: `check` and the start read the same way.
 
+mod demo;
 mod file;
 mod keys;
 pub mod known;
