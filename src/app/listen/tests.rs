@@ -1,1 +1,3 @@
+//! Listeners under slow, many and large requests, and their end.
+
 
