@@ -1,8 +1,11 @@
 //! Stories over HTTP: the BFF, the auth server and an upstream in one process, with a clock that the story moves.
 
 mod client;
+mod crawl;
 mod harness;
+mod raw;
 mod tap;
 
+mod cookies;
 mod refresh;
 mod sign_in;
