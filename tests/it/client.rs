@@ -79,6 +79,11 @@ impl Browser {
         Self { base: base.to_owned(), at: base.to_owned(), http, cookies: Arc::default() }
     }
 
+    /// Another browser, with no cookies. They share connections, for their making is slow.
+    pub fn fresh(&self) -> Self {
+        Self { cookies: Arc::default(), ..self.clone() }
+    }
+
     /// The same browser once its site is answered by the node at `at`. For an https site that is a proxy which says so.
     pub fn at(&self, at: &str) -> Self {
         Self { at: at.to_owned(), ..self.clone() }

@@ -173,6 +173,7 @@ pub struct TestApp {
     pub auth: Tap,
     pub echo: Echo,
     pub admin: Router,
+    browser: Browser,
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
@@ -229,7 +230,9 @@ impl TestApp {
         bff.warm_up().await;
         let admin = bff.admin();
         serve(listener, bff.router());
-        Self { base, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
+        let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
+        let browser = Browser::new(public.unwrap_or(&base)).at(&base);
+        Self { base, browser, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
     }
 
     /// Another process of the same deployment, on a port of its own; it answers under the same public URL.
@@ -258,7 +261,7 @@ impl TestApp {
 
     /// A browser of this site, whatever its address.
     pub fn browser(&self) -> Browser {
-        Browser::new(&self.variable("BFF_PUBLIC_URL")).at(&self.base)
+        self.browser.fresh()
     }
 
     /// A browser whose person has just signed up as `email`.

@@ -7,5 +7,6 @@ mod raw;
 mod tap;
 
 mod cookies;
+mod csrf;
 mod refresh;
 mod sign_in;
