@@ -14,6 +14,7 @@ use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
 use crate::policy::{Allow, Denied, Rule};
+use crate::session;
 
 /// The fallback of the router.
 pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, Error> {
@@ -46,10 +47,16 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
         Allow::Public => Caller::Nobody,
         Allow::Optional | Allow::User => guard::caller(visit, headers).await?,
     };
-    let permit = app
-        .policy
-        .decide(&rule, &caller.who(), app.clock.now())
-        .map_err(|denied| refused(denied, Some(&rule)))?;
+    let permit = match app.policy.decide(&rule, &caller.who(), app.clock.now()) {
+        Ok(permit) => permit,
+        Err(denied) => {
+            let ended = matches!((&denied, &caller), (Denied::SignIn, Caller::Nobody));
+            let reason = ended.then(|| app.sessions.ended(visit.slot())).flatten();
+            let error = refused(denied, Some(&rule));
+            // Its cookies are gone, but the browser still knows why: so does the page's script (interfaces: Cookies).
+            return Err(reason.map_or(error, |reason| session::Error::Ended(reason).into()));
+        }
+    };
     let extra = Extra {
         bearer: caller.token().cloned(),
         client: visit.client(),

@@ -1,3 +1,1 @@
 //! Listeners under slow, many and large requests, and their end.
-
-
