@@ -146,9 +146,10 @@ impl Flows {
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
     }
 
-    /// Deletes the cookie of `flow`, whatever became of it.
-    pub fn forget(&self, flow: &str) -> HeaderValue {
-        self.0.pending.clear(flow)
+    /// Deletes the cookie of `flow`, whatever became of it. `None` for what is no id of a flow: such a text must not
+    /// become part of a header.
+    pub fn forget(&self, flow: &str) -> Option<HeaderValue> {
+        self.0.pending.is_id(flow).then(|| self.0.pending.clear(flow))
     }
 
     /// Ends a flow with what came back.
