@@ -4,5 +4,6 @@ mod client;
 mod harness;
 mod tap;
 
+mod provider;
 mod refresh;
 mod sign_in;
