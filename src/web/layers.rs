@@ -1,5 +1,6 @@
 //! The middleware stack, outermost first: record the request, let it in, pass its gate, dress its answer.
 
+mod code;
 mod errors;
 mod headers;
 mod host;
@@ -55,10 +56,13 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
     let answer = match origin::preflight(&app, &parts) {
         Some(answer) => answer,
         None => match origin::gate(&visit, &parts) {
-            Ok(()) => {
-                parts.extensions.insert(visit.clone());
-                next.run(Request::from_parts(parts, body)).await
-            }
+            Ok(()) => match code::guard(&visit, &parts) {
+                Some(clean) => clean,
+                None => {
+                    parts.extensions.insert(visit.clone());
+                    next.run(Request::from_parts(parts, body)).await
+                }
+            },
             Err(error) => error.into_response(),
         },
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method};
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
@@ -28,14 +28,11 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     let host = visit.public().host_str();
     let rule = match app.policy.find(host, request.method(), &path) {
         Ok(rule) => rule.clone(),
-        Err(Denied::NotFound) if &*path == "/" && *request.method() == Method::GET => {
+        Err(Denied::NotFound) if &*path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) => {
             return Ok(see_other("/auth/account"));
         }
         Err(denied) => return Err(refused(denied, None)),
     };
-    if let Some(clean) = stray_code(visit, &rule, request.uri()) {
-        return Ok(clean);
-    }
     let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
     let public = rule.allow() == Allow::Public;
     let cors = super::layers::is_listed(app, visit.origin());
@@ -61,28 +58,6 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     response.extensions_mut().insert(Foreign);
     response.extensions_mut().insert(Route(rule.name().to_owned()));
     Ok(response)
-}
-
-/// An authorization code that arrived at a page: GoTrue sends it to the Site URL when the callback is missing from its
-/// list. It must not reach a document (S-27).
-fn stray_code(visit: &Visit, rule: &Arc<Rule>, uri: &Uri) -> Option<Response> {
-    let query = uri.query()?;
-    if rule.code_guard_off() || !visit.is_navigation() {
-        return None;
-    }
-    let is_code = |pair: &&str| {
-        pair.strip_prefix("code=")
-            .is_some_and(|code| uuid::Uuid::try_parse(code).is_ok_and(|_| code.len() == 36))
-    };
-    query.split('&').find(is_code)?;
-    event::emit(&Record::of(Event::CodeAtWrongUrl, Outcome::Refused));
-    tracing::warn!(
-        "hint: add `{}/auth/callback/*` to the redirect URLs of the project",
-        visit.public().origin().ascii_serialization()
-    );
-    let rest: Vec<_> = query.split('&').filter(|pair| !is_code(pair)).collect();
-    let path = uri.path();
-    Some(see_other(&if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }))
 }
 
 /// A no of the policy, as RFC 6750 and RFC 9470 say it.
