@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 
 pub(super) use errors::{bounce, dress};
-pub(super) use origin::{gate, is_listed};
+pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use trace::Route;
 

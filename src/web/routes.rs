@@ -8,12 +8,13 @@ use http::{HeaderValue, Method};
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
-use super::layers::{Foreign, Route};
+use super::layers::{Foreign, Route, cross_site};
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
 use crate::policy::{Allow, Denied, Rule};
+use crate::session;
 
 /// The fallback of the router.
 pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, Error> {
@@ -24,7 +25,8 @@ pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, 
 pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
     let headers = request.headers();
-    let path = Path::judge(request.uri().path(), AllowEncoded::ALL).map_err(|_| Code::BadPath)?;
+    let path = Path::judge(request.uri().path(), AllowEncoded::ALL)
+        .map_err(|_| guard::refused(Code::BadPath.into(), None))?;
     let host = visit.public().host_str();
     let rule = match app.policy.find(host, request.method(), &path) {
         Ok(rule) => rule.clone(),
@@ -38,15 +40,21 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     let cors = super::layers::is_listed(app, visit.origin());
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
-        .map_err(|_| Error::from(Code::FetchContext))?;
+        .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
     let caller = match rule.allow() {
         Allow::Public => Caller::Nobody,
-        Allow::Optional | Allow::User => guard::caller(visit, headers).await?,
+        Allow::Optional | Allow::User => guard::caller(visit, headers, rule.bearer_allowed())
+            .await
+            .map_err(|error| guard::refused(error, Some(rule.name())))?,
     };
-    let permit = app
-        .policy
-        .decide(&rule, &caller.who(), app.clock.now())
-        .map_err(|denied| refused(denied, Some(&rule)))?;
+    let permit = app.policy.decide(&rule, &caller.who(), app.clock.now()).map_err(|denied| {
+        let no = refused(denied, Some(&rule));
+        // The 401 after a session's end says why it ended, once the cookie itself is gone.
+        match app.sessions.ended(visit.slot()) {
+            Some(reason) if no.code == Code::SessionMissing => session::Error::Ended(reason).into(),
+            _ => no,
+        }
+    })?;
     let extra = Extra {
         bearer: caller.token().cloned(),
         client: visit.client(),
