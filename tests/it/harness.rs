@@ -260,6 +260,13 @@ impl TestApp {
         self.browser().send(http::Method::POST, &path, &headers, Some(body.to_string())).await.json()
     }
 
+    /// The mails that the auth server sent, newest last.
+    pub async fn outbox(&self) -> Vec<serde_json::Value> {
+        let path = format!("{}/outbox.json", self.auth.url());
+        let list = self.browser().send(http::Method::GET, &path, &[], None).await.json();
+        list.as_array().expect("a list of mails").clone()
+    }
+
     /// Moves to where the access token is over.
     pub fn past_expiry(&self) {
         self.clock.advance(Duration::minutes(31));
