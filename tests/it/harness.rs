@@ -282,6 +282,21 @@ impl TestApp {
         browser
     }
 
+    /// Tokens of the auth server itself, as a program would get them there.
+    pub async fn tokens(&self, email: &str, password: &str) -> serde_json::Value {
+        let body = serde_json::json!({ "email": email, "password": password });
+        let path = format!("{}/auth/v1/token?grant_type=password", self.auth.url());
+        let headers = [("content-type", "application/json")];
+        self.browser().send(http::Method::POST, &path, &headers, Some(body.to_string())).await.json()
+    }
+
+    /// The mails that the auth server sent, newest last.
+    pub async fn outbox(&self) -> Vec<serde_json::Value> {
+        let path = format!("{}/outbox.json", self.auth.url());
+        let list = self.browser().send(http::Method::GET, &path, &[], None).await.json();
+        list.as_array().expect("a list of mails").clone()
+    }
+
     /// Moves to where the access token is over.
     pub fn past_expiry(&self) {
         self.clock.advance(Duration::minutes(31));

@@ -9,5 +9,7 @@ mod tap;
 
 mod cookies;
 mod csrf;
+mod flows;
+mod provider;
 mod refresh;
 mod sign_in;
