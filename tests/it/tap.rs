@@ -52,6 +52,7 @@ struct Inner {
     target: Mutex<Option<SocketAddr>>,
     http: reqwest::Client,
     calls: Mutex<Vec<Call>>,
+    answers: Mutex<Vec<(String, String)>>,
     faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
     gate: watch::Sender<u64>,
 }
@@ -65,6 +66,7 @@ impl Tap {
             target: Mutex::default(),
             http,
             calls: Mutex::default(),
+            answers: Mutex::default(),
             faults: Mutex::default(),
             gate: watch::channel(0).0,
         }));
@@ -90,6 +92,12 @@ impl Tap {
     /// Every call whose line has `part`.
     pub fn seen(&self, part: &str) -> Vec<Call> {
         self.0.calls.lock().unwrap().iter().filter(|call| call.line.contains(part)).cloned().collect()
+    }
+
+    /// The bodies that came back to calls with `part` in their line.
+    pub fn answers(&self, part: &str) -> Vec<String> {
+        let answers = self.0.answers.lock().unwrap();
+        answers.iter().filter(|(line, _)| line.contains(part)).map(|(_, body)| body.clone()).collect()
     }
 
     /// The next call with `part` in its line meets `fault`.
@@ -158,6 +166,7 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
     let Ok(answer) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     let body = answer.bytes().await.unwrap();
+    tap.0.answers.lock().unwrap().push((line, String::from_utf8_lossy(&body).into_owned()));
     match fault {
         Some(Fault::HoldAnswer) => tap.held().await,
         Some(Fault::Truncate) => return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned()),
