@@ -2,6 +2,7 @@
 
 mod client;
 mod contract;
+mod docs;
 mod harness;
 mod tap;
 

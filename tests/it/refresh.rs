@@ -15,7 +15,8 @@ async fn two_hundred_requests_at_expiry_refresh_once() {
     let answers = join_all((0..200).map(|_| browser.get("/api/notes"))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(app.refreshes(), 1);
-    let bearers: std::collections::HashSet<_> = app.echo.seen().iter().map(|seen| seen.bearer().to_owned()).collect();
+    let bearers: std::collections::HashSet<_> =
+        app.echo.seen().iter().map(|seen| seen.bearer().to_owned()).collect();
     assert_eq!(bearers.len(), 1, "all of them were sent on with the same new token");
 }
 
@@ -41,7 +42,11 @@ async fn a_rotated_token_reaches_the_browser_on_a_502() {
     app.echo.answer(502, &[("content-type", "text/html")], "down");
     let answer = browser.get("/api/notes").await;
     assert_eq!(answer.status, 502);
-    assert!(answer.set_cookies().iter().any(|cookie| cookie.starts_with("sb_session_")), "{:?}", answer.headers);
+    assert!(
+        answer.set_cookies().iter().any(|cookie| cookie.starts_with("sb_session_")),
+        "{:?}",
+        answer.headers
+    );
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
@@ -49,7 +54,8 @@ async fn a_rotated_token_reaches_the_browser_on_a_502() {
 #[tokio::test]
 async fn only_final_answers_end_a_session() {
     let html = Fault::Answer(502, "text/html", "<h1>Bad gateway</h1>".into());
-    let gateway = Fault::Answer(401, "application/json", r#"{"message":"No API key found in request"}"#.into());
+    let gateway =
+        Fault::Answer(401, "application/json", r#"{"message":"No API key found in request"}"#.into());
     let transient = [
         ("reset", Fault::Reset),
         ("429", Fault::code(429, "over_request_rate_limit")),
@@ -62,7 +68,14 @@ async fn only_final_answers_end_a_session() {
         ("403 forbidden", Fault::code(403, "forbidden")),
         ("400 unknown", Fault::code(400, "something_new")),
     ];
-    let last = ["refresh_token_not_found", "refresh_token_already_used", "session_not_found", "session_expired", "user_banned", "validation_failed"];
+    let last = [
+        "refresh_token_not_found",
+        "refresh_token_already_used",
+        "session_not_found",
+        "session_expired",
+        "user_banned",
+        "validation_failed",
+    ];
     let last = last.map(|code| (code, Fault::code(400, code)));
     for (name, fault) in transient.iter().chain(&last) {
         let is_final = last.iter().any(|(code, _)| code == name);
@@ -113,7 +126,10 @@ async fn a_sign_out_during_a_refresh_wins() {
     let browser = app.signed_in("ada@example.test").await;
     app.inside_margin();
     app.auth.fail_once("grant_type=refresh_token", Fault::HoldAnswer);
-    let waiting = { let tab = browser.stolen(); tokio::spawn(async move { tab.get("/api/notes").await }) };
+    let waiting = {
+        let tab = browser.stolen();
+        tokio::spawn(async move { tab.get("/api/notes").await })
+    };
     app.auth.arrived("grant_type=refresh_token", 1).await;
     assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
     // The held answer is released until it is noticed: the wire may not listen yet.
@@ -135,7 +151,11 @@ async fn a_copied_cookie_is_dead_after_sign_out() {
     let copy = browser.stolen();
     assert_eq!(copy.get("/api/notes").await.status, 200);
     assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
-    assert!(browser.cookie_names().iter().all(|name| name.starts_with("sb_ended") || name.starts_with("sb_form")), "S-01: {:?}", browser.cookie_names());
+    assert!(
+        browser.cookie_names().iter().all(|name| name.starts_with("sb_ended") || name.starts_with("sb_form")),
+        "S-01: {:?}",
+        browser.cookie_names()
+    );
     let answer = copy.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
 }
@@ -157,7 +177,10 @@ async fn sessions_end_by_idleness_and_by_age() {
     let browser = app.signed_in("ada@example.test").await;
     app.clock.advance(time::Duration::days(7) + time::Duration::seconds(1));
     let answer = browser.get("/api/notes").await;
-    assert_eq!((answer.status, answer.code().as_str(), answer.header("x-session-ended")), (401, "session_expired", "idle"));
+    assert_eq!(
+        (answer.status, answer.code().as_str(), answer.header("x-session-ended")),
+        (401, "session_expired", "idle")
+    );
     assert!(browser.cookie("sb_session_").is_none());
 
     let app = TestApp::start().await;

@@ -129,7 +129,8 @@ impl Tap {
 
     fn fault_for(&self, line: &str) -> Option<Fault> {
         let mut faults = self.0.faults.lock().unwrap();
-        let (_, queue, stays) = faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
+        let (_, queue, stays) =
+            faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
         if *stays { queue.front().cloned() } else { queue.pop_front() }
     }
 
@@ -169,7 +170,9 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
     tap.0.answers.lock().unwrap().push((line, String::from_utf8_lossy(&body).into_owned()));
     match fault {
         Some(Fault::HoldAnswer) => tap.held().await,
-        Some(Fault::Truncate) => return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned()),
+        Some(Fault::Truncate) => {
+            return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned());
+        }
         _ => {}
     }
     headers.remove(header::TRANSFER_ENCODING);
