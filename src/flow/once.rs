@@ -1,11 +1,15 @@
 //! One exchange per authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two sessions.
+//!
+//! Results are kept under code and verifier together. A code alone is worth nothing, here as at GoTrue: whoever caught
+//! one and presents it in a flow of his own gets neither the owner's session nor in the owner's way.
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
+use crate::pkce::Verifier;
 use crate::session::Session;
 use crate::session::flights::{Flights, Key};
 
@@ -34,13 +38,22 @@ pub(super) enum Exchanged {
 pub(super) struct Exchanges(Flights<(Exchanged, OffsetDateTime)>);
 
 impl Exchanges {
-    /// The result of exchanging `code`; `None` if that happened before and is over.
-    pub(super) async fn once<F>(&self, code: &str, clock: &SharedClock, exchange: F) -> Option<Exchanged>
+    /// The result of exchanging `code` with `verifier`; `None` if that happened before and is over.
+    pub(super) async fn once<F>(
+        &self,
+        code: &str,
+        verifier: &Verifier,
+        clock: &SharedClock,
+        exchange: F,
+    ) -> Option<Exchanged>
     where
         F: Future<Output = Exchanged> + Send + 'static,
     {
+        let mut digest = Context::new(&SHA256);
+        digest.update(verifier.expose().as_bytes()); // of fixed length, so the border to the code is clear
+        digest.update(code.as_bytes());
         let mut key: Key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, code.as_bytes()).as_ref());
+        key.copy_from_slice(digest.finish().as_ref());
         let at = clock.clone();
         let work = async move {
             let exchanged = exchange.await;

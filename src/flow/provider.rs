@@ -179,7 +179,7 @@ impl Flows {
             async move { flows.exchange(&pending, &code, from).await }
         };
         let provider = pending.provider.clone();
-        match inner.exchanges.once(code.expose(), &inner.clock, work).await {
+        match inner.exchanges.once(code.expose(), &pending.verifier, &inner.clock, work).await {
             Some(Exchanged::Session(session)) => {
                 inner.sessions.adopt(slot, session);
                 Ok(Arrival::SignedIn(return_to))

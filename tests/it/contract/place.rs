@@ -193,6 +193,11 @@ impl Place {
         }
     }
 
+    /// Whether the project is our own server.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.kind, Kind::Embedded(_))
+    }
+
     pub fn browser(&self) -> Browser {
         Browser::new(&self.base)
     }
