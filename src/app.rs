@@ -160,6 +160,12 @@ impl Bff {
         web::admin::router(&self.state)
     }
 
+    /// Sessions in cookies, for `mint-session`.
+    #[cfg(feature = "server")]
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.state.sessions
+    }
+
     /// What only the running project can tell, for the table of the start.
     pub async fn live(&self) -> Live {
         let offer = self.state.flows.offer().await;

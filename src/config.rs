@@ -40,7 +40,7 @@ use crate::{gotrue, limit, session, token};
 pub const OWN_COOKIES: &[&str] = &["sb_", "__Host-Http-sb_"];
 
 /// Everything that one start needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Addresses, proxies, folders.
     pub network: Network,

@@ -57,7 +57,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let _ = tokio::join!(front.drain(drain), side.drain(drain)); // what is left is closed
     #[cfg(feature = "embedded")]
     if let Some(auth) = auth {
-        auth.shutdown().await;
+        auth.shutdown().await.context("the auth server did not end well")?;
     }
     ended
 }
@@ -137,4 +137,3 @@ impl Words {
         remark(&format!("\nsupabase-bff serves {}\n\n{text}", self.url));
     }
 }
-

@@ -267,9 +267,12 @@ impl Sessions {
         format!("s_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9]))
     }
 
-    /// The sealed value for `session`, as `mint-session` prints it.
-    pub fn seal(&self, session: &Session) -> String {
-        self.0.seal(session)
+    /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
+    /// does not fit.
+    pub fn cookie_header(&self, session: &Session) -> Option<String> {
+        let cookies = self.0.cookies_for(session, &super::cookie::Jar::empty(), self.0.clock.now())?;
+        let pair = |cookie: &HeaderValue| Some(cookie.to_str().ok()?.split(';').next()?.to_owned());
+        Some(cookies.iter().map(pair).collect::<Option<Vec<_>>>()?.join("; "))
     }
 
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.

@@ -49,8 +49,7 @@ fn every_setting_is_told() {
 
 #[test]
 fn no_setting_is_invented() {
-    let known: BTreeSet<&str> =
-        KEYS.iter().chain(VARIABLES).chain(auth_server::VARIABLES).copied().collect();
+    let known: BTreeSet<&str> = KEYS.iter().chain(VARIABLES).chain(auth_server::VARIABLES).copied().collect();
     let looks_like_one = |name: &&str| {
         let variable = ["BFF_", "AUTH_", "SUPABASE_"].iter().any(|prefix| name.starts_with(prefix));
         let key = name.split_once('.').is_some_and(|(section, _)| {
