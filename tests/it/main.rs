@@ -1,6 +1,7 @@
 //! Stories over HTTP: the BFF, the auth server and an upstream in one process, with a clock that the story moves.
 
 mod client;
+mod contract;
 mod crawl;
 mod docs;
 mod harness;
