@@ -1,0 +1,5 @@
+//! Stories in a real browser.
+
+mod forms;
+mod keyboard;
+mod script;

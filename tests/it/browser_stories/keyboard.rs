@@ -1,0 +1,1 @@
+//! Pages are walked through with the keyboard in the order in which they are read.
