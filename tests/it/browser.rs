@@ -61,7 +61,7 @@ pub async fn story(name: &str, script: Script, told: impl AsyncFnOnce(&Chromium)
     .catch_unwind()
     .await;
     if outcome.is_err() {
-        eprintln!("{name} ended at {:?}", chromium.client.current_url().await.map(String::from));
+        eprintln!("{name} ended at {}", chromium.at().await);
         chromium.picture(name).await;
     }
     chromium.client.clone().close().await.unwrap();
@@ -99,11 +99,16 @@ impl Chromium {
         self.client.goto(url).await.unwrap();
     }
 
+    /// The address of the page.
+    pub async fn at(&self) -> String {
+        self.client.current_url().await.map(String::from).unwrap_or_default()
+    }
+
     /// Waits until the page under `url` is there.
     pub async fn reaches(&self, url: &str) {
         let mut at = String::new();
         let arrived = until(async || {
-            at = self.client.current_url().await.map(String::from).unwrap_or_default();
+            at = self.at().await;
             (at == url).then_some(())
         });
         assert!(arrived.await.is_some(), "{at} came in place of {url}");
