@@ -150,9 +150,10 @@ impl Chromium {
         self.find(Locator::Id(field)).await.send_keys(text).await.unwrap();
     }
 
-    /// Clicks the first button or link with this label. A label that only screen readers know counts too.
+    /// Clicks the first button or link with this label, beside an icon or not. What only screen readers say counts too.
     pub async fn presses(&self, label: &str) {
-        let path = format!("//*[self::a or self::button][normalize-space()='{label}']");
+        let named = format!("normalize-space()='{label}' or text()[normalize-space()='{label}']");
+        let path = format!("//*[self::a or self::button][{named}]");
         self.find(Locator::XPath(&path)).await.click().await.unwrap();
     }
 
@@ -174,7 +175,7 @@ impl Chromium {
         self.evaluates(NAME).await.as_str().unwrap_or_default().trim().to_owned()
     }
 
-    /// The names of all cookies and of those that no script may read. WebDriver sees both.
+    /// Every cookie of the page, those included that no script may read.
     pub async fn cookies(&self) -> Vec<fantoccini::cookies::Cookie<'static>> {
         self.client.get_all_cookies().await.unwrap()
     }

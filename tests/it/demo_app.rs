@@ -33,6 +33,8 @@ struct Wire(Arc<Mutex<Vec<Answered>>>);
 /// The site on `localhost`, the auth server on `127.0.0.1`: two sites, so that Strict cookies and the bounce matter.
 pub struct DemoApp {
     pub base: String,
+    /// Of the servers; the browser has the time of the machine.
+    pub clock: ManualClock,
     pub auth: Tap,
     wire: Wire,
     _handle: auth_server::Handle,
@@ -47,7 +49,8 @@ impl DemoApp {
     /// `change` may alter the auth server.
     pub async fn with(change: fn(&mut auth_server::Settings)) -> Self {
         base::http::install_tls_provider();
-        let clock: SharedClock = Arc::new(ManualClock::at(START));
+        let manual = ManualClock::at(START);
+        let clock: SharedClock = Arc::new(manual.clone());
         let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://localhost:{}", listener.local_addr().unwrap().port());
@@ -75,7 +78,7 @@ impl DemoApp {
         bff.warm_up().await;
         let wire = Wire::default();
         serve(listener, bff.router().layer(from_fn_with_state(wire.clone(), record)));
-        Self { base, auth, wire, _handle: handle, _folder: folder }
+        Self { base, clock: manual, auth, wire, _handle: handle, _folder: folder }
     }
 
     /// The address of a page.
