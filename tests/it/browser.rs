@@ -195,6 +195,20 @@ impl Chromium {
         assert!(breaches.len() == 1, "an inline style was to be refused: {breaches:#?}");
     }
 
+    /// As if on a screen of this size, light or dark.
+    pub async fn looks_at(&self, width: u32, height: u32, scheme: &str) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+    }
+
+    /// The answer to a command of the DevTools protocol.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let ask = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(watch::Vendor("goog/cdp/execute", ask)).await.unwrap()
+    }
+
     pub async fn picture(&self, name: &str) {
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
         let (Ok(picture), Ok(())) = (self.client.screenshot().await, std::fs::create_dir_all(&folder)) else { return };

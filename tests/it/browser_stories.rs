@@ -2,6 +2,7 @@
 
 mod forms;
 mod keyboard;
+mod look;
 mod script;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.
