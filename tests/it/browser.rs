@@ -195,12 +195,16 @@ impl Chromium {
         assert!(breaches.len() == 1, "an inline style was to be refused: {breaches:#?}");
     }
 
-    /// As if on a screen of this size, light or dark.
+    /// As if on a screen of this size, light or dark, with scroll bars that take no room and nothing in motion.
     pub async fn looks_at(&self, width: u32, height: u32, scheme: &str) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
     }
 
     /// The answer to a command of the DevTools protocol.
