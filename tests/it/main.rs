@@ -3,6 +3,7 @@
 mod browser;
 mod client;
 mod demo_app;
+mod docs;
 mod harness;
 mod tap;
 
