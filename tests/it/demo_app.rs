@@ -70,7 +70,9 @@ impl DemoApp {
         let mut settings = settings(&base, &auth.url(), &folder);
         assert!(settings.demo, "with nothing configured the demo is on");
         let demo = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        lead_to_demo(&mut settings, &format!("http://{}", demo.local_addr().unwrap()));
+        let rules = supabase_bff::demo::Rules::read().unwrap();
+        let url = format!("http://{}", demo.local_addr().unwrap());
+        settings.stand_in_demo(url, rules.rules, rules.scopes, rules.roles);
         let development =
             Development { outbox_url: Some(format!("{}/outbox", auth.url())), demo_url: Some("/".to_owned()) };
         let bff = Bff::build(settings, Some(development), clock, entropy).unwrap();
@@ -110,17 +112,6 @@ fn settings(base: &str, auth: &str, folder: &tempfile::TempDir) -> Settings {
     let settings = Settings::read(&sources, network, Some(&embedded), &mut problems);
     assert!(!problems.has_faults(), "{problems:#?}");
     settings.unwrap()
-}
-
-/// As the command does it.
-fn lead_to_demo(settings: &mut Settings, url: &str) {
-    let rules = supabase_bff::demo::Rules::read().unwrap();
-    let upstream = toml::from_str(&format!("url = {url:?}\ntoken = \"user\"")).unwrap();
-    settings.upstreams.push(("demo".to_owned(), upstream));
-    settings.site.upstreams.insert("demo".to_owned());
-    settings.grants.scopes.extend(rules.scopes);
-    settings.grants.roles.extend(rules.roles);
-    settings.rules.extend(rules.rules);
 }
 
 async fn record(State(wire): State<Wire>, request: Request, next: Next) -> Response {
