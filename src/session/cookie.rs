@@ -203,7 +203,8 @@ impl<'a> Jar<'a> {
                 Ok(line) => jar.0.extend(line.split(';').filter_map(pair)), // text: the usual case
                 Err(_) => {
                     let pieces = line.as_bytes().split(|b| *b == b';');
-                    let texts = pieces.filter(|piece| piece.is_ascii()).filter_map(|p| str::from_utf8(p).ok());
+                    let texts =
+                        pieces.filter(|piece| piece.is_ascii()).filter_map(|p| str::from_utf8(p).ok());
                     jar.0.extend(texts.filter_map(pair));
                 }
             }
