@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
@@ -54,6 +55,7 @@ struct Inner {
     calls: Mutex<Vec<Call>>,
     faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
     gate: watch::Sender<u64>,
+    holding: AtomicUsize,
 }
 
 impl Tap {
@@ -67,6 +69,7 @@ impl Tap {
             calls: Mutex::default(),
             faults: Mutex::default(),
             gate: watch::channel(0).0,
+            holding: AtomicUsize::new(0),
         }));
         let router = Router::new().fallback(pass).with_state(tap.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -126,9 +129,18 @@ impl Tap {
         if *stays { queue.front().cloned() } else { queue.pop_front() }
     }
 
+    /// Waits until an answer is held.
+    pub async fn holding(&self) {
+        while self.0.holding.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn held(&self) {
         let mut gate = self.0.gate.subscribe();
+        self.0.holding.fetch_add(1, Ordering::SeqCst);
         let _ = gate.changed().await;
+        self.0.holding.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
