@@ -1,7 +1,9 @@
 //! From flags, environment and files to the settings of both servers.
 
+#[cfg(feature = "embedded")]
 use std::net::TcpListener;
 
+#[cfg(feature = "embedded")]
 use anyhow::Context;
 use base::vars::{Problems, Vars};
 
