@@ -7,7 +7,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
-use crate::pkce::Verifier;
 use crate::session::Session;
 use crate::session::flights::{Flights, Key};
 
