@@ -161,10 +161,20 @@ impl Bff {
         web::admin::router(&self.state)
     }
 
+    /// Sessions in cookies, for `mint-session`.
+    #[cfg(feature = "server")]
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.state.sessions
+    }
+
     /// What only the running project can tell, for the table of the start.
     pub async fn live(&self) -> Live {
         let offer = self.state.flows.offer().await;
-        let keys = if self.state.verifier.ready() { "loaded" } else { "not to be had yet: asked for at the first use" };
+        let keys = if self.state.verifier.ready() {
+            "loaded"
+        } else {
+            "not to be had yet: asked for at the first use"
+        };
         Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 

@@ -57,7 +57,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let _ = tokio::join!(front.drain(drain), side.drain(drain)); // what is left is closed
     #[cfg(feature = "embedded")]
     if let Some(auth) = auth {
-        auth.shutdown().await;
+        auth.shutdown().await.context("the auth server did not end well")?;
     }
     ended
 }
@@ -92,16 +92,8 @@ fn caps(settings: &Settings) -> Caps {
 fn demo_listener(settings: &mut Settings) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind("127.0.0.1:0").context("the demo API cannot listen on loopback")?;
     let rules = crate::demo::Rules::read().context("the demo's own rules")?;
-    let upstream = crate::gateway::settings::UpstreamSettings {
-        url: Some(format!("http://{}", listener.local_addr()?)),
-        token: crate::gateway::settings::TokenKind::User,
-        ..Default::default()
-    };
-    settings.upstreams.push(("demo".to_owned(), upstream));
-    settings.site.upstreams.insert("demo".to_owned());
-    settings.grants.scopes.extend(rules.scopes);
-    settings.grants.roles.extend(rules.roles);
-    settings.rules.extend(rules.rules);
+    let url = format!("http://{}", listener.local_addr()?);
+    settings.stand_in_demo(url, rules.rules, rules.scopes, rules.roles);
     Ok(listener)
 }
 
@@ -145,4 +137,3 @@ impl Words {
         remark(&format!("\nsupabase-bff serves {}\n\n{text}", self.url));
     }
 }
-

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 
 pub(super) use errors::{bounce, dress};
-pub(super) use origin::{gate, is_listed};
 pub(super) use headers::{Foreign, PAGE_POLICY};
+pub(super) use origin::{gate, is_listed};
 pub(super) use trace::Route;
 
 use super::state::AppState;

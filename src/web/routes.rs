@@ -143,7 +143,10 @@ impl From<gateway::Error> for Error {
         let dressed = match &error {
             gateway::Error::NoUpstream => Code::NotFound.into(),
             gateway::Error::BadPath(_) => Code::BadPath.into(),
-            gateway::Error::Method => Code::MethodNotAllowed.into(),
+            gateway::Error::Method => {
+                let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+                Self { allow: Some(methods), ..Code::MethodNotAllowed.into() }
+            }
             gateway::Error::NoToken => Code::SessionMissing.into(),
             gateway::Error::BodyTooLarge => Code::BodyTooLarge.into(),
             gateway::Error::RequestBroken(_) => Code::BadRequest.into(),

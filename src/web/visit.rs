@@ -30,7 +30,7 @@ pub enum Face {
 
 /// What a browser says about where a request comes from (Fetch Metadata).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Site {
+pub enum FetchSite {
     /// `same-origin`.
     SameOrigin,
     /// `same-site`.
@@ -51,7 +51,7 @@ struct Inner {
     app: AppState,
     slot: Slot,
     face: Face,
-    site: Site,
+    site: FetchSite,
     navigation: bool,
     client: Option<IpAddr>,
     request_id: String,
@@ -74,11 +74,11 @@ impl Visit {
     ) -> Self {
         let headers = &parts.headers;
         let site = match text(headers, "sec-fetch-site") {
-            Some("same-origin") => Site::SameOrigin,
-            Some("same-site") => Site::SameSite,
-            Some("cross-site") => Site::CrossSite,
-            Some("none") => Site::None,
-            _ => Site::Unknown,
+            Some("same-origin") => FetchSite::SameOrigin,
+            Some("same-site") => FetchSite::SameSite,
+            Some("cross-site") => FetchSite::CrossSite,
+            Some("none") => FetchSite::None,
+            _ => FetchSite::Unknown,
         };
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
@@ -129,7 +129,7 @@ impl Visit {
     }
 
     /// Where the browser says it comes from.
-    pub fn site(&self) -> Site {
+    pub fn site(&self) -> FetchSite {
         self.0.site
     }
 

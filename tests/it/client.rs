@@ -47,7 +47,10 @@ impl Answer {
 
     /// The value of the hidden field `name` in the first form that has it.
     pub fn field(&self, name: &str) -> String {
-        let at = self.body.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no field {name}: {}", self.body));
+        let at = self
+            .body
+            .find(&format!("name=\"{name}\""))
+            .unwrap_or_else(|| panic!("no field {name}: {}", self.body));
         let rest = &self.body[at..];
         let value = rest.find("value=\"").map(|v| &rest[v + 7..]).unwrap();
         unescape(&value[..value.find('"').unwrap()])
@@ -55,7 +58,10 @@ impl Answer {
 
     /// The field `name` of the form that posts to `action`.
     pub fn form_token(&self, action: &str) -> String {
-        let form = self.body.find(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("no form {action}: {}", self.body));
+        let form = self
+            .body
+            .find(&format!("action=\"{action}\""))
+            .unwrap_or_else(|| panic!("no form {action}: {}", self.body));
         let part = Self { status: 0, headers: HeaderMap::new(), body: self.body[form..].to_owned() };
         part.field("form_token")
     }
@@ -70,7 +76,12 @@ impl Answer {
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&#x2f;", "/").replace("&#x27;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text.replace("&#x2f;", "/")
+        .replace("&#x27;", "'")
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 impl Browser {
@@ -96,7 +107,12 @@ impl Browser {
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().iter().find(|(key, _)| key.starts_with(name)).map(|(_, value)| value.clone())
+        self.cookies
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(key, _)| key.starts_with(name))
+            .map(|(_, value)| value.clone())
     }
 
     pub fn cookie_names(&self) -> Vec<String> {
@@ -112,7 +128,13 @@ impl Browser {
     }
 
     /// One request, with exactly these headers beside the cookies.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
         self.dispatch(method, path, headers, body, None).await
     }
 
@@ -201,7 +223,11 @@ impl Browser {
         }
         let lax: BTreeMap<_, _> = {
             let cookies = self.cookies.lock().unwrap();
-            cookies.iter().filter(|(name, _)| name.contains("sb_flow_")).map(|(n, v)| (n.clone(), v.clone())).collect()
+            cookies
+                .iter()
+                .filter(|(name, _)| name.contains("sb_flow_"))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect()
         };
         let outside = Self { cookies: Arc::new(Mutex::new(lax)), ..self.clone() };
         let answer = outside.send(Method::GET, path, &headers, None).await;
@@ -226,14 +252,21 @@ impl Browser {
                 status if status.is_redirection() => {
                     let location = answer.header("location").to_owned();
                     // A redirect stays in the chain of whoever began it; leaving the site makes it cross-site.
-                    if location.starts_with("http") && !location.starts_with(&self.base) || at.starts_with("http") && !at.starts_with(&self.base) {
+                    if location.starts_with("http") && !location.starts_with(&self.base)
+                        || at.starts_with("http") && !at.starts_with(&self.base)
+                    {
                         site = "cross-site".to_owned();
                     }
                     location
                 }
                 _ => match answer.refresh_url() {
                     Some(url) => {
-                        site = if at.starts_with("http") && !at.starts_with(&self.base) { "cross-site" } else { "same-origin" }.to_owned();
+                        site = if at.starts_with("http") && !at.starts_with(&self.base) {
+                            "cross-site"
+                        } else {
+                            "same-origin"
+                        }
+                        .to_owned();
                         url
                     }
                     None => return (at, answer),
@@ -272,9 +305,19 @@ impl Browser {
 }
 
 pub fn script() -> [(&'static str, &'static str); 4] {
-    [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("x-csrf", "1")]
+    [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+        ("x-csrf", "1"),
+    ]
 }
 
 pub fn navigation(site: &str) -> [(&'static str, &str); 4] {
-    [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")]
+    [
+        ("sec-fetch-site", site),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html"),
+    ]
 }

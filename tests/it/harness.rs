@@ -153,7 +153,11 @@ async fn echo(State(echo): State<Echo>, request: Request) -> axum::response::Res
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
     let line = format!("{} {}", parts.method, parts.uri);
-    let seen = Seen { line: line.clone(), headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() };
+    let seen = Seen {
+        line: line.clone(),
+        headers: parts.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
     echo.seen.lock().unwrap().push(seen);
     let told = echo.answer.lock().unwrap().clone();
     let (status, headers, body) = told.unwrap_or_else(|| {
@@ -269,7 +273,12 @@ impl TestApp {
         let browser = self.browser();
         let body = serde_json::json!({ "email": email, "password": PASSWORD });
         let answer = browser.post("/auth/signup", &body).await;
-        assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("signed_in")), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.json()["status"].as_str()),
+            (200, Some("signed_in")),
+            "{}",
+            answer.body
+        );
         browser
     }
 

@@ -2,11 +2,13 @@
 
 mod client;
 mod crawl;
+mod docs;
 mod harness;
 mod raw;
 mod tap;
 
 mod cookies;
 mod csrf;
+mod hosts;
 mod refresh;
 mod sign_in;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
@@ -55,6 +56,7 @@ struct Inner {
     answers: Mutex<Vec<String>>,
     faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
     gate: watch::Sender<u64>,
+    holding: AtomicUsize,
 }
 
 impl Tap {
@@ -69,6 +71,7 @@ impl Tap {
             answers: Mutex::default(),
             faults: Mutex::default(),
             gate: watch::channel(0).0,
+            holding: AtomicUsize::new(0),
         }));
         let router = Router::new().fallback(pass).with_state(tap.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -128,13 +131,23 @@ impl Tap {
 
     fn fault_for(&self, line: &str) -> Option<Fault> {
         let mut faults = self.0.faults.lock().unwrap();
-        let (_, queue, stays) = faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
+        let (_, queue, stays) =
+            faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
         if *stays { queue.front().cloned() } else { queue.pop_front() }
+    }
+
+    /// Waits until an answer is held.
+    pub async fn holding(&self) {
+        while self.0.holding.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn held(&self) {
         let mut gate = self.0.gate.subscribe();
+        self.0.holding.fetch_add(1, Ordering::SeqCst);
         let _ = gate.changed().await;
+        self.0.holding.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -168,7 +181,9 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
     tap.0.answers.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
     match fault {
         Some(Fault::HoldAnswer) => tap.held().await,
-        Some(Fault::Truncate) => return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned()),
+        Some(Fault::Truncate) => {
+            return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned());
+        }
         _ => {}
     }
     headers.remove(header::TRANSFER_ENCODING);

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::origin;
 use crate::web::error::{Code, Error};
 use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
-use crate::web::visit::{Face, Site, Visit, see_other};
+use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
 /// Clients below the mount obey `Retry-After` to the second; longer waits would look like a hang.
 const MOUNT_WAIT: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         return response;
     };
     if error.code.status().is_server_error() {
-        let cause = error.cause.as_deref().map(|cause| chain(cause));
+        let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
     }
     let kept: HeaderMap = response.headers().clone();
@@ -63,7 +63,7 @@ pub(super) fn bare(error: &Error, request_id: &str) -> Response {
 fn page(visit: &Visit, error: &Error) -> Response {
     let get = matches!(*visit.method(), Method::GET | Method::HEAD);
     let signed_out = matches!(error.code, Code::SessionMissing | Code::SessionExpired | Code::SessionEnded);
-    if get && error.code == Code::SessionMissing && visit.site() == Site::CrossSite {
+    if get && error.code == Code::SessionMissing && visit.site() == FetchSite::CrossSite {
         return bounce(visit);
     }
     if get && signed_out {

@@ -8,7 +8,7 @@ use crate::event::{self, Event, Outcome, Record};
 use crate::session::cookie::Carried;
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
-use crate::web::visit::{Face, Site, Visit, is_form, text};
+use crate::web::visit::{Face, FetchSite, Visit, is_form, text};
 
 /// Refuses what a page of another site could have caused.
 pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
@@ -45,7 +45,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
             && ["apikey", "x-client-info", "authorization", "x-csrf"]
                 .iter()
                 .any(|n| headers.contains_key(*n)));
-    let own_read = safe && visit.site() == Site::SameOrigin;
+    let own_read = safe && visit.site() == FetchSite::SameOrigin;
     if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
@@ -67,8 +67,8 @@ fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Cod
     if passes { Ok(()) } else { Err(Code::CrossOrigin) }
 }
 
-fn from_here(site: Site) -> bool {
-    matches!(site, Site::SameOrigin | Site::None)
+fn from_here(site: FetchSite) -> bool {
+    matches!(site, FetchSite::SameOrigin | FetchSite::None)
 }
 
 /// Whether `origin` is on the exact list.

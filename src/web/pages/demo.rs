@@ -81,7 +81,8 @@ async fn run(visit: &Visit, call: &Call) -> (StatusCode, Option<String>, String)
             .await
             .unwrap_or_else(IntoResponse::into_response),
     };
-    let code = response.extensions().get::<std::sync::Arc<Error>>().map(|error| error.code.as_str().to_owned());
+    let code =
+        response.extensions().get::<std::sync::Arc<Error>>().map(|error| error.code.as_str().to_owned());
     let dressed = crate::web::layers::dress(&script, response);
     let status = dressed.status();
     let body = Limited::new(dressed.into_body(), SHOWN).collect().await;
@@ -108,7 +109,8 @@ async fn page(visit: &Visit, made: Option<Made>) -> Result<Response, Error> {
             body: &made.body,
         })
         .collect();
-    let found = token_shapes(&session) + outcomes.iter().map(|outcome| token_shapes(outcome.body)).sum::<usize>();
+    let found =
+        token_shapes(&session) + outcomes.iter().map(|outcome| token_shapes(outcome.body)).sum::<usize>();
     let token = visit.form_token("demo");
     let view = DemoPage {
         form_token: &token,

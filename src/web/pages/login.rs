@@ -15,7 +15,7 @@ use crate::web::layers::bounce;
 use crate::web::views::{
     FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
 };
-use crate::web::visit::{Site, Visit};
+use crate::web::visit::{FetchSite, Visit};
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
     let asked = params.return_to();
     let target = app.flows.targets().choose(asked);
     let session = app.sessions.peek(visit.slot());
-    if session.is_none() && visit.site() == Site::CrossSite && visit.is_navigation() {
+    if session.is_none() && visit.site() == FetchSite::CrossSite && visit.is_navigation() {
         return Ok(bounce(&visit)); // a Strict cookie may be there and not have come along
     }
     if let (Some(_), None) = (&session, params.get("prompt")) {
