@@ -146,9 +146,11 @@ impl Flows {
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
     }
 
-    /// Deletes the cookie of `flow`, whatever became of it.
-    pub fn forget(&self, flow: &str) -> HeaderValue {
-        self.0.pending.clear(flow)
+    /// Deletes the cookie of `flow`, whatever became of it. `None` if that is no id: a cookie's name is not for the
+    /// browser's address to choose, nor are its attributes.
+    pub fn forget(&self, flow: &str) -> Option<HeaderValue> {
+        let names = self.0.sessions.names();
+        names.flow_id(&names.flow(flow)).map(|id| self.0.pending.clear(id))
     }
 
     /// Ends a flow with what came back.

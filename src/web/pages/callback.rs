@@ -30,7 +30,9 @@ pub(crate) async fn back(
         refused: params.all().iter().any(|(name, _)| name == "error" || name == "error_code"),
         error_code: params.get("error_code"),
     };
-    visit.set_cookie(app.flows.forget(&flow));
+    if let Some(cookie) = app.flows.forget(&flow) {
+        visit.set_cookie(cookie);
+    }
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
             // The bounce, even within /auth: this navigation began on another site (S-02).
