@@ -24,6 +24,9 @@ pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, 
 /// Serves `request` by the rules, or refuses it.
 pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    if !gateway::is_forwarded(request.method()) {
+        return Err(gateway::Error::Method.into()); // before the rules: no path takes it (S-57)
+    }
     let headers = request.headers();
     let path = Path::judge(request.uri().path(), AllowEncoded::ALL).map_err(|_| Code::BadPath)?;
     let host = visit.public().host_str();
