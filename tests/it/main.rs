@@ -9,6 +9,8 @@ mod tap;
 
 mod cookies;
 mod csrf;
+mod headers;
 mod hosts;
+mod input;
 mod refresh;
 mod sign_in;
