@@ -4,6 +4,7 @@ mod client;
 mod harness;
 mod tap;
 
+mod bearer;
 mod flows;
 mod provider;
 mod refresh;
