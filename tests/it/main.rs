@@ -8,6 +8,7 @@ mod harness;
 mod raw;
 mod tap;
 
+mod bearer;
 mod browser_stories;
 mod contract;
 mod cookies;
