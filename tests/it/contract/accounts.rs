@@ -24,9 +24,15 @@ pub async fn a_sign_up_begins_a_session(place: Place) {
     assert_eq!(session["user"]["name"], "Ada Ünlü 🐦");
     assert_eq!(session["user"]["avatar_url"], "https://example.test/a.png");
     assert_eq!(session["user"]["phone"], "");
-    assert_eq!((&session["user"]["provider"], &session["user"]["providers"]), (&json!("email"), &json!(["email"])));
+    assert_eq!(
+        (&session["user"]["provider"], &session["user"]["providers"]),
+        (&json!("email"), &json!(["email"]))
+    );
     assert_eq!(session["user"]["is_anonymous"], false);
-    assert_eq!((&session["aal"], &session["next_aal"], &session["amr"]), (&json!(1), &json!(1), &json!(["password"])));
+    assert_eq!(
+        (&session["aal"], &session["next_aal"], &session["amr"]),
+        (&json!(1), &json!(1), &json!(["password"]))
+    );
     assert_eq!(session["limited"], Value::Null);
     assert!(session["session"]["expires_in"].as_i64().unwrap() > 29 * 86_400);
 
@@ -94,8 +100,14 @@ pub async fn a_password_has_72_bytes_at_most(place: Place) {
 pub async fn a_known_address_is_told_under_autoconfirmation_without_a_session(place: Place) {
     let (_, email) = place.account().await;
     let browser = place.browser();
-    let answer = browser.post("/auth/signup", &json!({ "email": email, "password": "another 42 gantry mist" })).await;
-    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("confirmation_sent")), "{}", answer.body);
+    let answer =
+        browser.post("/auth/signup", &json!({ "email": email, "password": "another 42 gantry mist" })).await;
+    assert_eq!(
+        (answer.status, &answer.json()["status"]),
+        (200, &json!("confirmation_sent")),
+        "{}",
+        answer.body
+    );
     assert!(browser.cookie("sb_session_").is_none());
     assert_eq!(browser.get("/auth/session").await.json()["authenticated"], false);
     assert_eq!(place.sign_in(&email, "another 42 gantry mist").await.1.status, 401, "the old password stays");
@@ -107,7 +119,8 @@ pub async fn a_known_address_is_answered_alike(place: Place) {
     let (_, known) = place.account().await;
     let (waiting, fresh) = (place.address(), place.address());
     let ask = async |email: &str| {
-        let answer = place.browser().post("/auth/signup", &json!({ "email": email, "password": PASSWORD })).await;
+        let answer =
+            place.browser().post("/auth/signup", &json!({ "email": email, "password": PASSWORD })).await;
         let cookies: Vec<_> = answer.set_cookies().iter().map(|c| c[..8].to_owned()).collect();
         (answer.status, answer.body, cookies)
     };
@@ -130,4 +143,36 @@ pub async fn an_unconfirmed_address_is_told_after_the_right_password(place: Plac
     let (browser, right) = place.sign_in(&email, PASSWORD).await;
     assert_eq!((right.status, right.code().as_str()), (403, "email_not_confirmed"), "{}", right.body);
     assert!(browser.cookie("sb_session_").is_none());
+}
+
+/// A double click: GoTrue fails one of two sign-ups that run at once (contract, trap 34); the person notices nothing.
+pub async fn a_double_click_signs_up_once(place: Place) {
+    for _ in 0..3 {
+        let (browser, email) = (place.browser(), place.address());
+        let body = json!({ "email": email, "password": PASSWORD });
+        let (first, second) =
+            tokio::join!(browser.post("/auth/signup", &body), browser.post("/auth/signup", &body));
+        for answer in [&first, &second] {
+            assert_eq!(answer.status, 200, "{} {}", first.body, second.body);
+        }
+        let signed_in =
+            [&first, &second].iter().filter(|answer| answer.json()["status"] == "signed_in").count();
+        let (_, answer) = place.sign_in(&email, PASSWORD).await;
+        let confirmed = answer.status == 200;
+        assert!(
+            confirmed && signed_in > 0 || answer.code() == "email_not_confirmed" && signed_in == 0,
+            "{}",
+            answer.body
+        );
+    }
+}
+
+/// A project that makes no accounts: nothing offers one, and a sign-up says so.
+pub async fn a_closed_project_makes_no_accounts(place: Place) {
+    let browser = place.browser();
+    let page = browser.navigate("/auth/login").await;
+    assert!(!page.body.contains("/auth/signup"), "{}", page.body);
+    let body = json!({ "email": place.address(), "password": PASSWORD });
+    let answer = browser.post("/auth/signup", &body).await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "signup_closed"), "{}", answer.body);
 }

@@ -98,7 +98,9 @@ async fn authorize(State(github): State<FakeGitHub>, Query(query): Query<Fields>
 async fn token(State(github): State<FakeGitHub>, Form(form): Form<Fields>) -> Json<Value> {
     let known = github.inner.profiles.lock().unwrap().contains_key(&form["code"]);
     Json(match known {
-        true => json!({ "access_token": format!("gho_{}", form["code"]), "token_type": "bearer", "scope": "user:email" }),
+        true => {
+            json!({ "access_token": format!("gho_{}", form["code"]), "token_type": "bearer", "scope": "user:email" })
+        }
         false => json!({ "error": "bad_verification_code" }),
     })
 }
@@ -108,7 +110,8 @@ async fn user(State(github): State<FakeGitHub>, headers: HeaderMap) -> Response 
         return StatusCode::UNAUTHORIZED.into_response();
     };
     let avatar = format!("https://avatars.example.test/{id}");
-    Json(json!({ "id": id, "login": login, "name": "Ada", "email": null, "avatar_url": avatar })).into_response()
+    Json(json!({ "id": id, "login": login, "name": "Ada", "email": null, "avatar_url": avatar }))
+        .into_response()
 }
 
 async fn emails(State(github): State<FakeGitHub>, headers: HeaderMap) -> Response {

@@ -18,10 +18,14 @@ impl Mail {
             text[..at].rfind("http")
         });
         let link = &text[begins.unwrap_or_else(|| panic!("no link: {text}"))..];
-        let link = &link[..link.find(|c: char| c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(link.len())];
+        let link =
+            &link[..link.find(|c: char| c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(link.len())];
         let rest = text.replace(link, " ");
         let digits = |word: &&str| (6..=10).contains(&word.len());
-        let code = rest.split(|c: char| !c.is_ascii_digit()).find(digits).unwrap_or_else(|| panic!("no digits: {rest}"));
+        let code = rest
+            .split(|c: char| !c.is_ascii_digit())
+            .find(digits)
+            .unwrap_or_else(|| panic!("no digits: {rest}"));
         Self { link: link.parse().unwrap(), code: code.to_owned() }
     }
 

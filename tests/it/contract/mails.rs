@@ -23,6 +23,13 @@ async fn sign_up(place: &Place) -> (Browser, String) {
     (browser, email)
 }
 
+/// Where GoTrue's own link leads back to: the callback of the flow that `browser` has open.
+fn callback(place: &Place, browser: &Browser) -> String {
+    let flow = browser.cookie_names().into_iter().find(|name| name.starts_with("sb_flow_")).unwrap();
+    let flow = flow.trim_start_matches("sb_flow_").rsplit_once('_').unwrap().0;
+    format!("{}/auth/callback/{flow}", place.base)
+}
+
 async fn is_signed_in(browser: &Browser, email: &str) {
     let session = browser.get("/auth/session").await.json();
     assert_eq!((&session["authenticated"], &session["user"]["email"]), (&json!(true), &json!(email)));
@@ -42,7 +49,8 @@ pub async fn a_link_is_redeemed_by_a_click_and_only_once(place: Place) {
     assert_eq!(place.tap.calls("/verify"), 0);
 
     let page = elsewhere.navigate_from("cross-site", &path).await;
-    let (token, hash, kind) = (page.form_token("/auth/confirm"), page.field("token_hash"), page.field("type"));
+    let (token, hash, kind) =
+        (page.form_token("/auth/confirm"), page.field("token_hash"), page.field("type"));
     let fields = [("form_token", token.as_str()), ("token_hash", hash.as_str()), ("type", kind.as_str())];
     let answer = elsewhere.submit("/auth/confirm", &fields).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
@@ -72,7 +80,12 @@ pub async fn the_digits_of_a_mail_confirm(place: Place) {
     assert_eq!(answer.status, 422, "{}", answer.body);
     let spaced = format!(" {} {} ", &code[..3], &code[3..]);
     let answer = browser.submit("/auth/otp", &[("form_token", &token), ("code", &spaced)]).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/auth/continue?return_to=%2Fnotes"), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/auth/continue?return_to=%2Fnotes"),
+        "{}",
+        answer.body
+    );
     is_signed_in(&browser, &email).await;
 
     let used = browser.post("/auth/otp", &json!({ "email": email, "code": code })).await;
@@ -83,9 +96,7 @@ pub async fn the_digits_of_a_mail_confirm(place: Place) {
 pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
     for same_browser in [true, false] {
         let (browser, email) = sign_up(&place).await;
-        let flow = browser.cookie_names().into_iter().find(|name| name.starts_with("sb_flow_")).unwrap();
-        let flow = flow.trim_start_matches("sb_flow_").rsplit_once('_').unwrap().0.to_owned();
-        let back = format!("{}/auth/callback/{flow}", place.base);
+        let back = callback(&place, &browser);
         let link = place.mail(&email, 1).await.verify_url(&place.project, &back);
         let reader = if same_browser { browser } else { place.browser() };
         let (at, page) = reader.follow_from("none", &link).await;
@@ -96,7 +107,11 @@ pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
         } else {
             assert!(at.starts_with("/auth/login"), "{at}: {}", page.body);
             assert!(reader.cookie("sb_session_").is_none());
-            assert_eq!(place.sign_in(&email, PASSWORD).await.1.status, 200, "the address is confirmed all the same");
+            assert_eq!(
+                place.sign_in(&email, PASSWORD).await.1.status,
+                200,
+                "the address is confirmed all the same"
+            );
         }
         let (at, page) = place.browser().follow_from("none", &link).await;
         assert!(at.starts_with("/auth/login"), "a used link leads to {at}: {}", page.body);
@@ -115,11 +130,27 @@ pub async fn a_mail_can_be_had_again(place: Place) {
     assert_eq!((sent.0, sent.1.as_str()), (200, r#"{"status":"sent"}"#));
     let second = place.mail(&email, 2).await;
     assert_ne!(second.hash(), first.hash());
-    let old = place.browser().post("/auth/confirm", &json!({ "token_hash": first.hash(), "type": "signup" })).await;
+    let old =
+        place.browser().post("/auth/confirm", &json!({ "token_hash": first.hash(), "type": "signup" })).await;
     assert_eq!((old.status, old.code().as_str()), (410, "link_expired"), "{}", old.body);
     let answer = browser.post("/auth/otp", &json!({ "email": email, "code": second.code })).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     is_signed_in(&browser, &email).await;
     assert_eq!(again(&place.address()).await, sent, "nobody has this address");
     assert_eq!(again(&email).await, sent, "confirmed already");
+}
+
+/// An old link of GoTrue's own, opened where the sign-up began: the page speaks of the link, and the new one works.
+pub async fn an_old_link_of_gotrue_says_so(place: Place) {
+    let (browser, email) = sign_up(&place).await;
+    let back = callback(&place, &browser);
+    let old = place.mail(&email, 1).await.verify_url(&place.project, &back);
+    assert_eq!(browser.post("/auth/otp", &json!({ "email": email, "again": true })).await.status, 200);
+    let code = place.mail(&email, 2).await.code;
+    let (at, page) = browser.follow_from("none", &old).await;
+    assert_eq!((at.as_str(), page.status), ("/auth/confirm", 410), "{}", page.body);
+    assert!(page.body.contains("It was used already or is too old."), "{}", page.body);
+    let answer = browser.post("/auth/otp", &json!({ "email": email, "code": code })).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    is_signed_in(&browser, &email).await;
 }

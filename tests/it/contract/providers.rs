@@ -41,7 +41,9 @@ pub async fn a_person_signs_in_at_github(place: Place) {
         let browser = place.browser();
         let page = browser.navigate("/auth/login?return_to=/notes").await;
         assert!(page.body.contains("/auth/start/github"), "{}", page.body);
-        let start = browser.navigate_from("same-origin", "/auth/start/github?return_to=/notes&login=ada&scope=repo").await;
+        let start = browser
+            .navigate_from("same-origin", "/auth/start/github?return_to=/notes&login=ada&scope=repo")
+            .await;
         let (at, page) = browser.follow_from("cross-site", start.header("location")).await;
         assert_eq!(at, "/notes", "{}", page.body);
         let asked = place.github().asked();
@@ -49,7 +51,10 @@ pub async fn a_person_signs_in_at_github(place: Place) {
         assert!(!asked["scope"].contains("repo"), "not allowed to pass: {asked:?}");
         assert_eq!(asked["redirect_uri"], format!("{}/auth/v1/callback", place.project));
         let session = browser.get("/auth/session").await.json();
-        assert_eq!((&session["user"]["email"], &session["user"]["provider"]), (&json!(email), &json!("github")));
+        assert_eq!(
+            (&session["user"]["email"], &session["user"]["provider"]),
+            (&json!(email), &json!("github"))
+        );
         assert_eq!(session["user"]["name"], "Ada");
         assert_eq!(session["amr"], json!(["oauth"]));
         assert_eq!(browser.get("/api/notes").await.status, 200);
@@ -87,7 +92,8 @@ pub async fn a_forged_state_leads_nowhere(place: Place) {
         let answer = browser.navigate_from("cross-site", &url).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         let site: url::Url = answer.header("location").parse().unwrap();
-        let (_, code) = site.query_pairs().find(|(name, _)| name == "error_code").expect("an error at the Site URL");
+        let (_, code) =
+            site.query_pairs().find(|(name, _)| name == "error_code").expect("an error at the Site URL");
         assert!(["bad_oauth_state", "bad_oauth_callback"].contains(&&*code), "{site}");
         // Whoever runs the Site URL on the BFF sees a page, whatever stands in the query.
         let (at, page) = browser.follow_from("cross-site", &site[url::Position::BeforePath..]).await;
@@ -131,10 +137,32 @@ pub async fn a_code_is_good_once_and_in_one_browser(place: Place) {
     // The same once more, after the owner is in.
     let late = format!("{}?code={code}", flow_of(&attacker).await);
     let answer = attacker.navigate_from("cross-site", &late).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/auth/login"), "S-25: the code alone is no session");
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/auth/login"),
+        "S-25: the code alone is no session"
+    );
     assert!(attacker.cookie("sb_session_").is_none());
     // And a code that nobody ever gave out.
     let unknown = format!("{}?code={}", flow_of(&attacker).await, random());
     assert_eq!(attacker.navigate_from("cross-site", &unknown).await.header("location"), "/auth/login");
     assert!(attacker.cookie("sb_session_").is_none());
+}
+
+/// An address that both GitHub and the project have confirmed is one person.
+pub async fn github_joins_the_account_of_its_address(place: Place) {
+    let (_, email) = place.account().await;
+    let id = place.tokens()["user"]["id"].clone();
+    place.github().answer(Answer::Agrees {
+        id: random().as_fields().0,
+        login: "ada".to_owned(),
+        email: email.clone(),
+    });
+    let browser = place.browser();
+    let callback = up_to_the_callback(&place, &browser).await;
+    assert_eq!(browser.navigate_from("cross-site", &callback).await.status, 303);
+    let session = browser.get("/auth/session").await.json();
+    assert_eq!((&session["user"]["id"], &session["user"]["email"]), (&id, &json!(email)));
+    assert_eq!(session["user"]["providers"], json!(["email", "github"]));
+    assert_eq!(place.sign_in(&email, super::place::PASSWORD).await.1.status, 200, "the password stays");
 }

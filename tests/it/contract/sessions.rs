@@ -109,7 +109,8 @@ pub async fn an_expired_token_is_refreshed_once_for_fifty_requests(place: Place)
 pub async fn a_session_that_was_revoked_elsewhere_ends_with_a_reason(place: Place) {
     let (browser, email) = place.account().await;
     let credentials = json!({ "email": email, "password": PASSWORD });
-    let other = place.gotrue(Method::POST, "token?grant_type=password", None, Some(&credentials)).await.json();
+    let other =
+        place.gotrue(Method::POST, "token?grant_type=password", None, Some(&credentials)).await.json();
     let bearer = other["access_token"].as_str();
     let answer = place.gotrue(Method::POST, "logout?scope=global", bearer, None).await;
     assert_eq!(answer.status, 204, "{}", answer.body);
@@ -149,14 +150,23 @@ pub async fn a_copy_that_fell_behind_ends_the_session(place: Place) {
     ends_with(&copy, &["refresh_reused"]).await;
     let answer = browser.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "refresh_reused"), "{}", answer.body);
-    let answer = place.trade(&place.refresh_token()).await;
-    assert_eq!(answer.0, 400, "{answer:?}");
+    let newest = place.refresh_token();
+    // The older form of refresh tokens is good again for the reuse interval (contract, trap 8).
+    if newest.len() > 12 {
+        let answer = place.trade(&newest).await;
+        assert!(is(&answer, GONE), "{answer:?}");
+    }
 }
 
 /// The drop-in: the project's key and the user's token reach the project, our cookies do not; a stranger asks as anon.
 pub async fn the_mount_carries_the_key_and_the_users_token(place: Place) {
     let (browser, _) = place.account().await;
-    let headers = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("apikey", "anything")];
+    let headers = [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+        ("apikey", "anything"),
+    ];
     for (browser, whose) in [(&browser, "the user's"), (&place.browser(), "nobody's")] {
         browser.send(Method::GET, "/supabase/rest/v1/notes?select=*", &headers, None).await;
         let call = place.tap.seen("/rest/v1/notes").pop().expect("the call arrived");
@@ -165,6 +175,39 @@ pub async fn the_mount_carries_the_key_and_the_users_token(place: Place) {
         assert_eq!(header("apikey"), place.key, "{whose}");
         assert_eq!(header("cookie"), "", "{whose}");
         let user = format!("Bearer {}", place.tokens()["access_token"].as_str().unwrap());
-        assert_eq!(header("authorization") == user, whose == "the user's", "{whose}: {}", header("authorization"));
+        assert_eq!(
+            header("authorization") == user,
+            whose == "the user's",
+            "{whose}: {}",
+            header("authorization")
+        );
     }
+}
+
+/// S-06: whoever signs in over an open session ends it, here and at GoTrue.
+pub async fn a_new_sign_in_replaces_the_session(place: Place) {
+    let (browser, _) = place.account().await;
+    let (copy, token) = (browser.stolen(), place.refresh_token());
+    let (_, other) = place.account().await;
+    let answer = browser.post("/auth/login", &json!({ "email": other, "password": PASSWORD })).await;
+    assert_eq!(answer.json()["session"]["user"]["email"], other, "{}", answer.body);
+    let answer = copy.get("/api/notes").await;
+    assert_eq!((answer.status, answer.header("x-session-ended")), (401, "replaced"));
+    place.tap.arrived("/logout?scope=local", 1).await;
+    // The call may still be under way: GoTrue forgets the token once it is through.
+    for _ in 0..100 {
+        if place.tap.answers("/logout?scope=local").len() == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let answer = place.trade(&token).await;
+    assert!(is(&answer, GONE), "{answer:?}");
+}
+
+/// A limit that the project sets on sessions ends them at the next refresh.
+pub async fn a_session_at_the_limit_of_the_project_ends(place: Place) {
+    let (browser, _) = place.account().await;
+    place.until_the_session_limit().await;
+    ends_with(&browser, &["upstream_expired"]).await;
 }
