@@ -1,7 +1,5 @@
-//! One exchange per authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two sessions.
-//!
-//! Results are kept under code and verifier together. A code alone is worth nothing, here as at GoTrue: whoever caught
-//! one and presents it in a flow of his own gets neither the owner's session nor in the owner's way.
+//! One exchange per flow and authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two
+//! sessions.
 
 use std::sync::Arc;
 
@@ -9,7 +7,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
-use crate::pkce::Verifier;
 use crate::session::Session;
 use crate::session::flights::{Flights, Key};
 
@@ -38,22 +35,26 @@ pub(super) enum Exchanged {
 pub(super) struct Exchanges(Flights<(Exchanged, OffsetDateTime)>);
 
 impl Exchanges {
-    /// The result of exchanging `code` with `verifier`; `None` if that happened before and is over.
+    /// The result of exchanging `code` in `flow`; `None` if that happened before and is over.
+    ///
+    /// The same code in another flow is another exchange, which GoTrue refuses for its verifier: whoever stole a code
+    /// must not be handed what its owner's exchange brought (S-24).
     pub(super) async fn once<F>(
         &self,
+        flow: &str,
         code: &str,
-        verifier: &Verifier,
         clock: &SharedClock,
         exchange: F,
     ) -> Option<Exchanged>
     where
         F: Future<Output = Exchanged> + Send + 'static,
     {
-        let mut digest = Context::new(&SHA256);
-        digest.update(verifier.expose().as_bytes()); // of fixed length, so the border to the code is clear
-        digest.update(code.as_bytes());
+        let mut named = Context::new(&SHA256);
+        for part in [flow, "/", code] {
+            named.update(part.as_bytes()); // an id of a flow holds no slash
+        }
         let mut key: Key = [0; 32];
-        key.copy_from_slice(digest.finish().as_ref());
+        key.copy_from_slice(named.finish().as_ref());
         let at = clock.clone();
         let work = async move {
             let exchanged = exchange.await;

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
 use url::Url;
 
 use super::error::{Code, Error};
@@ -98,7 +98,7 @@ impl Visit {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             public,
-            origin: headers.get(header::ORIGIN).cloned(),
+            origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
             app,
@@ -158,7 +158,7 @@ impl Visit {
         &self.0.target
     }
 
-    /// The request's `Origin`.
+    /// The request's `Origin`; a doubled one counts as absent.
     pub(super) fn origin(&self) -> Option<&HeaderValue> {
         self.0.origin.as_ref()
     }
@@ -254,9 +254,14 @@ impl Visit {
     }
 
     /// JSON with `status`.
-    pub fn json(&self, status: StatusCode, body: &Value) -> Response {
-        let text = body.to_string();
-        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    pub fn json(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        match serde_json::to_string(body) {
+            Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written");
+                Error::from(Code::Internal).into_response()
+            }
+        }
     }
 
     /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
@@ -302,11 +307,16 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         || kind.eq_ignore_ascii_case("text/plain")
 }
 
+/// The only value of `name`; `None` if it is absent or doubled.
+fn only(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next()?;
+    all.next().is_none().then_some(value)
+}
+
 /// The only value of `name`; `None` if it is absent, doubled or no text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut all = headers.get_all(name).iter();
-    let value = all.next()?.to_str().ok()?;
-    all.next().is_none().then_some(value)
+    only(headers, name)?.to_str().ok()
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
