@@ -26,6 +26,8 @@ pub enum Script {
 
 /// A person waits no longer for a page.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two looks at a page.
+const PACE: Duration = Duration::from_millis(20);
 /// Browsers at a time.
 static SEATS: Semaphore = Semaphore::const_new(2);
 
@@ -215,7 +217,9 @@ impl Chromium {
 
     pub async fn picture(&self, name: &str) {
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-        let (Ok(picture), Ok(())) = (self.client.screenshot().await, std::fs::create_dir_all(&folder)) else { return };
+        let (Ok(picture), Ok(())) = (self.client.screenshot().await, std::fs::create_dir_all(&folder)) else {
+            return;
+        };
         let _ = std::fs::write(folder.join(name).with_extension("png"), picture);
     }
 
@@ -224,10 +228,12 @@ impl Chromium {
     }
 }
 
-/// Asks until there is an answer, no longer than a person would. Each question is a round trip to the browser.
+/// Asks until there is an answer, no longer than a person would.
 async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let asking = async {
+        let mut pace = tokio::time::interval(PACE);
         loop {
+            pace.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }

@@ -73,8 +73,10 @@ impl DemoApp {
         let rules = supabase_bff::demo::Rules::read().unwrap();
         let url = format!("http://{}", demo.local_addr().unwrap());
         settings.stand_in_demo(url, rules.rules, rules.scopes, rules.roles);
-        let development =
-            Development { outbox_url: Some(format!("{}/outbox", auth.url())), demo_url: Some("/".to_owned()) };
+        let development = Development {
+            outbox_url: Some(format!("{}/outbox", auth.url())),
+            demo_url: Some("/".to_owned()),
+        };
         let bff = Bff::build(settings, Some(development), clock, entropy).unwrap();
         serve(demo, supabase_bff::demo::router(bff.verifier()));
         bff.warm_up().await;

@@ -33,7 +33,9 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("chromedriver does not start ({error}): install the packages chromium and chromium-driver")
+                panic!(
+                    "chromedriver does not start ({error}): install the packages chromium and chromium-driver"
+                )
             });
         let mut log = BufReader::new(process.stdout.take().expect("its output is piped"));
         let port = port(&mut log).expect("chromedriver names the port it chose");

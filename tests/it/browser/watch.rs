@@ -30,7 +30,8 @@ impl Seen {
     /// Reads the log of the wire, then the bodies. Bodies of a page that was left are gone: ask on each page.
     pub(super) async fn take_in(&self, client: &Client) {
         for entry in log(client, "performance").await {
-            let message: Value = serde_json::from_str(entry["message"].as_str().unwrap_or_default()).unwrap_or_default();
+            let message: Value =
+                serde_json::from_str(entry["message"].as_str().unwrap_or_default()).unwrap_or_default();
             let (method, event) = (message["message"]["method"].as_str(), &message["message"]["params"]);
             let id = event["requestId"].as_str().unwrap_or_default().to_owned();
             match method {

@@ -38,7 +38,8 @@ async fn the_demo_page_calls_the_api_and_holds_no_token() {
         chromium.says("app_metadata").await;
         assert_eq!(app.auth.calls("grant_type=refresh_token"), 2, "and when its token was over");
         holds_nothing(chromium).await;
-        let sealed: Vec<_> = chromium.cookies().await.iter().map(|cookie| cookie.value().to_owned()).collect();
+        let sealed: Vec<_> =
+            chromium.cookies().await.iter().map(|cookie| cookie.value().to_owned()).collect();
         chromium.presses("Sign out").await;
         chromium.says("You are signed out.").await;
         holds_nothing(chromium).await;
@@ -65,7 +66,8 @@ async fn holds_nothing(chromium: &Chromium) {
     assert_eq!(chromium.evaluates("indexedDB.databases().then(all => all.length)").await, 0);
     let page = chromium.evaluates("document.documentElement.outerHTML").await;
     assert_eq!(token_shapes(page.as_str().unwrap()), Vec::<&str>::new());
-    if let Some(found) = chromium.evaluates("document.getElementById('proof')?.dataset.found").await.as_str() {
+    if let Some(found) = chromium.evaluates("document.getElementById('proof')?.dataset.found").await.as_str()
+    {
         assert_eq!(found, "0", "the page says so itself");
     }
     chromium.traffic().await;
@@ -76,7 +78,8 @@ async fn nothing_passed(app: &DemoApp, chromium: &Chromium, sealed: &[String]) {
     let mut secrets = sealed.to_vec();
     for call in app.auth.seen("/auth/v1/") {
         let body: serde_json::Value = serde_json::from_str(&call.body).unwrap_or_default();
-        let named = ["refresh_token", "code_verifier", "password"].iter().filter_map(|name| body[*name].as_str());
+        let named =
+            ["refresh_token", "code_verifier", "password"].iter().filter_map(|name| body[*name].as_str());
         secrets.extend(named.map(str::to_owned));
         let bearer = call.headers.get("authorization").and_then(|value| value.to_str().ok());
         secrets.extend(bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned));
@@ -89,7 +92,13 @@ async fn nothing_passed(app: &DemoApp, chromium: &Chromium, sealed: &[String]) {
 
     let traffic = chromium.traffic().await;
     let (urls, bodies, answers) = (traffic.urls(), traffic.bodies(), app.answered());
-    assert!(urls.len() > 30 && bodies.len() > 15 && answers.len() > 30, "{} {} {}", urls.len(), bodies.len(), answers.len());
+    assert!(
+        urls.len() > 30 && bodies.len() > 15 && answers.len() > 30,
+        "{} {} {}",
+        urls.len(),
+        bodies.len(),
+        answers.len()
+    );
     let mut texts: Vec<(String, String)> = urls.into_iter().map(|url| (url.clone(), url)).collect();
     texts.extend(bodies);
     for answer in answers {
