@@ -129,6 +129,7 @@ impl Bff {
             assets,
             public: network.public,
             on_loopback,
+            hsts_subdomains: network.hsts_subdomains,
             trusted_proxies: network.proxies,
             client_ip_header: network.client_ip_header,
             cors: web::Cors { origins: settings.cors.origins, max_age },

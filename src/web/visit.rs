@@ -98,7 +98,7 @@ impl Visit {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             public,
-            origin: headers.get(header::ORIGIN).cloned(),
+            origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
             app,
@@ -166,7 +166,7 @@ impl Visit {
         &self.0.target
     }
 
-    /// The request's `Origin`.
+    /// The request's `Origin`; a doubled one counts as absent.
     pub(super) fn origin(&self) -> Option<&HeaderValue> {
         self.0.origin.as_ref()
     }
@@ -315,11 +315,16 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         || kind.eq_ignore_ascii_case("text/plain")
 }
 
+/// The only value of `name`; `None` if it is absent or doubled.
+fn only(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next()?;
+    all.next().is_none().then_some(value)
+}
+
 /// The only value of `name`; `None` if it is absent, doubled or no text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut all = headers.get_all(name).iter();
-    let value = all.next()?.to_str().ok()?;
-    all.next().is_none().then_some(value)
+    only(headers, name)?.to_str().ok()
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {

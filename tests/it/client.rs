@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
 /// One browser with its cookies. Clones are further tabs.
 #[derive(Clone)]
 pub struct Browser {
     base: String,
+    /// Where the bytes go: the node that answers under `base`.
+    at: String,
     http: reqwest::Client,
     cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -85,7 +87,17 @@ fn unescape(text: &str) -> String {
 impl Browser {
     pub fn new(base: &str) -> Self {
         let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(60)).unwrap();
-        Self { base: base.to_owned(), http, cookies: Arc::default() }
+        Self { base: base.to_owned(), at: base.to_owned(), http, cookies: Arc::default() }
+    }
+
+    /// Another browser, with no cookies. They share connections, for their making is slow.
+    pub fn fresh(&self) -> Self {
+        Self { cookies: Arc::default(), ..self.clone() }
+    }
+
+    /// The same browser once its site is answered by the node at `at`. For an https site that is a proxy which says so.
+    pub fn at(&self, at: &str) -> Self {
+        Self { at: at.to_owned(), ..self.clone() }
     }
 
     /// Another browser with a copy of these cookies.
@@ -123,9 +135,34 @@ impl Browser {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Answer {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
-        let own = url.starts_with(&self.base);
+        self.dispatch(method, path, headers, body, None).await
+    }
+
+    /// A GET with this `Cookie` header, which need not be text.
+    pub async fn get_with_cookie(&self, path: &str, headers: &[(&str, &str)], line: &[u8]) -> Answer {
+        let line = HeaderValue::from_bytes(line).unwrap();
+        self.dispatch(Method::GET, path, headers, None, Some(line)).await
+    }
+
+    async fn dispatch(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+        line: Option<HeaderValue>,
+    ) -> Answer {
+        let path = path.strip_prefix(&self.base).unwrap_or(path);
+        let own = !path.starts_with("http");
+        let url = if own { format!("{}{path}", self.at) } else { path.to_owned() };
         let mut request = self.http.request(method, url);
+        if let Some(line) = line {
+            request = request.header(header::COOKIE, line);
+        }
+        if own && self.at != self.base && !headers.iter().any(|(name, _)| *name == "host") {
+            let (scheme, host) = self.base.split_once("://").unwrap();
+            request = request.header(header::HOST, host).header("x-forwarded-proto", scheme);
+        }
         let pairs: Vec<_> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if own && !pairs.is_empty() {

@@ -2,11 +2,18 @@
 
 mod browser;
 mod client;
+mod contract;
+mod crawl;
 mod demo_app;
 mod docs;
 mod harness;
+mod raw;
 mod tap;
 
 mod browser_stories;
+mod cookies;
+mod csrf;
+mod flows;
+mod provider;
 mod refresh;
 mod sign_in;

@@ -1,7 +1,7 @@
 //! `GET /auth/session` and `POST /auth/refresh`: who is signed in, never a token (S-10).
 
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -10,21 +10,23 @@ use uuid::Uuid;
 
 use crate::session::{self, Current};
 use crate::token::Claims;
-use crate::web::error::Error;
+use crate::web::error::{Code, Error};
 use crate::web::guard::{self, Caller};
-use crate::web::visit::{Visit, text};
+use crate::web::visit::Visit;
 
 /// `GET /auth/session`: 200 signed in or not; a bad bearer is 401, an outage that hides the answer 503. A poll: it never
 /// slides the idle limit.
 #[tracing::instrument(name = "session.show", skip_all)]
 pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Response, Error> {
     visit.slot().mark_as_poll();
-    if text(&headers, "authorization").is_some() || headers.get_all(header::AUTHORIZATION).iter().count() > 1
-    {
-        let caller = guard::caller(&visit, &headers).await?;
-        if let Caller::Bearer { claims, .. } = &caller {
-            return Ok(visit.json(StatusCode::OK, &describe(&visit, claims, None)));
+    match guard::caller(&visit, &headers, true).await {
+        Ok(Caller::Bearer { claims, .. }) => {
+            return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
         }
+        Err(error) if matches!(error.code, Code::InvalidToken | Code::AmbiguousCredentials) => {
+            return Err(guard::refused(error, None));
+        }
+        _ => {} // what the cookie says follows
     }
     match visit.app().sessions.current(visit.slot()).await {
         Ok(current) => Ok(visit.json(StatusCode::OK, &describe(&visit, &current.claims, Some(&current)))),

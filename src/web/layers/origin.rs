@@ -13,26 +13,34 @@ use crate::web::visit::{Face, FetchSite, Visit, is_form, text};
 /// Refuses what a page of another site could have caused.
 pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
     let Err(code) = judge(visit, parts) else { return Ok(()) };
-    // An opt-out belongs to the one rule that was matched (S-19).
-    let opted_out = !parts.uri.path().starts_with("/auth/")
-        && visit.app().policy.find(None, &parts.method, parts.uri.path()).is_ok_and(|rule| rule.csrf_off());
-    if opted_out {
-        return Ok(());
-    }
-    event::emit(&Record { code: Some(code.as_str()), ..Record::of(Event::CsrfRefused, Outcome::Refused) });
-    Err(code.into())
+    // The header alone can be switched off, and only for the one rule that is matched (S-19). S-13 always holds.
+    let opted_out = code == Code::CsrfHeader
+        && !parts.uri.path().starts_with("/auth/")
+        && visit
+            .app()
+            .policy
+            .find(visit.public().host_str(), &parts.method, parts.uri.path())
+            .is_ok_and(|rule| rule.csrf_off());
+    if opted_out { Ok(()) } else { Err(cross_site(code, None)) }
+}
+
+/// Records that a request was refused which a page elsewhere may have caused (S-88).
+pub(crate) fn cross_site(code: Code, rule: Option<&str>) -> Error {
+    let refused = Record::of(Event::CsrfRefused, Outcome::Refused);
+    event::emit(&Record { code: Some(code.as_str()), rule, ..refused });
+    code.into()
 }
 
 fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     let headers = &parts.headers;
     let app = visit.app();
-    let listed = is_listed(app, headers.get(header::ORIGIN));
+    let listed = is_listed(app, visit.origin());
     let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
     let has_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
-    if !has_session || visit.is_navigation() || parts.method == Method::OPTIONS {
+    if !has_session || visit.is_navigation() {
         return Ok(());
     }
     let marked = text(headers, "x-csrf") == Some("1")
@@ -72,14 +80,14 @@ pub(crate) fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
 }
 
 /// The answer to a preflight, without session or upstream. An origin that is not listed gets no permission.
-pub(super) fn preflight(app: &AppState, parts: &Parts) -> Option<Response> {
+pub(super) fn preflight(visit: &Visit, parts: &Parts) -> Option<Response> {
+    let app = visit.app();
     let asked = parts.headers.contains_key("access-control-request-method");
     if parts.method != Method::OPTIONS || !asked {
         return None;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let origin = parts.headers.get(header::ORIGIN);
-    if is_listed(app, origin) {
+    if is_listed(app, visit.origin()) {
         let headers = response.headers_mut();
         let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
@@ -88,7 +96,6 @@ pub(super) fn preflight(app: &AppState, parts: &Parts) -> Option<Response> {
         }
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(app.cors.max_age.as_secs()));
     }
-    allow(app, origin, response.headers_mut());
     Some(response)
 }
 

@@ -15,6 +15,9 @@ use crate::web::forms::Lock;
 use crate::web::views::{FieldProblem, Provider, SignupPage, SignupProblem};
 use crate::web::visit::{Visit, see_other};
 
+/// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
+const DATA: usize = 4 << 10;
+
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
 pub(crate) struct SignupForm {
@@ -64,6 +67,9 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
     }
     if form.anonymous {
         return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
+    }
+    if form.data.as_ref().is_some_and(|data| json!(data).to_string().len() > DATA) {
+        return Err(Error::field(Code::BadRequest, "data"));
     }
     let account = Account {
         email: &form.email,
