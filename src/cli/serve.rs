@@ -42,14 +42,15 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let development = None;
 
     let (drain, caps) = (settings.network.drain, caps(&settings));
-    let bff = Bff::build(settings.clone(), development, clock, entropy)?;
+    let known = settings.clone();
+    let bff = Bff::build(settings, development, clock, entropy)?;
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }
     let mut front = listen::serve(public, bff.router(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
-    announce(&settings, &bff, loaded.warnings.list()).await;
+    announce(&known, &bff, &loaded.warnings.list()).await;
 
     let ended = wait(&mut front, &mut side).await;
     tracing::info!("shutting down: open requests may end within {}", drain);
@@ -119,9 +120,9 @@ async fn start_auth(
     Ok((handle, development))
 }
 
-/// What the start says of itself once it listens.
-async fn announce(settings: &Settings, bff: &Bff, warnings: Vec<&base::vars::Problem>) {
+/// Prints the table of the start. `settings` are as they were before the parts took them.
+async fn announce(settings: &Settings, bff: &Bff, warnings: &[&base::vars::Problem]) {
     let url = settings.network.canonical().as_str().trim_end_matches('/');
-    let table = config::table(settings, &bff.live().await, &warnings);
+    let table = config::table(settings, &bff.live().await, warnings);
     remark(&format!("\nsupabase-bff serves {url}\n\n{table}"));
 }

@@ -1,4 +1,4 @@
-//! Slow, silent and too many connections: the stream over a pipe in memory, the listeners on loopback.
+//! Slow, silent and too many connections; the stream's timers run on a paused clock, sockets on loopback.
 
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};

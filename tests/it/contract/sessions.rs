@@ -150,8 +150,12 @@ pub async fn a_copy_that_fell_behind_ends_the_session(place: Place) {
     ends_with(&copy, &["refresh_reused"]).await;
     let answer = browser.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "refresh_reused"), "{}", answer.body);
-    let answer = place.trade(&place.refresh_token()).await;
-    assert_eq!(answer.0, 400, "{answer:?}");
+    let newest = place.refresh_token();
+    // The older form of refresh tokens is good again for the reuse interval (contract, trap 8).
+    if newest.len() > 12 {
+        let answer = place.trade(&newest).await;
+        assert!(is(&answer, GONE), "{answer:?}");
+    }
 }
 
 /// The drop-in: the project's key and the user's token reach the project, our cookies do not; a stranger asks as anon.
@@ -178,4 +182,32 @@ pub async fn the_mount_carries_the_key_and_the_users_token(place: Place) {
             header("authorization")
         );
     }
+}
+
+/// S-06: whoever signs in over an open session ends it, here and at GoTrue.
+pub async fn a_new_sign_in_replaces_the_session(place: Place) {
+    let (browser, _) = place.account().await;
+    let (copy, token) = (browser.stolen(), place.refresh_token());
+    let (_, other) = place.account().await;
+    let answer = browser.post("/auth/login", &json!({ "email": other, "password": PASSWORD })).await;
+    assert_eq!(answer.json()["session"]["user"]["email"], other, "{}", answer.body);
+    let answer = copy.get("/api/notes").await;
+    assert_eq!((answer.status, answer.header("x-session-ended")), (401, "replaced"));
+    place.tap.arrived("/logout?scope=local", 1).await;
+    // The call may still be under way: GoTrue forgets the token once it is through.
+    for _ in 0..100 {
+        if place.tap.answers("/logout?scope=local").len() == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let answer = place.trade(&token).await;
+    assert!(is(&answer, GONE), "{answer:?}");
+}
+
+/// A limit that the project sets on sessions ends them at the next refresh.
+pub async fn a_session_at_the_limit_of_the_project_ends(place: Place) {
+    let (browser, _) = place.account().await;
+    place.until_the_session_limit().await;
+    ends_with(&browser, &["upstream_expired"]).await;
 }
