@@ -30,11 +30,30 @@ async fn the_content_type_is_one_of_two() {
     let before = app.auth.calls("POST ");
     let body = json!({ "email": "ada@example.test", "password": PASSWORD }).to_string();
     for path in ["/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm", "/auth/logout"] {
-        for kind in ["text/plain", "text/json", "application/json+x", "multipart/form-data; boundary=x", "application/xml", "application/jsonp", "", "json", ";application/json", "application/octet-stream"] {
+        for kind in [
+            "text/plain",
+            "text/json",
+            "application/json+x",
+            "multipart/form-data; boundary=x",
+            "application/xml",
+            "application/jsonp",
+            "",
+            "json",
+            ";application/json",
+            "application/octet-stream",
+        ] {
             let answer = post(&app, path, kind, body.clone()).await;
-            assert_eq!((answer.status, answer.code().as_str()), (415, "unsupported_media_type"), "{path} {kind}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (415, "unsupported_media_type"),
+                "{path} {kind}"
+            );
         }
-        let doubled = [("content-type", "application/json"), ("content-type", "text/plain"), ("sec-fetch-site", "same-origin")];
+        let doubled = [
+            ("content-type", "application/json"),
+            ("content-type", "text/plain"),
+            ("sec-fetch-site", "same-origin"),
+        ];
         assert_eq!(app.browser().send(Method::POST, path, &doubled, Some(body.clone())).await.status, 415);
         for coding in ["gzip", "deflate", "br", "identity", "x"] {
             let mut headers = typed("application/json", &app.base);
@@ -54,20 +73,46 @@ async fn doubled_fields_and_broken_text_are_refused() {
     let app = TestApp::start().await;
     let browser = app.browser();
     for query in ["return_to=/a&return_to=/b", "a=1&a=1", "a&a", "%61=1&a=2"] {
-        for path in ["/auth/login", "/auth/signup", "/auth/start/google", "/auth/continue", "/auth/confirm", "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA"] {
+        for path in [
+            "/auth/login",
+            "/auth/signup",
+            "/auth/start/google",
+            "/auth/continue",
+            "/auth/confirm",
+            "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             let answer = browser.get(&format!("{path}?{query}")).await;
-            assert_eq!((answer.status, answer.code().as_str()), (400, "duplicate_parameter"), "{path}?{query}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "duplicate_parameter"),
+                "{path}?{query}"
+            );
         }
     }
     for query in ["a=%ff", "%c3%28=1", "a=%ed%a0%80"] {
         assert_eq!(browser.get(&format!("/auth/login?{query}")).await.status, 400, "{query}");
     }
-    for body in ["email=a&email=b&password=x", "email=%ff&password=x", "password=%c3%28", "email=a&%65mail=b"] {
+    for body in ["email=a&email=b&password=x", "email=%ff&password=x", "password=%c3%28", "email=a&%65mail=b"]
+    {
         assert_eq!(post(&app, "/auth/login", FORM, body.into()).await.status, 400, "{body}");
     }
     for body in [
-        "", "{", "[]", "null", "7", "\"x\"", "{\"email\":\"a\",\"email\":\"b\",\"password\":\"x\"}", "{\"password\":7}", "{\"email\":null,\"password\":null}",
-        "{\"email\":\"\\ud800\",\"password\":\"x\"}", "{\"email\":{\"a\":1},\"password\":[]}", "{\"password\":\"x\"} x", "{\"password\":\"x\",}", "\u{feff}{}", "{\"remember\":\"perhaps\",\"remember\":1}", "{\"password\":1e999}",
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"x\"",
+        "{\"email\":\"a\",\"email\":\"b\",\"password\":\"x\"}",
+        "{\"password\":7}",
+        "{\"email\":null,\"password\":null}",
+        "{\"email\":\"\\ud800\",\"password\":\"x\"}",
+        "{\"email\":{\"a\":1},\"password\":[]}",
+        "{\"password\":\"x\"} x",
+        "{\"password\":\"x\",}",
+        "\u{feff}{}",
+        "{\"remember\":\"perhaps\",\"remember\":1}",
+        "{\"password\":1e999}",
     ] {
         for path in ["/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm"] {
             let answer = post(&app, path, "application/json", body.into()).await;
@@ -90,7 +135,17 @@ async fn doubled_fields_and_broken_text_are_refused() {
 #[tokio::test]
 async fn passwords_are_passed_on_untouched() {
     let app = TestApp::start().await;
-    for (n, password) in ["  plover gantry  ", "cafe\u{301} plover gantry", "plover \u{1f6a2}\u{1f3fd} gantry", "plover+gantry&mist=%20%", "\u{212b}ngstrom plover", "plover\tgantry\u{a0}"].iter().enumerate() {
+    for (n, password) in [
+        "  plover gantry  ",
+        "cafe\u{301} plover gantry",
+        "plover \u{1f6a2}\u{1f3fd} gantry",
+        "plover+gantry&mist=%20%",
+        "\u{212b}ngstrom plover",
+        "plover\tgantry\u{a0}",
+    ]
+    .iter()
+    .enumerate()
+    {
         let email = format!("ada{n}@example.test");
         let browser = app.browser();
         let made = browser.post("/auth/signup", &json!({ "email": email, "password": password })).await;
@@ -123,8 +178,16 @@ async fn sizes_are_capped() {
     let cases = [
         (FORM, form(64 << 10), 403),
         (FORM, form((64 << 10) + 1), 413),
-        ("application/json", format!("{{\"email\":\"\",\"password\":\"{}\"}}", "x".repeat((1 << 20) - 26)), 400),
-        ("application/json", format!("{{\"email\":\"\",\"password\":\"{}\"}}", "x".repeat((1 << 20) - 25)), 413),
+        (
+            "application/json",
+            format!("{{\"email\":\"\",\"password\":\"{}\"}}", "x".repeat((1 << 20) - 26)),
+            400,
+        ),
+        (
+            "application/json",
+            format!("{{\"email\":\"\",\"password\":\"{}\"}}", "x".repeat((1 << 20) - 25)),
+            413,
+        ),
     ];
     for (kind, body, status) in cases {
         let size = body.len();
@@ -150,7 +213,12 @@ async fn sizes_are_capped() {
         );
         let body = "x".repeat(size);
         let chunked = raw::send(&app.base, format!("{head}{size:x}\r\n{body}\r\n0\r\n\r\n")).await;
-        assert_eq!(chunked.status, status, "{size} in chunks: {}", &chunked.text[..chunked.text.len().min(300)]);
+        assert_eq!(
+            chunked.status,
+            status,
+            "{size} in chunks: {}",
+            &chunked.text[..chunked.text.len().min(300)]
+        );
     }
     let deep = |depth: usize| {
         let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
@@ -163,7 +231,10 @@ async fn sizes_are_capped() {
         assert_eq!((answer.status, answer.json()["errors"].is_null()), (400, true), "{depth}");
     }
     let quoted = format!("{{\"email\":\"\",\"password\":\"{}\\\"{{\"}}", "[".repeat(500));
-    assert_eq!(post(&app, "/auth/login", "application/json", quoted).await.json()["errors"][0]["field"], "email");
+    assert_eq!(
+        post(&app, "/auth/login", "application/json", quoted).await.json()["errors"][0]["field"],
+        "email"
+    );
 }
 
 /// S-96: a head of more than 100 fields or 32 KiB is 431.
@@ -171,7 +242,10 @@ async fn sizes_are_capped() {
 async fn heads_are_capped() {
     let app = TestApp::start().await;
     let ask = async |fields: String| {
-        let head = format!("GET /auth/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n", &app.base[7..]);
+        let head = format!(
+            "GET /auth/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n",
+            &app.base[7..]
+        );
         raw::send(&app.base, head).await.status
     };
     let fields = |count: usize| (0..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
@@ -235,22 +309,79 @@ async fn garbage_is_never_a_fault_of_ours() {
     let app = TestApp::start().await;
     let person = app.signed_in("ada@example.test").await;
     let odd = [
-        "", "\u{fe}", "'", "\"", "%00", "%", "..", "null", "undefined", "-1", "99999999999999999999", "{}", "[]", "<script>", "\u{202e}", "a\tb", "$(id)", "{{7*7}}", "' or 1=1 --", "\u{1f600}", "\\", "//", "http://", "javascript:alert(1)",
+        "",
+        "\u{fe}",
+        "'",
+        "\"",
+        "%00",
+        "%",
+        "..",
+        "null",
+        "undefined",
+        "-1",
+        "99999999999999999999",
+        "{}",
+        "[]",
+        "<script>",
+        "\u{202e}",
+        "a\tb",
+        "$(id)",
+        "{{7*7}}",
+        "' or 1=1 --",
+        "\u{1f600}",
+        "\\",
+        "//",
+        "http://",
+        "javascript:alert(1)",
     ];
     let mut asked = 0;
     for value in odd {
         let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
         for path in [
-            "/auth/login?return_to=", "/auth/login?prompt=", "/auth/signup?next=", "/auth/confirm?type=signup&token_hash=", "/auth/confirm?token_hash=a&type=", "/auth/start/", "/auth/start/google?login_hint=", "/auth/callback/", "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA?code=", "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA?error=", "/auth/continue?return_to=", "/auth/assets/", "/auth/", "/api/", "/api/notes?x=", "/supabase/", "/supabase/rest/v1/x?apikey=",
+            "/auth/login?return_to=",
+            "/auth/login?prompt=",
+            "/auth/signup?next=",
+            "/auth/confirm?type=signup&token_hash=",
+            "/auth/confirm?token_hash=a&type=",
+            "/auth/start/",
+            "/auth/start/google?login_hint=",
+            "/auth/callback/",
+            "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA?code=",
+            "/auth/callback/AAAAAAAAAAAAAAAAAAAAAA?error=",
+            "/auth/continue?return_to=",
+            "/auth/assets/",
+            "/auth/",
+            "/api/",
+            "/api/notes?x=",
+            "/supabase/",
+            "/supabase/rest/v1/x?apikey=",
         ] {
             for browser in [&person, &app.browser()] {
-                for answer in [browser.get(&format!("{path}{encoded}")).await, browser.navigate(&format!("{path}{encoded}")).await] {
+                for answer in [
+                    browser.get(&format!("{path}{encoded}")).await,
+                    browser.navigate(&format!("{path}{encoded}")).await,
+                ] {
                     asked += 1;
                     assert!(answer.status < 500, "{path}{value:?}: {} {}", answer.status, answer.body);
                 }
             }
         }
-        for name in ["email", "password", "code", "token_hash", "type", "scope", "return_to", "form_token", "captcha_token", "data", "remember", "again", "anonymous", "switch"] {
+        for name in [
+            "email",
+            "password",
+            "code",
+            "token_hash",
+            "type",
+            "scope",
+            "return_to",
+            "form_token",
+            "captcha_token",
+            "data",
+            "remember",
+            "again",
+            "anonymous",
+            "switch",
+        ] {
             for path in ["/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm", "/auth/logout"] {
                 let mut body = json!({ "email": "ada@example.test", "password": "x" });
                 body[name] = json!(value);
@@ -265,22 +396,50 @@ async fn garbage_is_never_a_fault_of_ours() {
         if http::HeaderValue::from_bytes(header).is_err() {
             continue;
         }
-        for name in ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-purpose", "accept", "authorization", "content-type", "x-csrf", "x-forwarded-for", "x-forwarded-proto", "range", "if-none-match", "upgrade", "service-worker", "access-control-request-method", "x-request-id", "traceparent", "expect"] {
+        for name in [
+            "origin",
+            "sec-fetch-site",
+            "sec-fetch-mode",
+            "sec-fetch-dest",
+            "sec-purpose",
+            "accept",
+            "authorization",
+            "content-type",
+            "x-csrf",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "range",
+            "if-none-match",
+            "upgrade",
+            "service-worker",
+            "access-control-request-method",
+            "x-request-id",
+            "traceparent",
+            "expect",
+        ] {
             let Ok(text) = std::str::from_utf8(header) else { continue };
             if http::HeaderValue::from_str(text).is_err() {
                 continue;
             }
-            for path in ["/auth/login", "/auth/session", "/api/notes", "/api/public/x", "/supabase/rest/v1/x"] {
+            for path in ["/auth/login", "/auth/session", "/api/notes", "/api/public/x", "/supabase/rest/v1/x"]
+            {
                 for method in [Method::GET, Method::POST, Method::OPTIONS] {
                     let answer = person.stolen().send(method, path, &[(name, text)], None).await;
-                    assert!(answer.status < 500, "{path} {name}: {value:?}: {} {}", answer.status, answer.body);
+                    assert!(
+                        answer.status < 500,
+                        "{path} {name}: {value:?}: {} {}",
+                        answer.status,
+                        answer.body
+                    );
                     asked += 1;
                 }
             }
         }
     }
     assert!(asked > 3000, "{asked}");
-    for token in ["", "x", "a.b.c", "Bearer", "eyJhbGciOiJub25lIn0.e30.", "\u{e9}", "..", "a b", &"a".repeat(9000)] {
+    for token in
+        ["", "x", "a.b.c", "Bearer", "eyJhbGciOiJub25lIn0.e30.", "\u{e9}", "..", "a b", &"a".repeat(9000)]
+    {
         let value = format!("Bearer {token}");
         let Ok(value) = http::HeaderValue::from_bytes(value.as_bytes()) else { continue };
         let Ok(text) = value.to_str() else { continue };
