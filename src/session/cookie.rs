@@ -98,7 +98,7 @@ impl Names {
 
     /// Deletes the session cookie and every chunk, and what `jar` carries beside them under a chunk's name: left where it
     /// is, it would spoil the next session as well. A client does not choose how much is written: at most
-    /// [`MAX_STRAYS`] of those at once.
+    /// `MAX_STRAYS` of those at once.
     pub fn clear_session(&self, jar: &Jar<'_>) -> Vec<HeaderValue> {
         let mut strays: Vec<_> = jar.names().filter(|name| self.is_stray(name) && is_plain(name)).collect();
         strays.sort_unstable();
