@@ -51,14 +51,19 @@ impl Flows {
         }
         let hash = link.token_hash.expose();
         let plausible = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        let expired = || {
+            let (code, method) = (Some("link_expired"), Some(kind.as_str()));
+            event::emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
+            Failure::Form(Problem::LinkExpired)
+        };
         if hash.is_empty() || hash.len() > 256 || !hash.bytes().all(plausible) {
-            return Err(Failure::Form(Problem::LinkExpired));
+            return Err(expired());
         }
         let tokens = match inner.gotrue.verify_hash(kind, link.token_hash, from).await {
             Ok(Verified::Session(tokens)) => *tokens,
             Ok(Verified::Half) => return Ok(Confirmed::Half),
             Err(error) if error.is_transient() => return Err(Failure::of(error)),
-            Err(_) => return Err(Failure::Form(Problem::LinkExpired)),
+            Err(_) => return Err(expired()),
         };
         let method = kind.as_str();
         let proof = Proof { method, remember: false, recovery: kind == LinkKind::Recovery };

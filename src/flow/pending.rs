@@ -133,6 +133,11 @@ impl Pendings {
         open.filter(|(_, pending)| pending.purpose == purpose).max_by_key(|(_, pending)| pending.started_at)
     }
 
+    /// Whether `id` is one that a flow could have.
+    pub(super) fn is_id(&self, id: &str) -> bool {
+        self.names.flow_id(&self.names.flow(id)) == Some(id)
+    }
+
     /// Deletes the cookie of `id`.
     pub(super) fn clear(&self, id: &str) -> HeaderValue {
         self.names.clear(&self.names.flow(id), SameSite::Lax)

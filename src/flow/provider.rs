@@ -146,11 +146,10 @@ impl Flows {
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
     }
 
-    /// Deletes the cookie of `flow`, whatever became of it. `None` if that is no id: a cookie's name is not for the
-    /// browser's address to choose, nor are its attributes.
+    /// Deletes the cookie of `flow`, whatever became of it. `None` for what is no id of a flow: such a text must not
+    /// become part of a header.
     pub fn forget(&self, flow: &str) -> Option<HeaderValue> {
-        let names = self.0.sessions.names();
-        names.flow_id(&names.flow(flow)).map(|id| self.0.pending.clear(id))
+        self.0.pending.is_id(flow).then(|| self.0.pending.clear(flow))
     }
 
     /// Ends a flow with what came back.
@@ -168,12 +167,12 @@ impl Flows {
         let Some(pending) = inner.pending.take(back.flow, &slot.jar(), inner.now()) else {
             return Ok(match inner.sessions.peek(slot) {
                 Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
-                _ => Arrival::Invalid,
+                _ => turned_away(Arrival::Invalid),
             });
         };
         let return_to = inner.targets.choose(Some(&pending.return_to));
         let Some(code) = back.code.filter(|code| !code.is_empty() && code.len() <= 256) else {
-            return Ok(refused(back, &pending));
+            return Ok(turned_away(refused(back, &pending)));
         };
         let code = Secret::new(code.to_owned());
         let work = {
@@ -181,7 +180,7 @@ impl Flows {
             async move { flows.exchange(&pending, &code, from).await }
         };
         let provider = pending.provider.clone();
-        match inner.exchanges.once(code.expose(), &inner.clock, work).await {
+        match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
             Some(Exchanged::Session(session)) => {
                 inner.sessions.adopt(slot, session);
                 Ok(Arrival::SignedIn(return_to))
@@ -190,7 +189,7 @@ impl Flows {
             Some(Exchanged::Refused) => Ok(Arrival::Invalid),
             Some(Exchanged::Unavailable | Exchanged::Unusable) => Ok(Arrival::Failed(provider)),
             None if inner.sessions.peek(slot).is_some() => Ok(Arrival::Already(return_to)),
-            None => Ok(Arrival::Invalid),
+            None => Ok(turned_away(Arrival::Invalid)),
         }
     }
 
@@ -229,6 +228,17 @@ impl Flows {
 fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSettings) -> bool {
     settings.allow_params.iter().any(|allowed| allowed == name)
         && passed.iter().any(|(given, _)| given == name)
+}
+
+/// Records a return that asked nobody anything (S-88).
+fn turned_away(arrival: Arrival) -> Arrival {
+    let code = match arrival {
+        Arrival::Denied(_) => "provider_denied",
+        Arrival::Failed(_) => "provider_failed",
+        _ => "flow_invalid",
+    };
+    event::emit(&Record { code: Some(code), ..Record::of(Event::SignIn, Outcome::Failed) });
+    arrival
 }
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {

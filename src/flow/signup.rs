@@ -114,7 +114,11 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<(Current, ReturnTo, HeaderValue), Failure> {
         let inner = &self.0;
-        let wrong = || Failure::Form(Problem::CodeWrong);
+        let wrong = || {
+            let (code, method) = (Some("code_wrong"), Some("signup"));
+            event::emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
+            Failure::Form(Problem::CodeWrong)
+        };
         let (id, pending) =
             inner.pending.newest(Purpose::SignUp, &slot.jar(), inner.now()).ok_or_else(wrong)?;
         let email = Email::parse(&pending.email).ok_or_else(wrong)?;

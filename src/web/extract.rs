@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::error::{Code, Error};
 use super::forms::Lock;
+use super::layers::cross_site;
 use super::visit::{Visit, text};
 
 /// Largest form, in bytes.
@@ -60,6 +61,9 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
                 let token =
                     pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.as_str());
                 let lock = visit.check_form(T::PURPOSE, token);
+                if lock != Lock::Fits {
+                    cross_site(Code::CsrfForm, None); // recorded; each page shows its own form again
+                }
                 let object = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
                 let fields = serde_json::from_value(Value::Object(object)).map_err(|_| Code::BadRequest)?;
                 Ok(Self { fields, form: true, lock })

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::error::{Code, Error};
 use super::visit::{Face, Visit};
+use crate::event::{self, Event, Outcome, Record};
 use crate::policy::{Via, Who};
 use crate::session::cookie::Carried;
 use crate::session::{self, Session};
@@ -60,28 +61,50 @@ impl Caller {
     }
 }
 
-/// The caller of a request.
+/// The caller of a request. Where bearers do not count, one is ignored, good or not (S-39).
 ///
 /// # Errors
 ///
 /// 400 for two identities at once, 401 for a token or session that is not good, 503 where nobody can tell.
-pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap) -> Result<Caller, Error> {
+pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {
     let app = visit.app();
     let carries_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
-    let bearer = if app.bearer { bearer(headers)? } else { None };
-    match bearer {
-        // Below the mount the cookie wins: a client there sends its key as a bearer, always.
-        Some(_) if carries_session && visit.face() != Face::Supabase => {
-            Err(Code::AmbiguousCredentials.into())
-        }
-        Some(token) if !carries_session => by_token(visit, token).await,
-        _ => match app.sessions.current(visit.slot()).await {
-            Ok(current) => Ok(Caller::Session { session: current.session, claims: current.claims }),
-            Err(session::Error::Missing) => Ok(Caller::Nobody),
-            Err(session::Error::Ended(_)) if !carries_session => Ok(Caller::Nobody),
-            Err(error) => Err(error.into()),
-        },
+    // Below the mount the cookie wins: a client there sends its key as a bearer, always.
+    if !app.bearer || !bearers_count || (carries_session && visit.face() == Face::Supabase) {
+        return by_cookie(visit, carries_session).await;
     }
+    if visit.face() != Face::Supabase && token_in_query(visit.target()) {
+        return Err(Code::AmbiguousCredentials.into());
+    }
+    match bearer(headers)? {
+        Some(_) if carries_session => Err(Code::AmbiguousCredentials.into()),
+        Some(token) => by_token(visit, token).await,
+        None => by_cookie(visit, carries_session).await,
+    }
+}
+
+async fn by_cookie(visit: &Visit, carries_session: bool) -> Result<Caller, Error> {
+    match visit.app().sessions.current(visit.slot()).await {
+        Ok(current) => Ok(Caller::Session { session: current.session, claims: current.claims }),
+        Err(session::Error::Missing) => Ok(Caller::Nobody),
+        Err(session::Error::Ended(_)) if !carries_session => Ok(Caller::Nobody),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the query brings a token, as RFC 6750 section 2.3 would have it. Addresses are kept in too many places.
+fn token_in_query(target: &str) -> bool {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
+}
+
+/// Records that a caller was turned away before `rule` was asked about him (S-88). An outage is no refusal.
+pub(crate) fn refused(error: Error, rule: Option<&str>) -> Error {
+    if error.code.status().is_client_error() {
+        let code = Some(error.code.as_str());
+        event::emit(&Record { code, rule, ..Record::of(Event::PolicyRefused, Outcome::Refused) });
+    }
+    error
 }
 
 async fn by_token(visit: &Visit, token: Secret<String>) -> Result<Caller, Error> {

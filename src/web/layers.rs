@@ -1,5 +1,6 @@
 //! The middleware stack, outermost first: record the request, let it in, pass its gate, dress its answer.
 
+mod code;
 mod errors;
 mod headers;
 mod host;
@@ -17,7 +18,7 @@ use http::header;
 
 pub(super) use errors::{bounce, dress};
 pub(super) use headers::{Foreign, PAGE_POLICY};
-pub(super) use origin::{gate, is_listed};
+pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use trace::Route;
 
 use super::state::AppState;
@@ -53,10 +54,13 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
     let answer = match origin::preflight(&visit, &parts) {
         Some(answer) => answer,
         None => match origin::gate(&visit, &parts) {
-            Ok(()) => {
-                parts.extensions.insert(visit.clone());
-                next.run(Request::from_parts(parts, body)).await
-            }
+            Ok(()) => match code::guard(&visit, &parts) {
+                Some(clean) => clean,
+                None => {
+                    parts.extensions.insert(visit.clone());
+                    next.run(Request::from_parts(parts, body)).await
+                }
+            },
             Err(error) => error.into_response(),
         },
     };

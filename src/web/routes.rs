@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method};
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
-use super::layers::{Foreign, Route};
+use super::layers::{Foreign, Route, cross_site};
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
@@ -28,38 +28,36 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
         return Err(gateway::Error::Method.into()); // before the rules: no path takes it (S-57)
     }
     let headers = request.headers();
-    let path = Path::judge(request.uri().path(), AllowEncoded::ALL).map_err(|_| Code::BadPath)?;
+    let path = Path::judge(request.uri().path(), AllowEncoded::ALL)
+        .map_err(|_| guard::refused(Code::BadPath.into(), None))?;
     let host = visit.public().host_str();
     let rule = match app.policy.find(host, request.method(), &path) {
         Ok(rule) => rule.clone(),
-        Err(Denied::NotFound) if &*path == "/" && *request.method() == Method::GET => {
+        Err(Denied::NotFound) if &*path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) => {
             return Ok(see_other("/auth/account"));
         }
         Err(denied) => return Err(refused(denied, None)),
     };
-    if let Some(clean) = stray_code(visit, &rule, request.uri()) {
-        return Ok(clean);
-    }
     let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
     let public = rule.allow() == Allow::Public;
     let cors = super::layers::is_listed(app, visit.origin());
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
-        .map_err(|_| Error::from(Code::FetchContext))?;
+        .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
     let caller = match rule.allow() {
         Allow::Public => Caller::Nobody,
-        Allow::Optional | Allow::User => guard::caller(visit, headers).await?,
+        Allow::Optional | Allow::User => guard::caller(visit, headers, rule.bearer_allowed())
+            .await
+            .map_err(|error| guard::refused(error, Some(rule.name())))?,
     };
-    let permit = match app.policy.decide(&rule, &caller.who(), app.clock.now()) {
-        Ok(permit) => permit,
-        Err(denied) => {
-            let ended = matches!((&denied, &caller), (Denied::SignIn, Caller::Nobody));
-            let reason = ended.then(|| app.sessions.ended(visit.slot())).flatten();
-            let error = refused(denied, Some(&rule));
-            // Its cookies are gone, but the browser still knows why: so does the page's script (interfaces: Cookies).
-            return Err(reason.map_or(error, |reason| session::Error::Ended(reason).into()));
+    let permit = app.policy.decide(&rule, &caller.who(), app.clock.now()).map_err(|denied| {
+        let no = refused(denied, Some(&rule));
+        // The 401 after a session's end says why it ended, once the cookie itself is gone.
+        match app.sessions.ended(visit.slot()) {
+            Some(reason) if no.code == Code::SessionMissing => session::Error::Ended(reason).into(),
+            _ => no,
         }
-    };
+    })?;
     let extra = Extra {
         bearer: caller.token().cloned(),
         client: visit.client(),
@@ -71,28 +69,6 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     response.extensions_mut().insert(Foreign);
     response.extensions_mut().insert(Route(rule.name().to_owned()));
     Ok(response)
-}
-
-/// An authorization code that arrived at a page: GoTrue sends it to the Site URL when the callback is missing from its
-/// list. It must not reach a document (S-27).
-fn stray_code(visit: &Visit, rule: &Arc<Rule>, uri: &Uri) -> Option<Response> {
-    let query = uri.query()?;
-    if rule.code_guard_off() || !visit.is_navigation() {
-        return None;
-    }
-    let is_code = |pair: &&str| {
-        pair.strip_prefix("code=")
-            .is_some_and(|code| uuid::Uuid::try_parse(code).is_ok_and(|_| code.len() == 36))
-    };
-    query.split('&').find(is_code)?;
-    event::emit(&Record::of(Event::CodeAtWrongUrl, Outcome::Refused));
-    tracing::warn!(
-        "hint: add `{}/auth/callback/*` to the redirect URLs of the project",
-        visit.public().origin().ascii_serialization()
-    );
-    let rest: Vec<_> = query.split('&').filter(|pair| !is_code(pair)).collect();
-    let path = uri.path();
-    Some(see_other(&if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }))
 }
 
 /// A no of the policy, as RFC 6750 and RFC 9470 say it.

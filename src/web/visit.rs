@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
 use url::Url;
 
 use super::error::{Code, Error};
@@ -254,9 +254,14 @@ impl Visit {
     }
 
     /// JSON with `status`.
-    pub fn json(&self, status: StatusCode, body: &Value) -> Response {
-        let text = body.to_string();
-        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    pub fn json(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        match serde_json::to_string(body) {
+            Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written");
+                Error::from(Code::Internal).into_response()
+            }
+        }
     }
 
     /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts

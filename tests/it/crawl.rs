@@ -89,7 +89,10 @@ pub async fn reads(browser: &Browser) -> Crawled {
         all.push((format!("navigate {path}"), browser.navigate(path).await));
         all.push((format!("cross-site {path}"), browser.navigate_from("cross-site", path).await));
         all.push((format!("bare {path}"), browser.send(Method::GET, path, &[], None).await));
-        all.push((format!("HEAD {path}"), browser.send(Method::HEAD, path, &crate::client::script(), None).await));
+        all.push((
+            format!("HEAD {path}"),
+            browser.send(Method::HEAD, path, &crate::client::script(), None).await,
+        ));
         let mut head = navigation("same-origin").to_vec();
         head.push(("sec-purpose", "prefetch"));
         all.push((format!("prefetch {path}"), browser.send(Method::GET, path, &head, None).await));
@@ -117,7 +120,10 @@ pub async fn writes(browser: &Browser) -> Crawled {
         all.push((format!("form {path}"), browser.submit(path, &[]).await));
         let fields = [("email", "ada@example.test"), ("password", "wrong horse 17"), ("form_token", "x")];
         all.push((format!("broken form {path}"), browser.submit(path, &fields).await));
-        all.push((format!("cross-site {path}"), browser.send(Method::POST, path, &navigation("cross-site"), None).await));
+        all.push((
+            format!("cross-site {path}"),
+            browser.send(Method::POST, path, &navigation("cross-site"), None).await,
+        ));
         all.push((format!("bare {path}"), browser.send(Method::POST, path, &[], None).await));
         for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
             all.push((format!("{method} {path}"), browser.json(method, path, &json!({})).await));
@@ -141,7 +147,8 @@ pub async fn everything(app: &TestApp) -> Crawled {
     }));
     let page = person.navigate("/auth/login?prompt=login").await;
     let token = page.form_token("/auth/login");
-    let wrong = [("form_token", token.as_str()), ("email", "ada@example.test"), ("password", "wrong horse 17")];
+    let wrong =
+        [("form_token", token.as_str()), ("email", "ada@example.test"), ("password", "wrong horse 17")];
     all.push(("form, wrong".into(), person.submit("/auth/login", &wrong).await));
     let right = [("form_token", token.as_str()), ("email", "ada@example.test"), ("password", PASSWORD)];
     all.push(("form, right".into(), person.submit("/auth/login", &right).await));

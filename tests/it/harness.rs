@@ -34,11 +34,13 @@ pub struct Plan {
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the auth server finds GitHub, instead of its pretend one.
+    pub github: Option<url::Url>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {} }
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None }
     }
 }
 
@@ -49,7 +51,7 @@ impl Plan {
     }
 }
 
-const RULES: &str = r#"
+pub const RULES: &str = r#"
 [scopes]
 "items" = "Everything about items"
 "items:read" = "Read items"
@@ -140,7 +142,7 @@ impl Echo {
         *self.answer.lock().unwrap() = Some((status, headers, body.to_owned()));
     }
 
-    async fn start(&self) -> SocketAddr {
+    pub async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(echo).with_state(self.clone());
@@ -203,6 +205,11 @@ impl TestApp {
         settings.redirect_urls = vec![format!("{base}/auth/**")];
         settings.public_url = Some(auth.url().parse().unwrap());
         settings.default_role = Some("user".to_owned());
+        if let Some(url) = plan.github {
+            let secret = base::secret::Secret::new("github-secret".to_owned());
+            settings.github = Some(auth_server::Client { id: "github-client".to_owned(), secret });
+            settings.github_url = Some(url);
+        }
         (plan.auth)(&mut settings);
         let auth_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = auth_listener.local_addr().unwrap();
@@ -282,6 +289,21 @@ impl TestApp {
         browser
     }
 
+    /// Tokens of the auth server itself, as a program would get them there.
+    pub async fn tokens(&self, email: &str, password: &str) -> serde_json::Value {
+        let body = serde_json::json!({ "email": email, "password": password });
+        let path = format!("{}/auth/v1/token?grant_type=password", self.auth.url());
+        let headers = [("content-type", "application/json")];
+        self.browser().send(http::Method::POST, &path, &headers, Some(body.to_string())).await.json()
+    }
+
+    /// The mails that the auth server sent, newest last.
+    pub async fn outbox(&self) -> Vec<serde_json::Value> {
+        let path = format!("{}/outbox.json", self.auth.url());
+        let list = self.browser().send(http::Method::GET, &path, &[], None).await.json();
+        list.as_array().expect("a list of mails").clone()
+    }
+
     /// Moves to where the access token is over.
     pub fn past_expiry(&self) {
         self.clock.advance(Duration::minutes(31));
@@ -305,7 +327,7 @@ impl TestApp {
     }
 }
 
-fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
+pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
     let inputs = Inputs {
         environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         folder: folder.to_owned(),

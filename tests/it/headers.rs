@@ -34,7 +34,12 @@ async fn everything(app: &TestApp) -> Crawled {
     all.push(("preflight".into(), browser.send(Method::OPTIONS, "/auth/login", &preflight, None).await));
     let too_large = json!({ "password": "x".repeat(1 << 20) });
     all.push(("413".into(), browser.post("/auth/login", &too_large).await));
-    for (what, fault) in [("500", Fault::code(500, "unexpected_failure")), ("reset", Fault::Reset), ("429", Fault::code(429, "over_request_rate_limit")), ("html", Fault::Answer(200, "text/html", "<script>".into()))] {
+    for (what, fault) in [
+        ("500", Fault::code(500, "unexpected_failure")),
+        ("reset", Fault::Reset),
+        ("429", Fault::code(429, "over_request_rate_limit")),
+        ("html", Fault::Answer(200, "text/html", "<script>".into())),
+    ] {
         app.auth.fail("grant_type=password", fault);
         let form = browser.navigate("/auth/login").await.form_token("/auth/login");
         let fields = [("form_token", form.as_str()), ("email", "ada@example.test"), ("password", PASSWORD)];
@@ -43,7 +48,11 @@ async fn everything(app: &TestApp) -> Crawled {
         all.push((format!("JSON, {what}"), browser.post("/auth/login", &body).await));
         app.auth.heal();
     }
-    app.echo.answer(500, &[("content-type", "text/html"), ("server", "nginx/1.2"), ("x-powered-by", "PHP")], "<h1>x</h1>");
+    app.echo.answer(
+        500,
+        &[("content-type", "text/html"), ("server", "nginx/1.2"), ("x-powered-by", "PHP")],
+        "<h1>x</h1>",
+    );
     all.push(("upstream 500".into(), browser.get("/api/public/x").await));
     app.echo.answer(302, &[("location", "https://evil.test/")], "");
     all.push(("upstream 302".into(), browser.get("/api/public/x").await));
@@ -64,7 +73,17 @@ async fn every_page_has_the_one_policy() {
         assert_eq!(answer.header("content-security-policy"), POLICY, "{what}");
         assert_eq!(answer.headers.get_all("content-security-policy").iter().count(), 1, "{what}");
         let low = answer.body.to_ascii_lowercase();
-        for word in ["<script", "<style", " style=", "javascript:", "<iframe", "<base", " onload=", " onerror=", " onclick="] {
+        for word in [
+            "<script",
+            "<style",
+            " style=",
+            "javascript:",
+            "<iframe",
+            "<base",
+            " onload=",
+            " onerror=",
+            " onclick=",
+        ] {
             assert!(!low.contains(word), "{what}: {word}");
         }
     }
@@ -82,20 +101,30 @@ async fn every_answer_is_dressed() {
         for (what, answer) in everything(&app).await {
             let line = format!("{what}: {} {:?}", answer.status, answer.headers);
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{line}");
-            assert!(ids.insert(answer.header("x-request-id").to_owned()) && !answer.header("x-request-id").is_empty(), "{line}");
+            assert!(
+                ids.insert(answer.header("x-request-id").to_owned())
+                    && !answer.header("x-request-id").is_empty(),
+                "{line}"
+            );
             let unread = ["414", "431", "421", "400 host", "302"].contains(&what.as_str());
             let hsts = if secure && !unread { "max-age=31536000" } else { "" };
             assert_eq!(answer.header("strict-transport-security"), hsts, "{line}");
             let own = ["same-origin", ""];
             let public_file = what.contains("object/public");
-            assert!(own[..=usize::from(public_file)].contains(&answer.header("cross-origin-resource-policy")), "{line}");
+            assert!(
+                own[..=usize::from(public_file)].contains(&answer.header("cross-origin-resource-policy")),
+                "{line}"
+            );
             let caching = answer.header("cache-control");
             assert!(caching == "no-store" || public_file, "S-09: {line}");
             for name in ["server", "x-powered-by", "via", "x-aspnet-version"] {
                 assert_eq!(answer.header(name), "", "{line}");
             }
             let kind = answer.header("content-type");
-            assert!(!kind.starts_with("text/") || kind.contains("charset=") || what.starts_with("upstream"), "{line}");
+            assert!(
+                !kind.starts_with("text/") || kind.contains("charset=") || what.starts_with("upstream"),
+                "{line}"
+            );
             assert!(answer.body.is_empty() || !kind.is_empty() || public_file, "{line}");
             let callback = what.contains("/auth/callback/");
             if is_page(&answer) && !what.starts_with("upstream") {
@@ -105,7 +134,11 @@ async fn every_answer_is_dressed() {
                 for feature in ["camera", "microphone", "geolocation", "payment", "usb"] {
                     assert!(features.contains(&format!("{feature}=()")), "{line}");
                 }
-                assert_eq!(answer.header("referrer-policy"), if callback { "no-referrer" } else { "same-origin" }, "{line}");
+                assert_eq!(
+                    answer.header("referrer-policy"),
+                    if callback { "no-referrer" } else { "same-origin" },
+                    "{line}"
+                );
             } else {
                 assert_eq!(answer.header("referrer-policy"), "no-referrer", "{line}");
             }
@@ -121,7 +154,13 @@ async fn nothing_made_for_a_person_is_cached() {
     let app = TestApp::start().await;
     let browser = app.signed_in("ada@example.test").await;
     let public = [
-        ("content-type", "application/json"), ("cache-control", "public, s-maxage=31536000"), ("cdn-cache-control", "max-age=60"), ("cloudflare-cdn-cache-control", "max-age=60"), ("surrogate-control", "max-age=60"), ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"), ("pragma", "cache"),
+        ("content-type", "application/json"),
+        ("cache-control", "public, s-maxage=31536000"),
+        ("cdn-cache-control", "max-age=60"),
+        ("cloudflare-cdn-cache-control", "max-age=60"),
+        ("surrogate-control", "max-age=60"),
+        ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
+        ("pragma", "cache"),
     ];
     app.echo.answer(200, &public, "{}");
     app.past_expiry();
@@ -129,17 +168,36 @@ async fn nothing_made_for_a_person_is_cached() {
         let answer = browser.get("/api/notes").await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.set_cookies().is_empty(), round != "refreshed");
-        assert_eq!(answer.headers.get_all("cache-control").iter().collect::<Vec<_>>(), ["no-store"], "{round}");
-        for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"] {
+        assert_eq!(
+            answer.headers.get_all("cache-control").iter().collect::<Vec<_>>(),
+            ["no-store"],
+            "{round}"
+        );
+        for name in
+            ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"]
+        {
             assert_eq!(answer.header(name), "", "{round}: {name}");
         }
     }
     let page = browser.navigate("/auth/login?prompt=login").await;
-    let sheet = page.body.split("href=\"").filter_map(|rest| rest.split('"').next()).find(|url| url.ends_with(".css")).unwrap().replace("&#x2f;", "/");
+    let sheet = page
+        .body
+        .split("href=\"")
+        .filter_map(|rest| rest.split('"').next())
+        .find(|url| url.ends_with(".css"))
+        .unwrap()
+        .replace("&#x2f;", "/");
     let asset = browser.get(&sheet).await;
     assert_eq!((asset.status, asset.header("content-type")), (200, "text/css; charset=utf-8"));
     assert!(asset.header("cache-control").contains("immutable") && asset.set_cookies().is_empty());
-    for unknown in ["/auth/x.css", "/auth/assets/style.css", "/auth/assets/style.0000000000000000.css", "/auth/assets/../x.css", "/auth/account/x.png", "/auth/session/x.js"] {
+    for unknown in [
+        "/auth/x.css",
+        "/auth/assets/style.css",
+        "/auth/assets/style.0000000000000000.css",
+        "/auth/assets/../x.css",
+        "/auth/account/x.png",
+        "/auth/session/x.js",
+    ] {
         let answer = browser.get(unknown).await;
         assert!(matches!(answer.status, 404 | 400), "{unknown}: {}", answer.status);
         assert_eq!(answer.header("cache-control"), "no-store", "{unknown}");
@@ -152,7 +210,9 @@ async fn nothing_made_for_a_person_is_cached() {
 /// Every JWT-shaped string of `text`.
 fn tokens_in(text: &str) -> Vec<&str> {
     let part = |b: char| b.is_ascii_alphanumeric() || b == '-' || b == '_' || b == '.';
-    text.split(|c| !part(c)).filter(|word| word.starts_with("eyJ") && word.matches('.').count() == 2).collect()
+    text.split(|c| !part(c))
+        .filter(|word| word.starts_with("eyJ") && word.matches('.').count() == 2)
+        .collect()
 }
 
 /// S-10: through sign-up, sign-in by password and provider, refresh and sign-out, no body, header or address holds a
@@ -176,7 +236,7 @@ async fn no_token_reaches_the_browser() {
     let (_, page) = browser.follow_from("cross-site", &location).await;
     assert!(page.body.contains("pretend") || page.status == 200);
     let mut canaries = vec![secret.to_owned()];
-    for answer in app.auth.answers() {
+    for answer in app.auth.answers("") {
         let Ok(body) = serde_json::from_str::<serde_json::Value>(&answer) else { continue };
         for name in ["access_token", "refresh_token", "provider_token", "provider_refresh_token"] {
             canaries.extend(body[name].as_str().map(str::to_owned));
@@ -184,11 +244,17 @@ async fn no_token_reaches_the_browser() {
     }
     for call in app.auth.seen("grant_type=pkce") {
         let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
-        canaries.extend(["code_verifier", "auth_code"].iter().filter_map(|name| body[*name].as_str().map(str::to_owned)));
+        canaries.extend(
+            ["code_verifier", "auth_code"].iter().filter_map(|name| body[*name].as_str().map(str::to_owned)),
+        );
     }
     assert!(canaries.len() > 6, "{}", canaries.len());
     for (what, answer) in &all {
-        let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()))).collect();
+        let headers: String = answer
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
         let text = format!("{headers}{}", answer.body);
         assert_eq!(tokens_in(&text), Vec::<&str>::new(), "{what}");
         for canary in &canaries {
@@ -197,7 +263,21 @@ async fn no_token_reaches_the_browser() {
     }
     let session = browser.get("/auth/session").await.json();
     let names: Vec<_> = session.as_object().unwrap().keys().map(String::as_str).collect();
-    let known = ["authenticated", "user", "roles", "scopes", "aal", "next_aal", "amr", "claims", "limited", "session", "csrf", "logout_url", "account_url"];
+    let known = [
+        "authenticated",
+        "user",
+        "roles",
+        "scopes",
+        "aal",
+        "next_aal",
+        "amr",
+        "claims",
+        "limited",
+        "session",
+        "csrf",
+        "logout_url",
+        "account_url",
+    ];
     assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
 }
 
@@ -221,7 +301,20 @@ async fn what_people_write_is_text() {
     let stranger: Browser = app.browser();
     for path in crawl::PATHS {
         let joint = if path.contains('?') { '&' } else { '?' };
-        for name in ["error", "error_description", "error_code", "return_to", "next", "type", "token_hash", "code", "message", "email", "prompt", "reason"] {
+        for name in [
+            "error",
+            "error_description",
+            "error_code",
+            "return_to",
+            "next",
+            "type",
+            "token_hash",
+            "code",
+            "message",
+            "email",
+            "prompt",
+            "reason",
+        ] {
             if path.contains(&format!("{name}=")) {
                 continue;
             }
@@ -235,18 +328,32 @@ async fn what_people_write_is_text() {
     for path in ["/auth/start/", "/auth/", "/auth/callback/", "/", "/api/"] {
         pages.push(stranger.navigate(&format!("{path}{encoded}")).await);
     }
-    for target in ["javascript:alert(1)", "data:text/html,x", "//evil.test", "/\\evil.test", "https://evil.test/"] {
+    for target in
+        ["javascript:alert(1)", "data:text/html,x", "//evil.test", "/\\evil.test", "https://evil.test/"]
+    {
         let target: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
         for path in ["/auth/login", "/auth/signup", "/auth/continue", "/auth/confirm"] {
-            let page = stranger.navigate(&format!("{path}?return_to={target}&token_hash=a&type=signup")).await;
-            assert!(!page.body.contains("evil.test") && !page.body.contains("data:text"), "S-20: {path} {target}");
+            let page =
+                stranger.navigate(&format!("{path}?return_to={target}&token_hash=a&type=signup")).await;
+            assert!(
+                !page.body.contains("evil.test") && !page.body.contains("data:text"),
+                "S-20: {path} {target}"
+            );
             pages.push(page);
         }
     }
     let login = stranger.navigate("/auth/login").await;
     let token = login.form_token("/auth/login");
     for path in ["/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm"] {
-        let fields = [("form_token", token.as_str()), ("email", attack), ("password", attack), ("return_to", attack), ("token_hash", attack), ("type", "signup"), ("code", attack)];
+        let fields = [
+            ("form_token", token.as_str()),
+            ("email", attack),
+            ("password", attack),
+            ("return_to", attack),
+            ("token_hash", attack),
+            ("type", "signup"),
+            ("code", attack),
+        ];
         let answer = stranger.submit(path, &fields).await;
         pages.push(answer);
     }
@@ -264,7 +371,9 @@ async fn what_people_write_is_text() {
 #[tokio::test]
 async fn a_request_that_breaks_off_does_no_harm() {
     let app = TestApp::start().await;
-    for start in ["GET /auth/login HTTP/1.1\r\nHost: x", "POST /auth/login HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"] {
+    for start in
+        ["GET /auth/login HTTP/1.1\r\nHost: x", "POST /auth/login HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"]
+    {
         let answer = raw::send(&app.base, start).await;
         assert!(answer.status < 500, "{}", answer.text);
     }

@@ -39,11 +39,18 @@ async fn only_the_public_host_is_served() {
             let before = (app.echo.seen().len(), app.auth.calls("rest/v1"));
             let answer = ask(head.clone()).await;
             let served = answer.status != 421 && answer.status != 400;
-            assert!(served == (status == 200) && (served || answer.status == status), "{head}: {}", answer.text);
+            assert!(
+                served == (status == 200) && (served || answer.status == status),
+                "{head}: {}",
+                answer.text
+            );
             if !served {
                 assert_eq!((app.echo.seen().len(), app.auth.calls("rest/v1")), before, "{head}");
                 assert_ne!(answer.header("x-request-id"), "", "{head}: {}", answer.text);
-                assert_eq!((answer.header("x-content-type-options"), answer.header("cache-control")), ("nosniff", "no-store"));
+                assert_eq!(
+                    (answer.header("x-content-type-options"), answer.header("cache-control")),
+                    ("nosniff", "no-store")
+                );
             }
         }
     }
@@ -66,9 +73,20 @@ async fn a_loopback_literal_leads_to_the_public_url() {
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
         assert!(answer.set_cookies().is_empty());
         let answer = go(host, "//evil.test/x").await;
-        assert!(answer.status == 400 || answer.header("location").starts_with(&format!("{}/", app.base)), "{host}: {:?}", answer.headers);
+        assert!(
+            answer.status == 400 || answer.header("location").starts_with(&format!("{}/", app.base)),
+            "{host}: {:?}",
+            answer.headers
+        );
     }
-    for host in ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "10.0.0.1", "127.0.0.1@evil.test", "0.0.0.0"] {
+    for host in [
+        "evil.test",
+        "127.0.0.1.evil.test",
+        "localhost.evil.test",
+        "10.0.0.1",
+        "127.0.0.1@evil.test",
+        "0.0.0.0",
+    ] {
         let answer = go(host, "/auth/login").await;
         assert!(answer.status == 421 || answer.status == 400, "{host}: {}", answer.status);
         assert_eq!(answer.header("location"), "", "{host}");
@@ -81,12 +99,21 @@ async fn a_loopback_literal_leads_to_the_public_url() {
 #[tokio::test]
 async fn forwarded_hosts_change_no_address() {
     let app = TestApp::start().await;
-    let spoofed = [("x-forwarded-host", "evil.test"), ("x-forwarded-proto", "https"), ("forwarded", "host=evil.test;proto=https"), ("x-original-url", "/evil"), ("referer", "https://evil.test/")];
+    let spoofed = [
+        ("x-forwarded-host", "evil.test"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "host=evil.test;proto=https"),
+        ("x-original-url", "/evil"),
+        ("referer", "https://evil.test/"),
+    ];
     for path in ["/auth/login", "/auth/signup", "/auth/start/google", "/auth/session", "/auth/account", "/"] {
         let mut headers = navigation("same-origin").to_vec();
         headers.extend(spoofed);
         let answer: Answer = app.browser().send(Method::GET, path, &headers, None).await;
-        assert!(!answer.body.contains("evil.test") && !answer.header("location").contains("evil.test"), "{path}");
+        assert!(
+            !answer.body.contains("evil.test") && !answer.header("location").contains("evil.test"),
+            "{path}"
+        );
         assert!(answer.set_cookies().iter().all(|cookie| !cookie.contains("Secure")), "{path}");
         assert_eq!(answer.header("strict-transport-security"), "", "{path}");
     }
@@ -104,11 +131,23 @@ async fn plain_http_is_refused() {
             all.extend(headers);
             app.browser().send(method, path, &all, None).await
         };
-        for proto in [&[][..], &[("x-forwarded-proto", "http")], &[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], &[("x-forwarded-proto", "https, http")], &[("x-forwarded-proto", "httpss")], &[("forwarded", "proto=https")], &[("x-forwarded-ssl", "on")]] {
+        for proto in [
+            &[][..],
+            &[("x-forwarded-proto", "http")],
+            &[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")],
+            &[("x-forwarded-proto", "https, http")],
+            &[("x-forwarded-proto", "httpss")],
+            &[("forwarded", "proto=https")],
+            &[("x-forwarded-ssl", "on")],
+        ] {
             let mut headers = navigation("none").to_vec();
             headers.extend(proto);
             let answer = ask(Method::GET, "/auth/login?return_to=/notes", &headers).await;
-            assert_eq!((answer.status, answer.header("location")), (308, "https://app.example.test/auth/login?return_to=/notes"), "{proto:?}");
+            assert_eq!(
+                (answer.status, answer.header("location")),
+                (308, "https://app.example.test/auth/login?return_to=/notes"),
+                "{proto:?}"
+            );
             for method in [Method::POST, Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
                 let answer = ask(method.clone(), "/auth/session", proto).await;
                 assert_eq!(answer.status, 403, "{method} {proto:?}");
@@ -140,27 +179,50 @@ async fn hsts_covers_sub_domains_if_asked() {
 async fn ambiguous_framing_reaches_the_upstream_once_at_most() {
     let app = TestApp::start().await;
     let own = authority(&app);
-    let start = format!("POST /api/public/first HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/json\r\n");
+    let start =
+        format!("POST /api/public/first HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/json\r\n");
     let inner = format!("GET /api/public/second HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\n\r\n");
     let length = inner.len();
     for (what, bytes) in [
-        ("length and chunks", format!("{start}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}")),
-        ("chunks and length", format!("{start}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{inner}")),
+        (
+            "length and chunks",
+            format!("{start}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"),
+        ),
+        (
+            "chunks and length",
+            format!("{start}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{inner}"),
+        ),
         ("two lengths", format!("{start}Content-Length: 2\r\nContent-Length: {length}\r\n\r\n{{}}{inner}")),
         ("a list of lengths", format!("{start}Content-Length: 2, {length}\r\n\r\n{{}}{inner}")),
         ("a signed length", format!("{start}Content-Length: +2\r\n\r\n{{}}{inner}")),
         ("a negative length", format!("{start}Content-Length: -2\r\n\r\n{{}}{inner}")),
         ("a hexadecimal length", format!("{start}Content-Length: 0x2\r\n\r\n{{}}{inner}")),
         ("a huge length", format!("{start}Content-Length: 99999999999999999999999\r\n\r\n{{}}{inner}")),
-        ("chunked last but one", format!("{start}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{inner}")),
+        (
+            "chunked last but one",
+            format!("{start}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{inner}"),
+        ),
         ("an unknown coding", format!("{start}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{inner}")),
         ("a space before the colon", format!("{start}Content-Length : 2\r\n\r\n{{}}{inner}")),
         ("a folded line", format!("{start}Content-Length: 2\r\n X-Fold: 1\r\n\r\n{{}}{inner}")),
         ("a bare CR", format!("{start}X-A: b\rContent-Length: 2\r\n\r\n{{}}{inner}")),
         ("a NUL", format!("{start}X-A: b\0c\r\nContent-Length: 2\r\n\r\n{{}}{inner}")),
-        ("an odd chunk size", format!("{start}Transfer-Encoding: chunked\r\n\r\n0x2\r\n{{}}\r\n0\r\n\r\n{inner}")),
-        ("a chunk size too large", format!("{start}Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{{}}\r\n0\r\n\r\n{inner}")),
-        ("HTTP/1.0 with chunks", format!("POST /api/public/first HTTP/1.0\r\nHost: {own}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}")),
+        (
+            "an odd chunk size",
+            format!("{start}Transfer-Encoding: chunked\r\n\r\n0x2\r\n{{}}\r\n0\r\n\r\n{inner}"),
+        ),
+        (
+            "a chunk size too large",
+            format!(
+                "{start}Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{{}}\r\n0\r\n\r\n{inner}"
+            ),
+        ),
+        (
+            "HTTP/1.0 with chunks",
+            format!(
+                "POST /api/public/first HTTP/1.0\r\nHost: {own}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"
+            ),
+        ),
         ("HTTP/0.9", format!("GET /api/public/first\r\n\r\n{inner}")),
         ("HTTP/3.0", format!("GET /api/public/first HTTP/3.0\r\nHost: {own}\r\n\r\n{inner}")),
         ("a space in the target", format!("GET /api/public/first x HTTP/1.1\r\nHost: {own}\r\n\r\n{inner}")),
@@ -172,7 +234,10 @@ async fn ambiguous_framing_reaches_the_upstream_once_at_most() {
         let seen = app.echo.seen();
         let reached = &seen[before..];
         assert!(reached.len() <= 1, "{what}: {reached:?}");
-        assert!(reached.iter().all(|seen| seen.line.contains("/first") && !seen.body.contains("HTTP/1.1")), "{what}: {reached:?}");
+        assert!(
+            reached.iter().all(|seen| seen.line.contains("/first") && !seen.body.contains("HTTP/1.1")),
+            "{what}: {reached:?}"
+        );
         assert!(answer.count <= 1, "{what}: {}", answer.text);
         assert!(answer.status < 500, "{what}: {}", answer.text);
     }
@@ -183,22 +248,51 @@ async fn ambiguous_framing_reaches_the_upstream_once_at_most() {
 async fn odd_methods_and_targets_are_refused() {
     let app = TestApp::start().await;
     let own = authority(&app);
-    let rest = format!("HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
+    let rest =
+        format!("HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
     for line in [
-        "TRACE /api/public/x", "FOO /api/public/x", "get /api/public/x", "CONNECT /api/public/x", "PROPFIND /auth/login", "TRACE /auth/login", "FOO /", "TRACE /",
+        "TRACE /api/public/x",
+        "FOO /api/public/x",
+        "get /api/public/x",
+        "CONNECT /api/public/x",
+        "PROPFIND /auth/login",
+        "TRACE /auth/login",
+        "FOO /",
+        "TRACE /",
     ] {
         let answer = raw::send(&app.base, format!("{line} {rest}")).await;
         assert_eq!(answer.status, 405, "{line}: {}", answer.text);
         assert_ne!(answer.header("allow"), "", "{line}: {}", answer.text);
     }
     for line in [
-        format!("CONNECT {own}"), "CONNECT evil.test:443".into(), "OPTIONS *".into(), "GET *".into(), "GET x".into(), "GET ?x".into(), "GET #x".into(), 
-        "GET ftp://evil.test/x".into(), "GET http:///api/public/x".into(), "GET /api/public/\u{e9}".into(), "GET /api/public/a\u{0}b".into(), "GET //evil.test/api/public/x".into(),
-        "GET /api\\public\\x".into(), "GET /api/public/../admin/x".into(), "GET /api/public/%2e%2e/admin/x".into(), "GET /api/public/%zz".into(), "GET /api/public/%".into(), "GET /auth/../api/public/x".into(), "GET /auth//login".into(), "GET /auth/%6cogin".into(), "GET /AUTH/login".into(),
+        format!("CONNECT {own}"),
+        "CONNECT evil.test:443".into(),
+        "OPTIONS *".into(),
+        "GET *".into(),
+        "GET x".into(),
+        "GET ?x".into(),
+        "GET #x".into(),
+        "GET ftp://evil.test/x".into(),
+        "GET http:///api/public/x".into(),
+        "GET /api/public/\u{e9}".into(),
+        "GET /api/public/a\u{0}b".into(),
+        "GET //evil.test/api/public/x".into(),
+        "GET /api\\public\\x".into(),
+        "GET /api/public/../admin/x".into(),
+        "GET /api/public/%2e%2e/admin/x".into(),
+        "GET /api/public/%zz".into(),
+        "GET /api/public/%".into(),
+        "GET /auth/../api/public/x".into(),
+        "GET /auth//login".into(),
+        "GET /auth/%6cogin".into(),
+        "GET /AUTH/login".into(),
     ] {
         let before = app.echo.seen().len();
         let answer = raw::send(&app.base, format!("{line} {rest}")).await;
         assert!((400..500).contains(&answer.status) || answer.status == 0, "{line}: {}", answer.text);
-        assert!(!app.echo.seen()[before..].iter().any(|seen| !seen.line.starts_with("GET /api/public/x")), "{line}");
+        assert!(
+            !app.echo.seen()[before..].iter().any(|seen| !seen.line.starts_with("GET /api/public/x")),
+            "{line}"
+        );
     }
 }

@@ -53,7 +53,7 @@ struct Inner {
     target: Mutex<Option<SocketAddr>>,
     http: reqwest::Client,
     calls: Mutex<Vec<Call>>,
-    answers: Mutex<Vec<String>>,
+    answers: Mutex<Vec<(String, String)>>,
     faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
     gate: watch::Sender<u64>,
     holding: AtomicUsize,
@@ -97,9 +97,10 @@ impl Tap {
         self.0.calls.lock().unwrap().iter().filter(|call| call.line.contains(part)).cloned().collect()
     }
 
-    /// The body of every answer that passed.
-    pub fn answers(&self) -> Vec<String> {
-        self.0.answers.lock().unwrap().clone()
+    /// The bodies that came back to calls with `part` in their line.
+    pub fn answers(&self, part: &str) -> Vec<String> {
+        let answers = self.0.answers.lock().unwrap();
+        answers.iter().filter(|(line, _)| line.contains(part)).map(|(_, body)| body.clone()).collect()
     }
 
     /// The next call with `part` in its line meets `fault`.
@@ -178,7 +179,7 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
     let Ok(answer) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     let body = answer.bytes().await.unwrap();
-    tap.0.answers.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
+    tap.0.answers.lock().unwrap().push((line, String::from_utf8_lossy(&body).into_owned()));
     match fault {
         Some(Fault::HoldAnswer) => tap.held().await,
         Some(Fault::Truncate) => {

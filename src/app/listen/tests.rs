@@ -1,1 +1,1 @@
-
+//! Listeners under slow, many and large requests, and their end.

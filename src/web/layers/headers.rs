@@ -26,8 +26,11 @@ pub struct Foreign;
 pub(super) fn correct(visit: &Visit, answer: &mut Response) {
     let headers = answer.headers_mut();
     if visit.public().scheme() == "https" {
-        let value =
-            if visit.app().hsts_subdomains { "max-age=31536000; includeSubDomains" } else { "max-age=31536000" };
+        let value = if visit.app().hsts_subdomains {
+            "max-age=31536000; includeSubDomains"
+        } else {
+            "max-age=31536000"
+        };
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value));
     }
     if visit.target().starts_with("/auth/callback/") {

@@ -21,11 +21,14 @@ pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
             .policy
             .find(visit.public().host_str(), &parts.method, parts.uri.path())
             .is_ok_and(|rule| rule.csrf_off());
-    if opted_out {
-        return Ok(());
-    }
-    event::emit(&Record { code: Some(code.as_str()), ..Record::of(Event::CsrfRefused, Outcome::Refused) });
-    Err(code.into())
+    if opted_out { Ok(()) } else { Err(cross_site(code, None)) }
+}
+
+/// Records that a request was refused which a page elsewhere may have caused (S-88).
+pub(crate) fn cross_site(code: Code, rule: Option<&str>) -> Error {
+    let refused = Record::of(Event::CsrfRefused, Outcome::Refused);
+    event::emit(&Record { code: Some(code.as_str()), rule, ..refused });
+    code.into()
 }
 
 fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {

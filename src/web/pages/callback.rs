@@ -7,6 +7,7 @@ use http::HeaderMap;
 use crate::flow::{Arrival, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::Params;
+use crate::web::layers::cross_site;
 use crate::web::visit::{Visit, see_other, text};
 
 /// Ends the flow that this browser began.
@@ -18,7 +19,7 @@ pub(crate) async fn back(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     if text(&headers, "sec-fetch-dest").is_some_and(|dest| dest != "document") {
-        return Err(Code::FetchContext.into());
+        return Err(cross_site(Code::FetchContext, None));
     }
     if *visit.method() != http::Method::GET {
         return Err(Code::MethodNotAllowed.into());
@@ -30,8 +31,8 @@ pub(crate) async fn back(
         refused: params.all().iter().any(|(name, _)| name == "error" || name == "error_code"),
         error_code: params.get("error_code"),
     };
-    if let Some(cookie) = app.flows.forget(&flow) {
-        visit.set_cookie(cookie);
+    if let Some(deletion) = app.flows.forget(&flow) {
+        visit.set_cookie(deletion);
     }
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {

@@ -94,10 +94,15 @@ async fn page(visit: &Visit, made: Option<Made>) -> Result<Response, Error> {
     let app = visit.app();
     let current = app.sessions.current(visit.slot()).await.ok();
     let session = match &current {
-        Some(current) => api::session::describe(visit, &current.claims, Some(current)),
-        None => serde_json::json!({ "authenticated": false, "login_url": "/auth/login" }),
+        Some(current) => {
+            serde_json::to_string_pretty(&api::session::describe(visit, &current.claims, Some(current)))
+        }
+        None => {
+            let nobody = serde_json::json!({ "authenticated": false, "login_url": "/auth/login" });
+            serde_json::to_string_pretty(&nobody)
+        }
     };
-    let session = serde_json::to_string_pretty(&session).unwrap_or_default();
+    let session = session.unwrap_or_default();
     let outcomes: Vec<_> = made
         .iter()
         .map(|made| Outcome {
