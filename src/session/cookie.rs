@@ -12,6 +12,8 @@ use url::Url;
 const LIMIT: usize = 4096;
 /// A session has at most this many cookies (S-04).
 pub const MAX_CHUNKS: usize = 4;
+/// What all cookies of a session hold at the most, names included.
+pub(super) const LARGEST: usize = LIMIT * MAX_CHUNKS;
 /// Most deletions of cookies that only look like chunks, in one answer.
 const MAX_STRAYS: usize = 16;
 
