@@ -5,7 +5,9 @@ mod harness;
 mod tap;
 
 mod bearer;
+mod confirm;
 mod flows;
+mod limits;
 mod provider;
 mod refresh;
 mod sign_in;
