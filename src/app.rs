@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 pub mod listen;
+#[cfg(feature = "server")]
+pub mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +131,7 @@ impl Bff {
             assets,
             public: network.public,
             on_loopback,
+            hsts_subdomains: network.hsts_subdomains,
             trusted_proxies: network.proxies,
             client_ip_header: network.client_ip_header,
             cors: web::Cors { origins: settings.cors.origins, max_age },
@@ -163,7 +166,11 @@ impl Bff {
     /// What only the running project can tell, for the table of the start.
     pub async fn live(&self) -> Live {
         let offer = self.state.flows.offer().await;
-        let keys = if self.state.verifier.ready() { "loaded" } else { "not to be had yet: asked for at the first use" };
+        let keys = if self.state.verifier.ready() {
+            "loaded"
+        } else {
+            "not to be had yet: asked for at the first use"
+        };
         Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 

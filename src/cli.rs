@@ -1,1 +1,190 @@
 //! Commands and flags.
+//!
+//! Results go to standard output, everything about them to standard error. Secrets are never arguments: they come from
+//! the environment or from files.
+
+#[cfg(feature = "embedded")]
+mod auth;
+mod check;
+mod init;
+mod load;
+mod mint;
+mod policy;
+mod serve;
+pub mod telemetry;
+mod tools;
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use base::vars::Problems;
+use clap::{Args, Parser, Subcommand};
+
+pub use load::{Loaded, Start};
+
+#[derive(Debug, Parser)]
+#[command(name = "supabase-bff", version, about = "Keeps Supabase tokens out of the browser.")]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that are worth a flag; they are stronger than the environment.
+#[derive(Debug, Clone, Default, Args)]
+struct Flags {
+    /// The settings file [default: bff.toml, which may be absent]
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The origin that browsers use [default: http://localhost and the port listened on]
+    #[arg(long, global = true, value_name = "URL")]
+    public_url: Option<String>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run; this is what happens without a command
+    Serve,
+    /// Write .env with fresh secrets and a commented bff.toml; overwrites nothing
+    Init,
+    /// List every fault of the configuration; makes no connection
+    Check {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the rules
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Keys that seal sessions
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print the hash under which logs show a user or a session
+    LogId {
+        /// Its id
+        uuid: uuid::Uuid,
+    },
+    /// For load tests: Supabase sessions as JSON lines in, `Cookie` header values out
+    MintSession,
+    /// The embedded auth server alone, and its people
+    #[cfg(feature = "embedded")]
+    #[command(subcommand)]
+    Auth(auth::AuthCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Which rule decides about a request, and why
+    Explain {
+        /// Such as GET
+        method: String,
+        /// Such as /api/orders/7
+        path: String,
+        /// Claims of the user who asks, as a JSON object; nobody is signed in without it
+        #[arg(long = "as", value_name = "CLAIMS.JSON")]
+        claims: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Print a fresh line for BFF_SESSION_KEYS
+    New,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Fine; there may be warnings.
+    Fine = 0,
+    /// `policy explain` says no.
+    Refused = 5,
+}
+
+/// The configuration is refused: exit status 3.
+#[derive(Debug)]
+struct Misconfigured(Problems);
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in self.0.list() {
+            writeln!(f, "{problem}")?;
+        }
+        f.write_str("The configuration is refused; nothing was started.")
+    }
+}
+
+impl std::error::Error for Misconfigured {}
+
+/// Runs the command of this process. The exit status is 0 if all is fine, 1 if it failed while running, 2 for a wrong
+/// command line, 3 for a refused configuration and 5 if `policy explain` says no.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print(); // to a closed pipe: nothing is left to tell
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    base::http::install_tls_provider();
+    match run(cli) {
+        Ok(end) => ExitCode::from(end as u8),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "{}", chain(&error));
+            ExitCode::from(if error.is::<Misconfigured>() { 3 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<End> {
+    let flags = cli.flags;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&flags)?,
+        Command::Init => init::run(&std::env::current_dir()?)?,
+        Command::Check { json } => check::run(&flags, json)?,
+        Command::Policy(PolicyCommand::Explain { method, path, claims }) => {
+            return policy::explain(&flags, &method, &path, claims.as_deref());
+        }
+        Command::Keys(KeysCommand::New) => tools::new_key()?,
+        Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
+        Command::MintSession => mint::run(&flags)?,
+        #[cfg(feature = "embedded")]
+        Command::Auth(command) => auth::run(&flags, command)?,
+    }
+    Ok(End::Fine)
+}
+
+/// An error and what caused it, on one line each.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.to_string());
+    }
+    text
+}
+
+/// Writes a result to standard output.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Writes a word about the result to standard error.
+fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}"); // nobody is there to read it: then so be it
+}
+
+#[cfg(test)]
+mod tests;

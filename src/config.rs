@@ -3,6 +3,7 @@
 //! Modules read their own sections; this one gathers them, in an order in which later ones may refer to earlier ones.
 //! Nothing here runs, connects or writes: `check` and the start read the same way.
 
+mod demo;
 mod file;
 mod keys;
 pub mod known;
@@ -39,7 +40,7 @@ use crate::{gotrue, limit, session, token};
 pub const OWN_COOKIES: &[&str] = &["sb_", "__Host-Http-sb_"];
 
 /// Everything that one start needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Addresses, proxies, folders.
     pub network: Network,
@@ -97,17 +98,28 @@ impl Settings {
         let pages = Pages::read(sources, problems);
         let providers = providers::read(sources, problems);
         let password = PasswordRules::read(sources, embedded.is_some(), problems);
-        let project = Project::read(sources, embedded, problems);
+        let around = Surroundings {
+            plain_http: &network.plain_http,
+            link_local: &network.link_local,
+            own_cookies: OWN_COOKIES,
+        };
+        let project = Project::read(sources, embedded, problems).filter(|project| {
+            // Judged here for its findings; `app` builds the one that is used.
+            let key = project.key.clone();
+            Upstream::supabase(&project.url, &project.public_url, key, &around, problems).is_some()
+        });
         let token = project
             .as_ref()
             .and_then(|project| token::Settings::read(sources, &project.url, &project.public_url, problems));
         let own_budget = project.as_ref().is_some_and(Project::tells_clients_apart);
         let limits = limit::Settings::read(sources, own_budget, problems);
-        let upstreams = upstreams(sources, &network, project.as_ref(), problems);
+        let upstreams = upstreams(sources, &around, problems);
         let grants = grants(sources, problems);
         let (rules, site) = rules(sources, &upstreams, &grants, problems);
         let demo = embedded.is_some() && upstreams.is_empty();
-        sources.refuse_unread(problems);
+        if !problems.has_faults() {
+            sources.refuse_unread(problems); // else a fault may be why something was not read
+        }
         let project = project?;
         Some(Self {
             gotrue: project.gotrue(),
@@ -139,26 +151,16 @@ fn place(vars: &dyn Vars, name: &str) -> String {
 
 fn upstreams(
     sources: &Sources,
-    network: &Network,
-    project: Option<&Project>,
+    around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Vec<(String, UpstreamSettings)> {
-    let around = Surroundings {
-        plain_http: &network.plain_http,
-        link_local: &network.link_local,
-        own_cookies: OWN_COOKIES,
-    };
-    if let Some(project) = project {
-        // Judged here for its findings; `app` builds the one that is used.
-        let _ = Upstream::supabase(&project.url, &project.public_url, project.key.clone(), &around, problems);
-    }
     let entries = sources.entries::<UpstreamSettings>("upstreams", "BFF-CONF-001", problems);
     for entry in &entries {
         if entry.name == "supabase" {
             let why = "This name belongs to the project behind the drop-in mount.";
             problems.fault("BFF-CONF-002", &entry.place, None, why, "Choose another name.");
         }
-        let _ = Upstream::build(&entry.name, entry.value.clone(), &around, problems);
+        let _ = Upstream::build(&entry.name, entry.value.clone(), around, problems);
     }
     entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
 }

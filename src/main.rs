@@ -1,3 +1,5 @@
 //! The `supabase-bff` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    supabase_bff::cli::main()
+}

@@ -3,6 +3,7 @@
 //! In cookie mode the whole session rides sealed in the browser's cookies; this process remembers only which
 //! refreshes run and which sessions ended. [`Sessions`] is the one way to a session, [`Slot`] its place in a request.
 
+mod begin;
 pub mod cookie;
 mod ended;
 pub(crate) mod flights;
@@ -15,8 +16,9 @@ mod slot;
 
 use std::time::Duration;
 
+pub use begin::Proof;
 pub use record::{Limited, Session};
-pub use sessions::{Current, Parts, Proof, Sessions};
+pub use sessions::{Current, Parts, Sessions};
 pub use settings::{Remember, SameSite, Settings};
 pub use slot::Slot;
 

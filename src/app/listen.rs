@@ -1,179 +1,163 @@
-//! Sockets: time limits, caps, drain (S-95 to S-97). Needs the feature `server`.
+//! Sockets: time limits, caps, drain (S-95 to S-97).
+//!
+//! hyper limits the head of a request in size and the pause between two requests; what it does not know is how long a
+//! head may dribble once it has begun, how slowly an answer may be read, and how many connections one network may
+//! hold. The stream and the door in front of it know.
 
-use std::collections::HashMap;
-use std::future::{Ready, ready};
+mod caps;
+mod stream;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum_server::Handle;
 use axum_server::accept::Accept;
-use axum_server::{Handle, Server};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use crate::limit::{client::TrustedProxies, network};
+pub use caps::Caps;
+use caps::Door;
+use stream::Watched;
+use work::{Counted, Work};
 
-/// How many connections may be open. Beyond that a connection is closed before a byte is read.
-#[derive(Debug, Clone)]
-pub struct Caps {
-    /// All together.
-    pub connections: usize,
-    /// Of one network; trusted proxies are not counted.
-    pub per_network: usize,
-    /// Whose connections are other people's.
-    pub proxies: TrustedProxies,
+/// How long a connection may take for what.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// From the first byte of a head to its last; and from the connection to the end of its first head.
+    head: Duration,
+    /// Without a request.
+    idle: Duration,
+    /// Without reading on while an answer waits.
+    stall: Duration,
 }
 
-/// A listener that is being served.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), idle: Duration::from_secs(60), stall: Duration::from_secs(60) }
+    }
+}
+
+/// Largest head, in bytes.
+const HEAD_BYTES: u16 = 32 << 10;
+/// Most fields of a head.
+const HEAD_FIELDS: usize = 100;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 100;
+/// Most connections that are told at the same time that there is no room; others are closed without a word.
+const REFUSALS: usize = 64;
+/// What they are told.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+
+/// A listener at work. Dropping it leaves it at work.
+#[derive(Debug)]
 pub struct Listening {
     handle: Handle<SocketAddr>,
-    task: tokio::task::JoinHandle<io::Result<()>>,
+    task: JoinHandle<io::Result<()>>,
 }
 
 impl Listening {
-    /// Takes no new connection, lets open requests end within `drain`, then closes what is left.
-    pub async fn drain(self, drain: Duration) -> io::Result<()> {
-        self.handle.graceful_shutdown(Some(drain));
-        self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    /// Waits until the listener ends by itself, and says why. It does not end while all is well.
+    pub async fn failed(&mut self) -> io::Error {
+        let ended = (&mut self.task).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        ended.err().unwrap_or_else(|| io::Error::other("the listener ended"))
     }
 
-    /// Ends when the listener fails; otherwise never.
-    pub async fn failed(&mut self) -> io::Error {
-        match (&mut self.task).await {
-            Ok(Ok(())) => io::Error::other("the listener ended"),
-            Ok(Err(error)) => error,
-            Err(error) => io::Error::other(error),
-        }
+    /// Takes no more connections, closes idle ones, and gives open requests `time` to end; then all are closed.
+    ///
+    /// # Errors
+    ///
+    /// When the listener had failed before.
+    pub async fn drain(self, time: Duration) -> io::Result<()> {
+        self.handle.graceful_shutdown(Some(time));
+        self.task.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
-/// Serves `router` on `listener`: request heads within 10 s, at most 32 KiB and 100 fields; 100 streams a connection.
+/// Begins to serve `app` on `listener`. Requests carry `ConnectInfo<SocketAddr>` of their peer.
 ///
 /// # Errors
 ///
-/// When the socket cannot be used by the runtime.
-pub fn serve(listener: TcpListener, router: Router, caps: Caps) -> io::Result<Listening> {
-    listener.set_nonblocking(true)?;
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, app: Router, caps: Caps) -> io::Result<Listening> {
+    serve_with(listener, app, caps, Limits::default())
+}
+
+fn serve_with(listener: TcpListener, app: Router, caps: Caps, limits: Limits) -> io::Result<Listening> {
+    let guard = Guard { door: Door::new(caps), refusals: Arc::new(Semaphore::new(REFUSALS)), limits };
     let handle = Handle::new();
-    let mut server: Server<SocketAddr> = axum_server::from_tcp(listener)?;
-    let head = Duration::from_secs(10);
-    let http = server.http_builder();
-    http.http1().header_read_timeout(head).max_headers(100).max_buf_size(32 << 10);
-    http.http2()
-        .max_concurrent_streams(100)
-        .max_header_list_size(32 << 10)
-        .keep_alive_interval(Duration::from_secs(60));
-    let server = server
+    let mut server = axum_server::from_tcp(listener)?
         .handle(handle.clone())
-        .first_request_timeout(head)
-        .acceptor(Doorkeeper(Arc::new(Count { caps, open: Mutex::default() })));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    Ok(Listening { handle, task: tokio::spawn(server.serve(service)) })
+        .acceptor(guard)
+        .first_request_timeout(Some(limits.head));
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .header_read_timeout(limits.idle)
+        .max_headers(HEAD_FIELDS)
+        .max_buf_size(usize::from(HEAD_BYTES));
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::from(HEAD_BYTES))
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100);
+    let task = tokio::spawn(server.serve(app.into_make_service_with_connect_info::<SocketAddr>()));
+    Ok(Listening { handle, task })
 }
 
-/// Counts connections and turns away what is too many.
-#[derive(Clone)]
-struct Doorkeeper(Arc<Count>);
-
-struct Count {
-    caps: Caps,
-    open: Mutex<Open>,
+/// Lets connections in, one place each, and watches them.
+#[derive(Debug, Clone)]
+struct Guard {
+    door: Door,
+    refusals: Arc<Semaphore>,
+    limits: Limits,
 }
 
-#[derive(Default)]
-struct Open {
-    all: usize,
-    by_network: HashMap<String, usize>,
-}
+type Accepted<S> = Pin<Box<dyn Future<Output = io::Result<(Watched<TcpStream>, Counted<S>)>> + Send>>;
 
-impl<S> Accept<TcpStream, S> for Doorkeeper {
-    type Stream = Counted;
-    type Service = S;
-    type Future = Ready<io::Result<(Counted, S)>>;
+impl<S: Send + 'static> Accept<TcpStream, S> for Guard {
+    type Stream = Watched<TcpStream>;
+    type Service = Counted<S>;
+    type Future = Accepted<S>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(self.0.clone().admit(stream).map(|stream| (stream, service)))
+        let guard = self.clone();
+        Box::pin(async move {
+            let peer = stream.peer_addr()?;
+            let Some(place) = guard.door.enter(peer.ip()) else {
+                guard.refuse(stream).await;
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "no room for this connection"));
+            };
+            stream.set_nodelay(true)?;
+            let work = Work::default();
+            let watched = Watched::new(stream, work.clone(), guard.limits, place);
+            Ok((watched, Counted::new(service, work)))
+        })
     }
 }
 
-impl Count {
-    fn admit(self: Arc<Self>, stream: TcpStream) -> io::Result<Counted> {
-        stream.set_nodelay(true)?;
-        let peer = stream.peer_addr()?.ip();
-        let key = (!self.caps.proxies.contains(peer)).then(|| network(peer));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_network = key.as_ref().map_or(0, |key| open.by_network.get(key).copied().unwrap_or(0));
-        if open.all >= self.caps.connections || of_network >= self.caps.per_network {
-            return Err(io::Error::other("too many connections"));
-        }
-        open.all += 1;
-        if let Some(key) = &key {
-            open.by_network.insert(key.clone(), of_network + 1);
-        }
-        drop(open);
-        Ok(Counted { stream, place: Place { count: self, key } })
-    }
-}
-
-/// A connection's place in the count, given back when it is dropped.
-struct Place {
-    count: Arc<Count>,
-    key: Option<String>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.count.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.all = open.all.saturating_sub(1);
-        let Some(key) = &self.key else { return };
-        match open.by_network.get_mut(key) {
-            Some(1) | None => {
-                open.by_network.remove(key);
-            }
-            Some(more) => *more -= 1,
-        }
-    }
-}
-
-/// A connection that holds its place.
-pub struct Counted {
-    stream: TcpStream,
-    #[expect(dead_code, reason = "held for its Drop")]
-    place: Place,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+impl Guard {
+    /// Says 503 to somebody who has asked, within a second; not to everybody at once.
+    async fn refuse(&self, mut stream: TcpStream) {
+        let Ok(_turn) = self.refusals.try_acquire() else { return };
+        let answer = async {
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await; // unread bytes would reset the connection before its answer
+            let _ = stream.write_all(NO_ROOM).await;
+            let _ = stream.shutdown().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;
     }
 }

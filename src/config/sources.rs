@@ -90,16 +90,17 @@ impl Sources {
     #[cfg(feature = "server")]
     fn read_dotenv(&mut self, inputs: &Inputs, problems: &mut Problems) {
         let path = inputs.folder.join(".env");
-        let lines = match dotenvy::from_path_iter(&path) {
-            Ok(lines) => lines,
-            Err(error) if error.not_found() => return,
-            Err(_) => {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => without_comments(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                let why = format!("The file cannot be read: {error}.");
                 let fix = "Make it readable for this user, or remove it.";
-                problems.fault("BFF-CONF-002", ".env", None, "The file cannot be read.", fix);
+                problems.fault("BFF-CONF-002", ".env", None, why, fix);
                 return;
             }
         };
-        for line in lines {
+        for line in dotenvy::from_read_iter(text.as_bytes()) {
             match line {
                 Ok((name, value)) if is_ours(&name) => {
                     let place = format!(".env: {name}");
@@ -173,6 +174,35 @@ impl Sources {
     pub fn items<T: DeserializeOwned>(&self, section: &str, problems: &mut Problems) -> Vec<Entry<T>> {
         self.file.items(section, problems)
     }
+}
+
+/// The text without comments behind values that stand in no quotes: `dotenvy` takes an apostrophe in such a comment for
+/// the beginning of a text of several lines.
+#[cfg(feature = "server")]
+fn without_comments(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut open: Option<char> = None;
+    for line in text.lines() {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim_start());
+        let kept = match open {
+            Some(quote) => {
+                open = open.filter(|_| !line.contains(quote));
+                line
+            }
+            None if line.trim_start().starts_with('#') => "",
+            None if value.starts_with(['\'', '"']) => {
+                open = value.chars().next().filter(|quote| !value[1..].contains(*quote));
+                line
+            }
+            None => match value.strip_prefix('#') {
+                Some(_) => &line[..line.len() - value.len()],
+                None => line.split(" #").next().unwrap_or_default(),
+            },
+        };
+        plain.push_str(kept.trim_end());
+        plain.push('\n');
+    }
+    plain
 }
 
 fn is_ours(name: &str) -> bool {

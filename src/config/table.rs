@@ -75,9 +75,9 @@ fn sessions(settings: &Settings) -> String {
     };
     let life = match settings.session.remember {
         Remember::Never => "ending with the browser".to_owned(),
-        _ => format!("{} days at most", settings.session.absolute.whole_days()),
+        _ => format!("at most {} days", settings.session.absolute.whole_days()),
     };
-    format!("in sealed cookies, {cookie}, {life}; signing out reaches this node at once, others at expiry")
+    format!("sealed cookies, {cookie}, {life}; a sign-out reaches other nodes at the token's expiry")
 }
 
 fn behind(settings: &Settings) -> String {

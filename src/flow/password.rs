@@ -11,6 +11,9 @@ use crate::gotrue;
 use crate::limit::{Bucket, Taken};
 use crate::session::{Current, Proof, Slot};
 
+/// Longest password and captcha answer that GoTrue is bothered with, in bytes (S-69): nobody has a longer one.
+const LONGEST: usize = 4 << 10;
+
 /// What a person types.
 #[derive(Debug)]
 pub struct Credentials<'a> {
@@ -72,7 +75,10 @@ impl Flows {
             network.give_back();
             return Err(Failure::Form(Problem::Required("password")));
         }
-        let Some(email) = Email::parse(form.email) else {
+        if form.captcha.is_some_and(|answer| answer.len() > LONGEST) {
+            return Err(Failure::Form(Problem::CaptchaFailed));
+        }
+        let Some(email) = Email::parse(form.email).filter(|_| form.password.expose().len() <= LONGEST) else {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
         let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;

@@ -85,7 +85,7 @@ impl Targets {
             return self.own_path(path).map(ReturnTo);
         }
         let origin = url.origin().ascii_serialization();
-        self.others.iter().any(|other| *other == origin).then(|| ReturnTo(url.to_string()))
+        self.others.contains(&origin).then(|| ReturnTo(url.to_string()))
     }
 
     fn own_path(&self, text: &str) -> Option<String> {

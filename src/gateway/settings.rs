@@ -65,6 +65,30 @@ pub struct UpstreamSettings {
     pub inline_types: Vec<String>,
 }
 
+impl UpstreamSettings {
+    /// The defaults for an API at `url`.
+    pub fn api(url: String, token: TokenKind) -> Self {
+        Self {
+            url: Some(url),
+            folder: None,
+            spa: false,
+            kind: Kind::default(),
+            token,
+            websocket: false,
+            connect: seconds::<5>(),
+            first_byte: seconds::<30>(),
+            idle: seconds::<60>(),
+            max_body: ten_mebibytes(),
+            pass_cookies: Vec::new(),
+            identity_headers: false,
+            cache: Cache::default(),
+            allow_encoded: AllowEncoded::default(),
+            locations: Vec::new(),
+            inline_types: Vec::new(),
+        }
+    }
+}
+
 /// What an upstream is to the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]

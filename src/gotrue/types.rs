@@ -9,6 +9,8 @@ use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
+use super::answer;
+use super::error::Error;
 use crate::pkce::Challenge;
 
 macro_rules! words {
@@ -132,6 +134,17 @@ pub struct Tokens {
     pub expires_in: i64,
     /// Whose it is.
     pub user: User,
+}
+
+impl Tokens {
+    /// Reads a session as GoTrue writes it, such as one that a load test has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotGoTrue`] if it is none.
+    pub fn from_json(body: &[u8]) -> Result<Self, Error> {
+        answer::tokens(body)
+    }
 }
 
 /// A user as GoTrue describes him. Printing shows the id alone (S-86).

@@ -12,6 +12,8 @@ use url::Url;
 const LIMIT: usize = 4096;
 /// A session has at most this many cookies (S-04).
 pub const MAX_CHUNKS: usize = 4;
+/// Most deletions of cookies that only look like chunks, in one answer.
+const MAX_STRAYS: usize = 16;
 
 /// The names and attributes that belong to one public origin.
 #[derive(Debug, Clone)]
@@ -94,9 +96,23 @@ impl Names {
         self.set(name, "", same_site, Some(Duration::ZERO))
     }
 
-    /// Deletes the session cookie and every chunk.
-    pub fn clear_session(&self) -> impl Iterator<Item = HeaderValue> {
-        self.session.iter().map(|name| self.clear(name, self.session_same_site))
+    /// Deletes the session cookie and every chunk, and what `jar` carries beside them under a chunk's name: left where it
+    /// is, it would spoil the next session as well. A client does not choose how much is written: at most
+    /// [`MAX_STRAYS`] of those at once.
+    pub fn clear_session(&self, jar: &Jar<'_>) -> Vec<HeaderValue> {
+        let mut strays: Vec<_> = jar.names().filter(|name| self.is_stray(name) && is_plain(name)).collect();
+        strays.sort_unstable();
+        strays.dedup();
+        let own = self.session.iter().map(String::as_str);
+        own.chain(strays.into_iter().take(MAX_STRAYS))
+            .map(|name| self.clear(name, self.session_same_site))
+            .collect()
+    }
+
+    /// Whether `name` looks like a chunk and cannot be one.
+    fn is_stray(&self, name: &str) -> bool {
+        name.strip_prefix(self.session()).is_some_and(|rest| rest.starts_with('.'))
+            && !self.session.iter().any(|known| known == name)
     }
 
     /// Sets the session cookies for one sealed text; chunks that a larger predecessor left in `jar` are deleted.
@@ -127,8 +143,7 @@ impl Names {
     /// The sealed session that `jar` carries: what is present up to the cap, joined. A gap or a chunk beyond the cap
     /// makes it nothing; whether it is whole, the seal says.
     pub fn read_session(&self, jar: &Jar<'_>) -> Carried {
-        let beyond = |name: &str| name.strip_prefix(self.session()).is_some_and(|rest| rest.starts_with('.'));
-        let extra = jar.names().any(|name| beyond(name) && !self.session.iter().any(|known| known == name));
+        let extra = jar.names().any(|name| self.is_stray(name));
         let present = self.session.iter().filter(|name| jar.has(name)).count();
         if present == 0 && !extra {
             return Carried::Nothing;
@@ -187,6 +202,11 @@ impl<'a> Jar<'a> {
     }
 }
 
+/// Whether `name` can stand in `Set-Cookie` as it is.
+fn is_plain(name: &str) -> bool {
+    name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
@@ -215,7 +235,7 @@ mod tests {
         assert_eq!(set, ["__Host-Http-sb_session=1.k1.abc; HttpOnly; SameSite=Strict; Secure; Path=/"]);
         let set = loopback().set_session("1.k1.abc", Some(Duration::days(999)), &Jar(vec![])).unwrap();
         assert_eq!(set, ["sb_session_8080=1.k1.abc; HttpOnly; SameSite=Strict; Path=/; Max-Age=34560000"]);
-        let cleared: Vec<_> = loopback().clear_session().collect();
+        let cleared = loopback().clear_session(&Jar::empty());
         assert_eq!(cleared.len(), MAX_CHUNKS);
         assert_eq!(cleared[1], "sb_session_8080.1=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     }
@@ -257,6 +277,16 @@ mod tests {
             set[1].to_str().unwrap().starts_with("sb_session_8080.1=; ")
                 && set[1].to_str().unwrap().contains("Max-Age=0")
         );
+    }
+
+    /// S-04: what only looks like a chunk is deleted too, within bounds.
+    #[test]
+    fn strays_are_deleted() {
+        let many: String = (0..99).map(|n| format!("sb_session_8080.{n}9=a; ")).collect();
+        let headers = header(format!("sb_session_8080.01=a; sb_session_8080. x=a; {many}").as_bytes());
+        let cleared = loopback().clear_session(&Jar::read(&headers));
+        assert_eq!(cleared.len(), MAX_CHUNKS + MAX_STRAYS);
+        assert!(cleared[MAX_CHUNKS].to_str().unwrap().starts_with("sb_session_8080.01=; "));
     }
 
     /// S-05: odd syntax never becomes one of our cookies.

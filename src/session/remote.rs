@@ -58,12 +58,9 @@ impl Inner {
             Ok(tokens) => tokens,
             Err(error) => return self.refresh_failed(session, &error, now),
         };
-        let claims = match self.verifier.verify(tokens.access_token.expose()).await {
-            Ok(claims) => Some(claims),
-            // GoTrue itself handed it over: a rotated token must not be lost because nobody can check it now.
-            // It is checked again at its use.
-            Err(_) => None,
-        };
+        // GoTrue itself handed it over: a rotated token must not be lost because nobody can check it now. It is checked
+        // again at its use.
+        let claims = self.verifier.verify(tokens.access_token.expose()).await.ok();
         let owner = tokens.user.id == session.user_id
             && claims.as_ref().is_none_or(|c| c.sub == session.user_id && c.session_id == session.gotrue_id);
         if !owner {
@@ -112,11 +109,10 @@ impl Inner {
         }
         let Carried::Sealed(sealed) = self.names.read_session(&slot.jar()) else { return };
         let Ok(opened) = self.sealer.open(&[self.names.session(), &self.origin], &sealed) else { return };
-        if let Some(session) = Session::from_bytes(&opened.plain) {
-            if self.denied.reason(session.id, self.clock.now()).is_none() {
-                self.end(&session, reason);
-                self.end_at_gotrue_later(Arc::new(session), Scope::Local);
-            }
+        let Some(session) = Session::from_bytes(&opened.plain) else { return };
+        if self.denied.reason(session.id, self.clock.now()).is_none() {
+            self.end(&session, reason);
+            self.end_at_gotrue_later(Arc::new(session), Scope::Local);
         }
     }
 

@@ -12,15 +12,15 @@ use url::Url;
 use uuid::Uuid;
 
 use super::Error;
-use super::cookie::{Jar, Names};
+use super::cookie::Names;
 use super::ended::DenyList;
 use super::flights::Flights;
-use super::record::{Fresh, Limited, Session};
-use super::remote::{Outcome, times};
-use super::settings::{Remember, SameSite, Settings};
+use super::record::Session;
+use super::remote::Outcome;
+use super::settings::{SameSite, Settings};
 use super::slot::{Change, Presented, Slot};
 use crate::event::{self, Event, LogHash, Reason, Record};
-use crate::gotrue::{GoTrue, Scope, Tokens};
+use crate::gotrue::{GoTrue, Scope};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
 /// How long a sign-out waits for GoTrue before it answers; the call itself goes on.
@@ -46,7 +46,7 @@ pub struct Parts {
 
 /// Every session of this process. Clones share everything.
 #[derive(Clone)]
-pub struct Sessions(Arc<Inner>);
+pub struct Sessions(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) settings: Settings,
@@ -69,17 +69,6 @@ pub struct Current {
     pub session: Arc<Session>,
     /// What its access token says.
     pub claims: Arc<Claims>,
-}
-
-/// How a person proved who they are, for [`Sessions::make`].
-#[derive(Debug, Clone, Copy)]
-pub struct Proof<'a> {
-    /// For the audit trail: `password`, `signup`, a provider's name.
-    pub method: &'a str,
-    /// The tick at "stay signed in", if there was one.
-    pub remember: bool,
-    /// It was a recovery link: only a new password may follow (S-32).
-    pub recovery: bool,
 }
 
 impl Sessions {
@@ -223,71 +212,6 @@ impl Sessions {
         self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
     }
 
-    /// Makes a session of the tokens that GoTrue just gave, for [`adopt`](Self::adopt).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unverified`] if the token does not pass verification, [`Error::KeysUnavailable`] if nobody can tell,
-    /// [`Error::TooLarge`] if it does not fit. The tokens are revoked then.
-    pub async fn make(&self, tokens: Tokens, proof: Proof<'_>) -> Result<Current, Error> {
-        let now = self.0.clock.now();
-        let claims = match self.0.verifier.verify(tokens.access_token.expose()).await {
-            Ok(claims) if claims.sub == tokens.user.id => claims,
-            refused => {
-                self.0.discard(tokens.access_token);
-                return Err(match refused {
-                    Err(Refusal::KeysUnavailable { retry_after }) => Error::KeysUnavailable { retry_after },
-                    Err(Refusal::Invalid(invalid)) => Error::Unverified(invalid),
-                    Ok(_) => Error::Unverified(Invalid::Claims("sub")),
-                });
-            }
-        };
-        let (issued_at, expires_at) = times(&claims, now);
-        let fresh = Fresh::new(tokens, issued_at, expires_at);
-        let limited = match (proof.recovery, claims.aal, fresh.next_aal) {
-            (_, 1, 2) => Some(Limited::Mfa),
-            (true, ..) => Some(Limited::Recovery),
-            _ => None,
-        };
-        let remember = match self.0.settings.remember {
-            Remember::Ask => proof.remember,
-            Remember::Always => true,
-            Remember::Never => false,
-        };
-        let session = Arc::new(Session {
-            id: self.0.entropy.uuid(),
-            user_id: claims.sub,
-            gotrue_id: claims.session_id,
-            access_token: fresh.access_token,
-            refresh_token: fresh.refresh_token,
-            issued_at,
-            expires_at,
-            created_at: now,
-            auth_time: now,
-            last_seen: now,
-            remember,
-            limited,
-            next_aal: fresh.next_aal,
-        });
-        if self.0.cookies_for(&session, &Jar::empty(), now).is_none() {
-            self.0.discard(session.access_token.clone());
-            return Err(Error::TooLarge);
-        }
-        self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, Some(proof.method));
-        Ok(Current { session, claims })
-    }
-
-    /// Puts `session` in the place of the one that the request carried, which ends here and at GoTrue (S-06).
-    pub fn adopt(&self, slot: &Slot, session: Arc<Session>) {
-        if let Some(earlier) = self.peek(slot).filter(|earlier| earlier.id != session.id) {
-            self.0.end(&earlier, Reason::Replaced);
-            if earlier.gotrue_id != session.gotrue_id {
-                self.0.end_at_gotrue_later(earlier, Scope::Local);
-            }
-        }
-        slot.set(session);
-    }
-
     /// Ends the session of this request here, then at GoTrue. Never fails towards the person (S-11): what GoTrue did
     /// not hear is an event. Returns whether there was a session.
     pub async fn sign_out(&self, slot: &Slot, scope: Scope) -> bool {
@@ -327,7 +251,7 @@ impl Sessions {
                 cookies
             }
             Change::Clear(reason) => {
-                let mut cookies: Vec<_> = inner.names.clear_session().collect();
+                let mut cookies = inner.names.clear_session(&slot.jar());
                 if let Some(reason) = reason {
                     let life = Some(Duration::minutes(10));
                     cookies.push(inner.names.set(ended, reason.as_str(), ::cookie::SameSite::Strict, life));
@@ -343,9 +267,12 @@ impl Sessions {
         format!("s_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9]))
     }
 
-    /// The sealed value for `session`, as `mint-session` prints it.
-    pub fn seal(&self, session: &Session) -> String {
-        self.0.seal(session)
+    /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
+    /// does not fit.
+    pub fn cookie_header(&self, session: &Session) -> Option<String> {
+        let cookies = self.0.cookies_for(session, &super::cookie::Jar::empty(), self.0.clock.now())?;
+        let pair = |cookie: &HeaderValue| Some(cookie.to_str().ok()?.split(';').next()?.to_owned());
+        Some(cookies.iter().map(pair).collect::<Option<Vec<_>>>()?.join("; "))
     }
 
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.

@@ -14,15 +14,16 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::header;
 
 pub(super) use errors::{bounce, dress};
-pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use headers::{Foreign, PAGE_POLICY};
+pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use trace::Route;
 
 use super::state::AppState;
 use super::visit::Visit;
+use crate::gateway;
 use crate::limit::client;
 
 /// Puts the stack around `router`.
@@ -37,23 +38,20 @@ pub fn around(router: Router<AppState>, app: &AppState) -> Router {
 async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let permit = match load::admit(&app, &request) {
         Ok(permit) => permit,
-        Err(error) => return headers::finish(&app, None, errors::bare(&error, &request)),
+        Err(error) => return errors::bare(&error, trace::request_id(request.extensions())),
     };
     let (mut parts, body) = request.into_parts();
+    let request_id = trace::request_id(&parts.extensions).to_owned();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
     let address = peer.map(resolve);
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
-        Err(host::Refused::Elsewhere(response)) => return headers::finish(&app, None, response),
-        Err(host::Refused::No(error)) => {
-            let request = Request::from_parts(parts, body);
-            return headers::finish(&app, None, errors::bare(&error, &request));
-        }
+        Err(host::Refused::Elsewhere(response)) => return response,
+        Err(host::Refused::No(error)) => return errors::bare(&error, &request_id),
     };
-    let request_id = trace::request_id(&parts);
     let visit = Visit::new(app.clone(), &parts, address, request_id, public);
-    let answer = match origin::preflight(&app, &parts) {
+    let answer = match origin::preflight(&visit, &parts) {
         Some(answer) => answer,
         None => match origin::gate(&visit, &parts) {
             Ok(()) => match code::guard(&visit, &parts) {
@@ -69,13 +67,11 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
     let mut answer = errors::dress(&visit, answer);
     let cookies = visit.take_cookies();
     if !cookies.is_empty() {
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        for name in ["cdn-cache-control", "surrogate-control", "expires"] {
-            answer.headers_mut().remove(name);
-        }
+        gateway::never_cached(answer.headers_mut());
         for cookie in cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
     }
-    load::hold(headers::finish(&app, Some(&visit), answer), permit)
+    headers::correct(&visit, &mut answer);
+    load::hold(answer, permit)
 }

@@ -45,6 +45,8 @@ pub struct Parts {
     pub public: Vec<Url>,
     /// The listener is on loopback, where a loopback literal as `Host` is sent to the public URL.
     pub on_loopback: bool,
+    /// `hsts_subdomains`.
+    pub hsts_subdomains: bool,
     /// Peers whose forwarded headers count.
     pub trusted_proxies: TrustedProxies,
     /// The header that names the client.
@@ -87,11 +89,6 @@ impl AppState {
     /// The canonical public origin.
     pub fn public_url(&self) -> &Url {
         &self.public[0]
-    }
-
-    /// Whether browsers reach us over https.
-    pub fn is_secure(&self) -> bool {
-        self.public_url().scheme() == "https"
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
 use url::Url;
 
 use super::error::{Code, Error};
@@ -30,7 +30,7 @@ pub enum Face {
 
 /// What a browser says about where a request comes from (Fetch Metadata).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Site {
+pub enum FetchSite {
     /// `same-origin`.
     SameOrigin,
     /// `same-site`.
@@ -51,7 +51,7 @@ struct Inner {
     app: AppState,
     slot: Slot,
     face: Face,
-    site: Site,
+    site: FetchSite,
     navigation: bool,
     client: Option<IpAddr>,
     request_id: String,
@@ -74,11 +74,11 @@ impl Visit {
     ) -> Self {
         let headers = &parts.headers;
         let site = match text(headers, "sec-fetch-site") {
-            Some("same-origin") => Site::SameOrigin,
-            Some("same-site") => Site::SameSite,
-            Some("cross-site") => Site::CrossSite,
-            Some("none") => Site::None,
-            _ => Site::Unknown,
+            Some("same-origin") => FetchSite::SameOrigin,
+            Some("same-site") => FetchSite::SameSite,
+            Some("cross-site") => FetchSite::CrossSite,
+            Some("none") => FetchSite::None,
+            _ => FetchSite::Unknown,
         };
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
@@ -98,7 +98,7 @@ impl Visit {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             public,
-            origin: headers.get(header::ORIGIN).cloned(),
+            origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
             app,
@@ -129,13 +129,21 @@ impl Visit {
     }
 
     /// Where the browser says it comes from.
-    pub fn site(&self) -> Site {
+    pub fn site(&self) -> FetchSite {
         self.0.site
     }
 
     /// Whether the answer will fill a window of its own.
     pub fn is_navigation(&self) -> bool {
         self.0.navigation
+    }
+
+    /// A navigation that began on another site and brought no session: a Strict cookie may be there and not have come
+    /// along (S-02).
+    pub fn may_lack_its_session(&self) -> bool {
+        self.is_navigation()
+            && self.site() == FetchSite::CrossSite
+            && self.app().sessions.peek(self.slot()).is_none()
     }
 
     /// The client's address (S-83).
@@ -158,7 +166,7 @@ impl Visit {
         &self.0.target
     }
 
-    /// The request's `Origin`.
+    /// The request's `Origin`; a doubled one counts as absent.
     pub(super) fn origin(&self) -> Option<&HeaderValue> {
         self.0.origin.as_ref()
     }
@@ -254,9 +262,14 @@ impl Visit {
     }
 
     /// JSON with `status`.
-    pub fn json(&self, status: StatusCode, body: &Value) -> Response {
-        let text = body.to_string();
-        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+    pub fn json(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        match serde_json::to_string(body) {
+            Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be written");
+                Error::from(Code::Internal).into_response()
+            }
+        }
     }
 
     /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
@@ -302,11 +315,16 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         || kind.eq_ignore_ascii_case("text/plain")
 }
 
+/// The only value of `name`; `None` if it is absent or doubled.
+fn only(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next()?;
+    all.next().is_none().then_some(value)
+}
+
 /// The only value of `name`; `None` if it is absent, doubled or no text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut all = headers.get_all(name).iter();
-    let value = all.next()?.to_str().ok()?;
-    all.next().is_none().then_some(value)
+    only(headers, name)?.to_str().ok()
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {

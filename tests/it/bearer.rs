@@ -32,7 +32,8 @@ async fn the_five_cases_of_a_bearer() {
     let scope = r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="items:write""#;
     let program = async |browser: &Browser, method, auth: &[&str]| {
         let answer = program(browser, method, "/api/items/1", auth).await;
-        let challenge = answer.headers.get_all("www-authenticate").iter().map(|v| v.to_str().unwrap().to_owned());
+        let challenge =
+            answer.headers.get_all("www-authenticate").iter().map(|v| v.to_str().unwrap().to_owned());
         let challenges: Vec<_> = challenge.collect();
         assert!(challenges.len() < 2);
         (answer.status, answer.code(), challenges.first().cloned().unwrap_or_default())
@@ -40,15 +41,29 @@ async fn the_five_cases_of_a_bearer() {
     let expect = |status: u16, code: &str, challenge: &str| (status, code.to_owned(), challenge.to_owned());
     let stranger = app.browser();
     assert_eq!(program(&stranger, Method::GET, &[]).await, expect(401, "session_missing", PLAIN));
-    for bad in ["Bearer x", "Bearer a.b.c", "bearer ", "Bearer", "Bearer  x", &format!("{good}A"), &format!(" {good} {good}")] {
+    for bad in [
+        "Bearer x",
+        "Bearer a.b.c",
+        "bearer ",
+        "Bearer",
+        "Bearer  x",
+        &format!("{good}A"),
+        &format!(" {good} {good}"),
+    ] {
         assert_eq!(program(&stranger, Method::GET, &[bad]).await, expect(401, "invalid_token", BAD), "{bad}");
     }
     assert!(app.echo.seen().is_empty(), "nothing was forwarded so far");
     assert_eq!(program(&stranger, Method::GET, &[&good]).await, expect(200, "", ""));
     assert_eq!(app.echo.last().bearer(), good);
     assert_eq!(program(&stranger, Method::POST, &[&good]).await, expect(403, "insufficient_scope", scope));
-    assert_eq!(program(&stranger, Method::GET, &[&good, &good]).await, expect(400, "ambiguous_credentials", ""));
-    assert_eq!(program(&stranger, Method::GET, &["Basic YWRhOng="]).await, expect(401, "session_missing", PLAIN));
+    assert_eq!(
+        program(&stranger, Method::GET, &[&good, &good]).await,
+        expect(400, "ambiguous_credentials", "")
+    );
+    assert_eq!(
+        program(&stranger, Method::GET, &["Basic YWRhOng="]).await,
+        expect(401, "session_missing", PLAIN)
+    );
 
     let mut both = script().to_vec();
     both.push(("authorization", &good));
@@ -69,8 +84,13 @@ async fn a_token_in_the_query_is_refused() {
     let token = token(&app, "ada@example.test").await;
     for path in ["/api/items/1", "/api/notes", "/auth/session"] {
         for name in ["access_token", "access%5Ftoken"] {
-            let answer = program(&app.browser(), Method::GET, &format!("{path}?x=1&{name}={token}"), &[]).await;
-            assert_eq!((answer.status, answer.code().as_str()), (400, "ambiguous_credentials"), "{path} {name}");
+            let answer =
+                program(&app.browser(), Method::GET, &format!("{path}?x=1&{name}={token}"), &[]).await;
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "ambiguous_credentials"),
+                "{path} {name}"
+            );
         }
     }
     assert!(app.echo.seen().is_empty());
@@ -106,7 +126,7 @@ async fn a_rule_without_bearers_ignores_them() {
 }
 
 /// `claims` signed as the project's HS256 secret would sign them.
-fn signed(secret: &str, claims: &Value) -> String {
+pub fn signed(secret: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
@@ -114,7 +134,7 @@ fn signed(secret: &str, claims: &Value) -> String {
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-const SECRET: &str = "Wq8-vN2xT5kZr0LhYc7uEoJ4bM9sGdPf";
+pub const SECRET: &str = "Wq8-vN2xT5kZr0LhYc7uEoJ4bM9sGdPf";
 
 /// S-35: a legacy project signs keys, storage links, hooks and users with one secret; only users are users.
 #[tokio::test]
@@ -138,11 +158,25 @@ async fn only_access_tokens_of_people_count() {
         }
         signed(SECRET, &claims)
     };
-    let ask = async |token: &str| program(&app.browser(), Method::GET, "/api/notes", &[&format!("Bearer {token}")]).await.status;
+    let ask = async |token: &str| {
+        program(&app.browser(), Method::GET, "/api/notes", &[&format!("Bearer {token}")]).await.status
+    };
     assert_eq!(ask(&with(json!({}))).await, 200, "the yardstick: a user's token passes");
     let refused = [
-        ("anon key", signed(SECRET, &json!({ "iss": "supabase", "ref": "x", "role": "anon", "iat": now, "exp": now + 600 }))),
-        ("service key", signed(SECRET, &json!({ "iss": "supabase", "role": "service_role", "iat": now, "exp": now + 600 }))),
+        (
+            "anon key",
+            signed(
+                SECRET,
+                &json!({ "iss": "supabase", "ref": "x", "role": "anon", "iat": now, "exp": now + 600 }),
+            ),
+        ),
+        (
+            "service key",
+            signed(
+                SECRET,
+                &json!({ "iss": "supabase", "role": "service_role", "iat": now, "exp": now + 600 }),
+            ),
+        ),
         ("storage link", signed(SECRET, &json!({ "url": "bucket/a.png", "iat": now, "exp": now + 600 }))),
         ("hook", signed(SECRET, &json!({ "user": { "id": "x" }, "iat": now, "exp": now + 600 }))),
         ("anon role", with(json!({ "role": "anon" }))),
@@ -154,7 +188,14 @@ async fn only_access_tokens_of_people_count() {
         ("expired", with(json!({ "exp": now - 60 }))),
         ("in the leeway, which is not forwarded", with(json!({ "exp": now - 5 }))),
         ("other secret", signed("Xq8-vN2xT5kZr0LhYc7uEoJ4bM9sGdPf", &user)),
-        ("none", format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(user.to_string()))),
+        (
+            "none",
+            format!(
+                "{}.{}.",
+                URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+                URL_SAFE_NO_PAD.encode(user.to_string())
+            ),
+        ),
     ];
     for (name, token) in &refused {
         assert_eq!(ask(token).await, 401, "{name}");
@@ -168,7 +209,12 @@ async fn only_access_tokens_of_people_count() {
         URL_SAFE_NO_PAD.encode("phantom-token-not-a-credential--")
     );
     assert_eq!(ask(&phantom).await, 401, "S-10: a phantom is no credential");
-    assert_eq!(program(&app.browser(), Method::GET, "/supabase/rest/v1/x", &[&format!("Bearer {phantom}")]).await.status, 401);
+    assert_eq!(
+        program(&app.browser(), Method::GET, "/supabase/rest/v1/x", &[&format!("Bearer {phantom}")])
+            .await
+            .status,
+        401
+    );
 }
 
 /// S-40: the verdict on a token is kept, the decision is not; once revoked it counts no more, here and at once.
@@ -211,7 +257,11 @@ async fn a_bearer_is_no_way_around_the_gate() {
     let browser = app.signed_in("ada@example.test").await;
     let bearer = format!("Bearer {}", token(&app, "ada@example.test").await);
     assert_eq!(program(&app.browser(), Method::POST, "/api/notes", &[&bearer]).await.status, 200);
-    let cross = [("authorization", bearer.as_str()), ("origin", "https://evil.test"), ("sec-fetch-site", "cross-site")];
+    let cross = [
+        ("authorization", bearer.as_str()),
+        ("origin", "https://evil.test"),
+        ("sec-fetch-site", "cross-site"),
+    ];
     for who in [&browser, &app.browser()] {
         assert_eq!(who.send(Method::POST, "/api/notes", &cross, None).await.code(), "cross_origin");
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
 /// One browser with its cookies. Clones are further tabs.
 #[derive(Clone)]
 pub struct Browser {
     base: String,
+    /// Where the bytes go: the node that answers under `base`.
+    at: String,
     http: reqwest::Client,
     cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -45,7 +47,10 @@ impl Answer {
 
     /// The value of the hidden field `name` in the first form that has it.
     pub fn field(&self, name: &str) -> String {
-        let at = self.body.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no field {name}: {}", self.body));
+        let at = self
+            .body
+            .find(&format!("name=\"{name}\""))
+            .unwrap_or_else(|| panic!("no field {name}: {}", self.body));
         let rest = &self.body[at..];
         let value = rest.find("value=\"").map(|v| &rest[v + 7..]).unwrap();
         unescape(&value[..value.find('"').unwrap()])
@@ -53,7 +58,10 @@ impl Answer {
 
     /// The field `name` of the form that posts to `action`.
     pub fn form_token(&self, action: &str) -> String {
-        let form = self.body.find(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("no form {action}: {}", self.body));
+        let form = self
+            .body
+            .find(&format!("action=\"{action}\""))
+            .unwrap_or_else(|| panic!("no form {action}: {}", self.body));
         let part = Self { status: 0, headers: HeaderMap::new(), body: self.body[form..].to_owned() };
         part.field("form_token")
     }
@@ -68,13 +76,28 @@ impl Answer {
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&#x2f;", "/").replace("&#x27;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text.replace("&#x2f;", "/")
+        .replace("&#x27;", "'")
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 impl Browser {
     pub fn new(base: &str) -> Self {
         let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(60)).unwrap();
-        Self { base: base.to_owned(), http, cookies: Arc::default() }
+        Self { base: base.to_owned(), at: base.to_owned(), http, cookies: Arc::default() }
+    }
+
+    /// Another browser, with no cookies. They share connections, for their making is slow.
+    pub fn fresh(&self) -> Self {
+        Self { cookies: Arc::default(), ..self.clone() }
+    }
+
+    /// The same browser once its site is answered by the node at `at`. For an https site that is a proxy which says so.
+    pub fn at(&self, at: &str) -> Self {
+        Self { at: at.to_owned(), ..self.clone() }
     }
 
     /// Another browser with a copy of these cookies.
@@ -84,7 +107,12 @@ impl Browser {
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().iter().find(|(key, _)| key.starts_with(name)).map(|(_, value)| value.clone())
+        self.cookies
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(key, _)| key.starts_with(name))
+            .map(|(_, value)| value.clone())
     }
 
     pub fn cookie_names(&self) -> Vec<String> {
@@ -100,10 +128,41 @@ impl Browser {
     }
 
     /// One request, with exactly these headers beside the cookies.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
-        let own = url.starts_with(&self.base);
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        self.dispatch(method, path, headers, body, None).await
+    }
+
+    /// A GET with this `Cookie` header, which need not be text.
+    pub async fn get_with_cookie(&self, path: &str, headers: &[(&str, &str)], line: &[u8]) -> Answer {
+        let line = HeaderValue::from_bytes(line).unwrap();
+        self.dispatch(Method::GET, path, headers, None, Some(line)).await
+    }
+
+    async fn dispatch(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+        line: Option<HeaderValue>,
+    ) -> Answer {
+        let path = path.strip_prefix(&self.base).unwrap_or(path);
+        let own = !path.starts_with("http");
+        let url = if own { format!("{}{path}", self.at) } else { path.to_owned() };
         let mut request = self.http.request(method, url);
+        if let Some(line) = line {
+            request = request.header(header::COOKIE, line);
+        }
+        if own && self.at != self.base && !headers.iter().any(|(name, _)| *name == "host") {
+            let (scheme, host) = self.base.split_once("://").unwrap();
+            request = request.header(header::HOST, host).header("x-forwarded-proto", scheme);
+        }
         let pairs: Vec<_> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if own && !pairs.is_empty() {
@@ -126,7 +185,7 @@ impl Browser {
 
     fn keep(&self, headers: &HeaderMap) {
         for value in headers.get_all(header::SET_COOKIE) {
-            let text = value.to_str().unwrap();
+            let text = value.to_str().unwrap_or_else(|_| panic!("{value:?}"));
             let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
             let (name, value) = pair.split_once('=').unwrap();
             let mut cookies = self.cookies.lock().unwrap();
@@ -164,7 +223,11 @@ impl Browser {
         }
         let lax: BTreeMap<_, _> = {
             let cookies = self.cookies.lock().unwrap();
-            cookies.iter().filter(|(name, _)| name.contains("sb_flow_")).map(|(n, v)| (n.clone(), v.clone())).collect()
+            cookies
+                .iter()
+                .filter(|(name, _)| name.contains("sb_flow_"))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect()
         };
         let outside = Self { cookies: Arc::new(Mutex::new(lax)), ..self.clone() };
         let answer = outside.send(Method::GET, path, &headers, None).await;
@@ -189,14 +252,21 @@ impl Browser {
                 status if status.is_redirection() => {
                     let location = answer.header("location").to_owned();
                     // A redirect stays in the chain of whoever began it; leaving the site makes it cross-site.
-                    if location.starts_with("http") && !location.starts_with(&self.base) || at.starts_with("http") && !at.starts_with(&self.base) {
+                    if location.starts_with("http") && !location.starts_with(&self.base)
+                        || at.starts_with("http") && !at.starts_with(&self.base)
+                    {
                         site = "cross-site".to_owned();
                     }
                     location
                 }
                 _ => match answer.refresh_url() {
                     Some(url) => {
-                        site = if at.starts_with("http") && !at.starts_with(&self.base) { "cross-site" } else { "same-origin" }.to_owned();
+                        site = if at.starts_with("http") && !at.starts_with(&self.base) {
+                            "cross-site"
+                        } else {
+                            "same-origin"
+                        }
+                        .to_owned();
                         url
                     }
                     None => return (at, answer),
@@ -235,9 +305,19 @@ impl Browser {
 }
 
 pub fn script() -> [(&'static str, &'static str); 4] {
-    [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("x-csrf", "1")]
+    [
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+        ("x-csrf", "1"),
+    ]
 }
 
 pub fn navigation(site: &str) -> [(&'static str, &str); 4] {
-    [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")]
+    [
+        ("sec-fetch-site", site),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("accept", "text/html"),
+    ]
 }

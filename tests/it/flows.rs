@@ -81,7 +81,11 @@ async fn no_sign_in_leads_away() {
             ("return_to", evil),
         ];
         let answer = browser.submit("/auth/login", &fields).await;
-        assert_eq!((answer.status, answer.header("location")), (303, "/auth/continue?return_to=%2F"), "{evil}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, "/auth/continue?return_to=%2F"),
+            "{evil}"
+        );
         let body = json!({ "email": "ada@example.test", "password": PASSWORD, "return_to": evil });
         assert_eq!(app.browser().post("/auth/login", &body).await.json()["return_to"], "/", "{evil}");
         let browser = app.browser();
@@ -113,7 +117,8 @@ async fn addresses_come_from_the_configuration() {
         ("apikey", "canary"),
         ("authorization", "Basic canary"),
     ]);
-    let body = json!({ "email": "ada@example.test", "password": PASSWORD, "redirect_to": "https://evil.test" });
+    let body =
+        json!({ "email": "ada@example.test", "password": PASSWORD, "redirect_to": "https://evil.test" });
     for path in ["/auth/signup?redirect_to=https://evil.test", "/auth/login?redirect_to=https://evil.test"] {
         browser.send(Method::POST, path, &headers, Some(body.to_string())).await;
     }
@@ -124,7 +129,9 @@ async fn addresses_come_from_the_configuration() {
         assert!(!text.contains("evil") && !text.contains("canary") && !text.contains("gopher"), "{text}");
         assert!(!text.contains("203.0.113.66"), "S-83: {text}");
     }
-    assert!(calls[0].line.contains(&format!("redirect_to={}", encoded(&format!("{}/auth/callback/", app.base)))));
+    assert!(
+        calls[0].line.contains(&format!("redirect_to={}", encoded(&format!("{}/auth/callback/", app.base))))
+    );
     for mail in app.outbox().await {
         let text = mail.to_string();
         assert!(text.contains(&app.base) && !text.contains("evil"), "{text}");
@@ -155,7 +162,12 @@ async fn only_navigations_are_redirected() {
                     assert_eq!((answer.status, answer.header("location")), (303, login.as_str()), "{site}");
                 }
             }
-            for (kind, headers) in [("fetch", fetch.to_vec()), ("xhr", xhr_html.clone()), ("plain", plain.clone()), ("json", json.clone())] {
+            for (kind, headers) in [
+                ("fetch", fetch.to_vec()),
+                ("xhr", xhr_html.clone()),
+                ("plain", plain.clone()),
+                ("json", json.clone()),
+            ] {
                 let answer = app.browser().send(method.clone(), path, &headers, None).await;
                 assert_eq!((answer.status, answer.header("location")), (401, ""), "{method} {path} {kind}");
                 assert_eq!(answer.header("content-type"), "application/problem+json", "{path} {kind}");
@@ -179,10 +191,24 @@ async fn only_navigations_are_redirected() {
 async fn a_post_is_answered_by_303() {
     let app = TestApp::start().await;
     let browser = app.signed_in("ada@example.test").await;
-    for path in ["/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm", "/auth/logout", "/auth/refresh", "/api/x", "/", "/auth"] {
+    for path in [
+        "/auth/login",
+        "/auth/signup",
+        "/auth/otp",
+        "/auth/confirm",
+        "/auth/logout",
+        "/auth/refresh",
+        "/api/x",
+        "/",
+        "/auth",
+    ] {
         for fields in [vec![], vec![("email", "ada@example.test"), ("password", PASSWORD)]] {
             let answer = browser.stolen().submit(path, &fields).await;
-            assert!(answer.status == 303 || !(300..400).contains(&answer.status), "{path}: {}", answer.status);
+            assert!(
+                answer.status == 303 || !(300..400).contains(&answer.status),
+                "{path}: {}",
+                answer.status
+            );
         }
     }
 }
@@ -193,7 +219,8 @@ async fn no_session_is_made_of_a_presented_token() {
     let app = TestApp::start().await;
     app.signed_in("ada@example.test").await;
     let tokens = app.tokens("ada@example.test", PASSWORD).await;
-    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    let (access, refresh) =
+        (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
     let bearer = format!("Bearer {access}");
     let body = json!({
         "access_token": access, "refresh_token": refresh, "token": access, "code": refresh, "token_hash": refresh,
@@ -201,12 +228,27 @@ async fn no_session_is_made_of_a_presented_token() {
     });
     let query = format!("access_token={access}&refresh_token={refresh}&token={access}");
     let paths = [
-        "/auth/login", "/auth/signup", "/auth/otp", "/auth/confirm", "/auth/logout", "/auth/refresh", "/auth/session",
-        "/auth/token", "/auth/callback/abcdefghijklmnopqrstuv", "/auth/continue", "/auth/account", "/auth",
-        "/supabase/auth/v1/token", "/supabase/auth/v1/session", "/api/x", "/",
+        "/auth/login",
+        "/auth/signup",
+        "/auth/otp",
+        "/auth/confirm",
+        "/auth/logout",
+        "/auth/refresh",
+        "/auth/session",
+        "/auth/token",
+        "/auth/callback/abcdefghijklmnopqrstuv",
+        "/auth/continue",
+        "/auth/account",
+        "/auth",
+        "/supabase/auth/v1/token",
+        "/supabase/auth/v1/session",
+        "/api/x",
+        "/",
     ];
     for path in paths {
-        for (method, by_header) in [(Method::POST, false), (Method::POST, true), (Method::GET, true), (Method::GET, false)] {
+        for (method, by_header) in
+            [(Method::POST, false), (Method::POST, true), (Method::GET, true), (Method::GET, false)]
+        {
             let browser = app.browser();
             let mut headers = script().to_vec();
             headers.extend([("origin", app.base.as_str()), ("content-type", "application/json")]);
@@ -244,12 +286,20 @@ async fn a_code_at_another_page_is_taken_out() {
         ] {
             let answer = browser.navigate(&format!("{from}?{query}")).await;
             let expected = format!("{to}{rest}");
-            assert_eq!((answer.status, answer.header("location")), (303, expected.as_str()), "{from}?{query}");
+            assert_eq!(
+                (answer.status, answer.header("location")),
+                (303, expected.as_str()),
+                "{from}?{query}"
+            );
             assert_eq!(answer.header("referrer-policy"), "no-referrer");
             assert_eq!(answer.header("cache-control"), "no-store");
         }
         let answer = browser.navigate(&format!("{from}?code=summer")).await;
-        assert!(!answer.header("location").ends_with(to) || to == "/auth/account", "{from}: {:?}", answer.headers);
+        assert!(
+            !answer.header("location").ends_with(to) || to == "/auth/account",
+            "{from}: {:?}",
+            answer.headers
+        );
     }
     for odd in ["//evil.test/", "/\\evil.test/", "/..//evil.test/"] {
         let answer = raw(&app, &format!("{odd}?{code}")).await;
@@ -257,7 +307,11 @@ async fn a_code_at_another_page_is_taken_out() {
         assert!(!answer.to_ascii_lowercase().contains("location:"), "{odd}: {answer}");
     }
     assert!(app.echo.seen().is_empty(), "no upstream saw a code");
-    assert_eq!(browser.get(&format!("/api/public/x?{code}")).await.status, 200, "a script's own parameter passes");
+    assert_eq!(
+        browser.get(&format!("/api/public/x?{code}")).await.status,
+        200,
+        "a script's own parameter passes"
+    );
     assert!(app.echo.last().line.contains(code));
 }
 
@@ -266,7 +320,8 @@ async fn raw(app: &TestApp, target: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let host = app.base.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(host).await.unwrap();
-    let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).await.unwrap();

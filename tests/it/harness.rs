@@ -30,15 +30,17 @@ pub const PASSWORD: &str = "plover gantry mist";
 pub struct Plan {
     /// Further variables of the BFF.
     pub env: Vec<(String, String)>,
-    /// `bff.toml` after the upstream `echo`.
+    /// `bff.toml` after the upstream `echo`, whose address is written `{echo}`.
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the auth server finds GitHub, instead of its pretend one.
+    pub github: Option<url::Url>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {} }
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None }
     }
 }
 
@@ -49,7 +51,7 @@ impl Plan {
     }
 }
 
-const RULES: &str = r#"
+pub const RULES: &str = r#"
 [scopes]
 "items" = "Everything about items"
 "items:read" = "Read items"
@@ -140,7 +142,7 @@ impl Echo {
         *self.answer.lock().unwrap() = Some((status, headers, body.to_owned()));
     }
 
-    async fn start(&self) -> SocketAddr {
+    pub async fn start(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(echo).with_state(self.clone());
@@ -153,7 +155,11 @@ async fn echo(State(echo): State<Echo>, request: Request) -> axum::response::Res
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
     let line = format!("{} {}", parts.method, parts.uri);
-    let seen = Seen { line: line.clone(), headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() };
+    let seen = Seen {
+        line: line.clone(),
+        headers: parts.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
     echo.seen.lock().unwrap().push(seen);
     let told = echo.answer.lock().unwrap().clone();
     let (status, headers, body) = told.unwrap_or_else(|| {
@@ -173,6 +179,7 @@ pub struct TestApp {
     pub auth: Tap,
     pub echo: Echo,
     pub admin: Router,
+    browser: Browser,
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
@@ -198,6 +205,11 @@ impl TestApp {
         settings.redirect_urls = vec![format!("{base}/auth/**")];
         settings.public_url = Some(auth.url().parse().unwrap());
         settings.default_role = Some("user".to_owned());
+        if let Some(url) = plan.github {
+            let secret = base::secret::Secret::new("github-secret".to_owned());
+            settings.github = Some(auth_server::Client { id: "github-client".to_owned(), secret });
+            settings.github_url = Some(url);
+        }
         (plan.auth)(&mut settings);
         let auth_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = auth_listener.local_addr().unwrap();
@@ -222,14 +234,16 @@ impl TestApp {
         env.extend(plan.env);
         let toml = format!(
             "[upstreams]\necho = {{ url = \"http://{upstream}\", kind = \"api\", token = \"user\" }}\n{}",
-            plan.rules
+            plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
         let bff = build(&env, folder.path(), shared, entropy);
         bff.warm_up().await;
         let admin = bff.admin();
         serve(listener, bff.router());
-        Self { base, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
+        let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
+        let browser = Browser::new(public.unwrap_or(&base)).at(&base);
+        Self { base, browser, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
     }
 
     /// Another process of the same deployment, on a port of its own; it answers under the same public URL.
@@ -239,8 +253,26 @@ impl TestApp {
         bff.router()
     }
 
+    /// Another process of the same deployment with `changes` to its variables; its own address.
+    pub async fn node(&self, changes: &[(&str, &str)]) -> String {
+        let mut env = self.env.clone();
+        env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let bff = build(&env, self.folder.path(), Arc::new(self.clock.clone()), Arc::new(SystemEntropy));
+        bff.warm_up().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        serve(listener, bff.router());
+        address
+    }
+
+    /// The value of a variable of the BFF.
+    pub fn variable(&self, name: &str) -> String {
+        self.env.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    /// A browser of this site, whatever its address.
     pub fn browser(&self) -> Browser {
-        Browser::new(&self.base)
+        self.browser.fresh()
     }
 
     /// A browser whose person has just signed up as `email`.
@@ -248,7 +280,12 @@ impl TestApp {
         let browser = self.browser();
         let body = serde_json::json!({ "email": email, "password": PASSWORD });
         let answer = browser.post("/auth/signup", &body).await;
-        assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("signed_in")), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.json()["status"].as_str()),
+            (200, Some("signed_in")),
+            "{}",
+            answer.body
+        );
         browser
     }
 
@@ -295,7 +332,7 @@ impl TestApp {
     }
 }
 
-fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
+pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
     let inputs = Inputs {
         environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         folder: folder.to_owned(),

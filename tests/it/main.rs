@@ -1,13 +1,26 @@
 //! Stories over HTTP: the BFF, the auth server and an upstream in one process, with a clock that the story moves.
 
+mod browser;
 mod client;
+mod crawl;
+mod demo_app;
 mod harness;
+mod raw;
 mod tap;
 
 mod bearer;
+mod browser_stories;
 mod confirm;
+mod contract;
+mod cookies;
+mod csrf;
+mod docs;
 mod flows;
+mod headers;
+mod hosts;
+mod input;
 mod limits;
+mod policy;
 mod provider;
 mod refresh;
 mod sign_in;

@@ -69,11 +69,16 @@ async fn a_callback_without_its_own_flow_asks_nobody() {
     let answer = moved.navigate_from("cross-site", &format!("/auth/callback/{other_id}?code={code}")).await;
     refused(&moved, &answer).await;
 
-    for odd in ["x", "..%2flogin", "%00", "a%3Db%3B%20Domain%3Dtest%3B%20x", "%0d%0aX-Evil:%201", &"a".repeat(2000)] {
+    for odd in
+        ["x", "..%2flogin", "%00", "a%3Db%3B%20Domain%3Dtest%3B%20x", "%0d%0aX-Evil:%201", &"a".repeat(2000)]
+    {
         let answer = browser.navigate_from("cross-site", &format!("/auth/callback/{odd}?code={code}")).await;
         assert_eq!((answer.status, answer.header("location")), (303, "/auth/login"), "{odd}");
         let set = answer.set_cookies();
-        assert!(set.iter().all(|cookie| cookie.starts_with("sb_form_")), "S-01: the path names no cookie: {set:?}");
+        assert!(
+            set.iter().all(|cookie| cookie.starts_with("sb_form_")),
+            "S-01: the path names no cookie: {set:?}"
+        );
     }
 
     let late = browser.stolen();
@@ -176,7 +181,8 @@ async fn the_code_reaches_no_frame_and_no_second_reading() {
     let browser = app.browser();
     let callback = up_to_callback(&browser, "/auth/start/google", "ada@example.test").await;
     for dest in ["iframe", "frame", "embed", "object", "image", "script", "empty"] {
-        let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
+        let headers =
+            [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
         let answer = browser.send(Method::GET, &callback, &headers, None).await;
         assert_eq!(answer.status, 403, "{dest}");
         assert!(answer.set_cookies().iter().all(|cookie| !cookie.starts_with("sb_session")), "{dest}");
@@ -198,7 +204,9 @@ async fn the_target_is_read_from_the_flow_alone() {
     let app = TestApp::start().await;
     let browser = app.browser();
     let callback = up_to_callback(&browser, "/auth/start/google?return_to=/notes", "ada@example.test").await;
-    let added = format!("{callback}&return_to=/else&next=/else&redirect_to=//evil.test&state=x&iss=https://evil.test");
+    let added = format!(
+        "{callback}&return_to=/else&next=/else&redirect_to=//evil.test&state=x&iss=https://evil.test"
+    );
     let answer = browser.navigate_from("cross-site", &added).await;
     assert_eq!(answer.header("location"), "/auth/continue?return_to=%2Fnotes");
 }

@@ -15,9 +15,19 @@ async fn a_person_signs_up_out_and_in_by_forms() {
     let page = browser.navigate("/auth/signup?return_to=/notes").await;
     assert_eq!(page.status, 200, "{}", page.body);
     let token = page.form_token("/auth/signup");
-    let fields = [("form_token", token.as_str()), ("email", "ada@example.test"), ("password", PASSWORD), ("return_to", "/notes")];
+    let fields = [
+        ("form_token", token.as_str()),
+        ("email", "ada@example.test"),
+        ("password", PASSWORD),
+        ("return_to", "/notes"),
+    ];
     let answer = browser.submit("/auth/signup", &fields).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/auth/continue?return_to=%2Fnotes"), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/auth/continue?return_to=%2Fnotes"),
+        "{}",
+        answer.body
+    );
 
     let session = browser.get("/auth/session").await.json();
     assert_eq!(session["authenticated"], true);
@@ -59,7 +69,8 @@ async fn a_script_signs_up_in_and_out_by_json() {
     let app = TestApp::start().await;
     let browser = app.signed_in("ada@example.test").await;
     assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
-    let wrong = browser.post("/auth/login", &json!({ "email": "ada@example.test", "password": "wrong horse" })).await;
+    let wrong =
+        browser.post("/auth/login", &json!({ "email": "ada@example.test", "password": "wrong horse" })).await;
     assert_eq!((wrong.status, wrong.code().as_str()), (401, "invalid_credentials"));
     assert_eq!(wrong.header("content-type"), "application/problem+json");
     let right = json!({ "email": "ada@example.test", "password": PASSWORD, "return_to": "/notes" });
@@ -77,7 +88,10 @@ async fn a_person_signs_in_at_a_provider() {
         let page = browser.navigate("/auth/login?return_to=/notes").await;
         assert!(page.body.contains(&format!("/auth/start/{provider}")), "{}", page.body);
         let start = browser
-            .navigate_from("same-origin", &format!("/auth/start/{provider}?return_to=/notes&x=1&client_id=evil&redirect_to=evil"))
+            .navigate_from(
+                "same-origin",
+                &format!("/auth/start/{provider}?return_to=/notes&x=1&client_id=evil&redirect_to=evil"),
+            )
             .await;
         let location: url::Url = start.header("location").parse().unwrap();
         let names: Vec<_> = location.query_pairs().map(|(name, _)| name.into_owned()).collect();
@@ -107,7 +121,8 @@ async fn choose(browser: &Browser, at: &str, page: &Answer, email: &str) -> (Str
     headers.push(("content-type", "application/x-www-form-urlencoded"));
     headers.push(("origin", &origin));
     let answer = browser.send(Method::POST, at, &headers, Some(text)).await;
-    let next = answer.refresh_url().unwrap_or_else(|| panic!("no way back: {} {}", answer.status, answer.body));
+    let next =
+        answer.refresh_url().unwrap_or_else(|| panic!("no way back: {} {}", answer.status, answer.body));
     let next = if next.starts_with('/') { format!("{origin}{next}") } else { next };
     browser.follow_from("cross-site", &next).await
 }
@@ -118,7 +133,8 @@ async fn unknown_and_wrong_are_answered_alike() {
     let app = TestApp::start().await;
     app.signed_in("ada@example.test").await;
     let ask = async |email: &str| {
-        let answer = app.browser().post("/auth/login", &json!({ "email": email, "password": "wrong horse" })).await;
+        let answer =
+            app.browser().post("/auth/login", &json!({ "email": email, "password": "wrong horse" })).await;
         let mut body = answer.json();
         body["request_id"] = json!("");
         (answer.status, body)
@@ -135,7 +151,8 @@ async fn sign_up_tells_nobody_who_has_an_account() {
     let plan = Plan { auth: |settings| settings.confirm_email = true, ..Plan::default() };
     let app = TestApp::with(plan).await;
     let ask = async |email: &str| {
-        let answer = app.browser().post("/auth/signup", &json!({ "email": email, "password": PASSWORD })).await;
+        let answer =
+            app.browser().post("/auth/signup", &json!({ "email": email, "password": PASSWORD })).await;
         (answer.status, answer.body)
     };
     let fresh = ask("ada@example.test").await;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
@@ -52,8 +53,10 @@ struct Inner {
     target: Mutex<Option<SocketAddr>>,
     http: reqwest::Client,
     calls: Mutex<Vec<Call>>,
+    answers: Mutex<Vec<(String, String)>>,
     faults: Mutex<Vec<(String, VecDeque<Fault>, bool)>>,
     gate: watch::Sender<u64>,
+    holding: AtomicUsize,
 }
 
 impl Tap {
@@ -65,8 +68,10 @@ impl Tap {
             target: Mutex::default(),
             http,
             calls: Mutex::default(),
+            answers: Mutex::default(),
             faults: Mutex::default(),
             gate: watch::channel(0).0,
+            holding: AtomicUsize::new(0),
         }));
         let router = Router::new().fallback(pass).with_state(tap.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -90,6 +95,12 @@ impl Tap {
     /// Every call whose line has `part`.
     pub fn seen(&self, part: &str) -> Vec<Call> {
         self.0.calls.lock().unwrap().iter().filter(|call| call.line.contains(part)).cloned().collect()
+    }
+
+    /// The bodies that came back to calls with `part` in their line.
+    pub fn answers(&self, part: &str) -> Vec<String> {
+        let answers = self.0.answers.lock().unwrap();
+        answers.iter().filter(|(line, _)| line.contains(part)).map(|(_, body)| body.clone()).collect()
     }
 
     /// The next call with `part` in its line meets `fault`.
@@ -121,13 +132,23 @@ impl Tap {
 
     fn fault_for(&self, line: &str) -> Option<Fault> {
         let mut faults = self.0.faults.lock().unwrap();
-        let (_, queue, stays) = faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
+        let (_, queue, stays) =
+            faults.iter_mut().find(|(part, queue, _)| line.contains(part.as_str()) && !queue.is_empty())?;
         if *stays { queue.front().cloned() } else { queue.pop_front() }
+    }
+
+    /// Waits until an answer is held.
+    pub async fn holding(&self) {
+        while self.0.holding.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn held(&self) {
         let mut gate = self.0.gate.subscribe();
+        self.0.holding.fetch_add(1, Ordering::SeqCst);
         let _ = gate.changed().await;
+        self.0.holding.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -158,9 +179,12 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
     let Ok(answer) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     let body = answer.bytes().await.unwrap();
+    tap.0.answers.lock().unwrap().push((line, String::from_utf8_lossy(&body).into_owned()));
     match fault {
         Some(Fault::HoldAnswer) => tap.held().await,
-        Some(Fault::Truncate) => return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned()),
+        Some(Fault::Truncate) => {
+            return broken(String::from_utf8_lossy(&body[..body.len() / 2]).into_owned());
+        }
         _ => {}
     }
     headers.remove(header::TRANSFER_ENCODING);

@@ -177,7 +177,7 @@ impl Reader<'_> {
                     self.tree(from);
                     // The rest of this path, an alias, the comma.
                     let mut depth = 0;
-                    while self.peek(0) != "" && (depth > 0 || ![",", "}"].contains(&self.peek(0))) {
+                    while !self.peek(0).is_empty() && (depth > 0 || ![",", "}"].contains(&self.peek(0))) {
                         depth += i32::from(self.peek(0) == "{") - i32::from(self.peek(0) == "}");
                         self.at += 1;
                     }

@@ -1,7 +1,9 @@
 //! `POST /signup`, `GET /user`, `POST /logout`.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base::secret::Secret;
 use rusqlite::Connection;
@@ -10,14 +12,14 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::one_time::Kind;
 use crate::db::sessions::{self, Scope, Session};
 use crate::db::users::{self, Identity, User};
-use crate::db::{flows, micros, one_time as secrets};
+use crate::db::{micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
 use crate::http::{Caller, Json, Params};
+use crate::limit::Bucket;
 use crate::mail::MailKind;
-use crate::one_time::{Fresh, check_gap, new_flow};
+use crate::mailing::Mailing;
 use crate::pkce::Challenge;
 use crate::token::{self, Extra, begin_session, present};
 use crate::wire::{Stamp, UserBody};
@@ -53,6 +55,8 @@ enum SignedUp {
 #[tracing::instrument(name = "signup", skip_all)]
 pub(crate) async fn sign_up(
     State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Params(query): Params<RedirectQuery>,
     Json(body): Json<SignUpBody>,
 ) -> Answer<Response> {
@@ -62,7 +66,10 @@ pub(crate) async fn sign_up(
     }
     let data = body.data.unwrap_or_default();
     let address = match (present(body.email), present(body.phone)) {
-        (None, None) => return anonymous(&app, data).await,
+        (None, None) => {
+            app.limits.take(Bucket::Anonymous, &headers, Some(peer), app.clock.now())?;
+            return anonymous(&app, data).await;
+        }
         (Some(_), Some(_)) => {
             return Err(ApiError::invalid(
                 "Only an email address or phone number should be provided on signup.",
@@ -88,16 +95,16 @@ pub(crate) async fn sign_up(
 
     let now = app.clock.now();
     let challenge = challenge.filter(|_| app.settings.confirm_email);
-    let fresh = Fresh::draw(&app, challenge.is_some());
+    let mailing = Mailing::draw(&app, MailKind::Signup, challenge, redirect_to);
     let (user, session) = (app.entropy.uuid(), app.entropy.uuid());
     let new = NewAccount {
         id: user,
         identity: app.entropy.uuid(),
         email: address.clone(),
-        hash,
+        hash: Some(hash),
         data: data.clone(),
     };
-    let (context, stored, target) = (app.clone(), fresh.clone(), redirect_to.clone());
+    let (context, prepared) = (app.clone(), mailing.clone());
     let done = app.db.write(move |db| {
         if !context.settings.confirm_email {
             return sign_up_at_once(db, &context, new, session, now);
@@ -107,22 +114,13 @@ pub(crate) async fn sign_up(
             Some(user) => user,
             None => new.build(&context, now),
         };
-        check_gap(&context, user.confirmation_sent_at, now)?;
-        user.confirmation_sent_at = Some(micros(now));
-        users::save(db, &user)?;
-        let flow =
-            challenge.map(|challenge| new_flow(&context, challenge, "email/signup", &target, user.id, now));
-        if let Some(flow) = &flow {
-            flows::insert(db, flow, now)?;
-        }
-        let address = user.email.as_deref().unwrap_or_default();
-        stored.store(db, &context, user.id, Kind::Confirmation, address, flow.map(|flow| flow.id), now)?;
+        prepared.prepare(db, &context, &mut user, now)?;
         Ok(SignedUp::Mail(Box::new(user)))
     });
     match done.await? {
         SignedUp::In(user, session) => token::answer(&app, &user, &session, Extra::default()),
         SignedUp::Mail(user) => {
-            fresh.send(&app, MailKind::Signup, address, &redirect_to, now);
+            mailing.send(&app, address, now);
             Ok(axum::Json(UserBody::from(&*user)).into_response())
         }
         SignedUp::Taken => Ok(axum::Json(pretend_user(&app, address, data, now)).into_response()),
@@ -130,18 +128,21 @@ pub(crate) async fn sign_up(
 }
 
 /// Somebody who is about to get an account.
-struct NewAccount {
-    id: Uuid,
-    identity: Uuid,
-    email: String,
-    hash: String,
-    data: Map<String, Value>,
+pub(crate) struct NewAccount {
+    pub(crate) id: Uuid,
+    pub(crate) identity: Uuid,
+    /// In its normal form.
+    pub(crate) email: String,
+    /// `None`: comes in by mail alone.
+    pub(crate) hash: Option<String>,
+    pub(crate) data: Map<String, Value>,
 }
 
 impl NewAccount {
-    fn build(self, app: &App, now: OffsetDateTime) -> User {
+    /// The account, not confirmed and not saved yet.
+    pub(crate) fn build(self, app: &App, now: OffsetDateTime) -> User {
         let mut user = email_account(self.id, self.identity, &self.email, self.data, now);
-        user.password = Some(self.hash);
+        user.password = self.hash;
         give_default_role(app, &mut user);
         user
     }
@@ -182,26 +183,38 @@ pub(crate) fn email_account(
     now: OffsetDateTime,
 ) -> User {
     let mut user = User::new(id, now);
-    let mut document = data;
-    document.insert("sub".to_owned(), id.to_string().into());
-    document.insert("email".to_owned(), email.into());
-    document.insert("email_verified".to_owned(), false.into());
-    document.insert("phone_verified".to_owned(), false.into());
+    let identity = email_identity(identity, id, email, data, now);
     user.email = Some(email.to_owned());
-    user.user_metadata = document.clone();
-    user.identities.push(Identity {
-        id: identity,
-        provider: "email".to_owned(),
-        issuer: "email".to_owned(),
-        subject: id.to_string(),
-        data: document,
-        email: Some(email.to_owned()),
-        last_sign_in_at: user.created_at,
-        created_at: user.created_at,
-        updated_at: user.created_at,
-    });
+    user.user_metadata = identity.data.clone();
+    user.identities.push(identity);
     user.refresh_providers();
     user
+}
+
+/// The identity of an address: its subject is the person.
+pub(crate) fn email_identity(
+    id: Uuid,
+    user: Uuid,
+    email: &str,
+    data: Map<String, Value>,
+    now: OffsetDateTime,
+) -> Identity {
+    let (mut data, now) = (data, micros(now));
+    data.insert("sub".to_owned(), user.to_string().into());
+    data.insert("email".to_owned(), email.into());
+    data.insert("email_verified".to_owned(), false.into());
+    data.insert("phone_verified".to_owned(), false.into());
+    Identity {
+        id,
+        provider: "email".to_owned(),
+        issuer: "email".to_owned(),
+        subject: user.to_string(),
+        data,
+        email: Some(email.to_owned()),
+        last_sign_in_at: now,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Marks the address as confirmed by its owner.

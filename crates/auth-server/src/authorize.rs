@@ -14,7 +14,8 @@ use crate::error::{Answer, ApiError};
 use crate::http::{Form, Params};
 use crate::identities::{self, Drawn, Matched, needs_verification};
 use crate::mail::MailKind;
-use crate::one_time::{Fresh, redirect, see_other, tokens_in_fragment};
+use crate::mailing::Mailing;
+use crate::one_time::{redirect, see_other, tokens_in_fragment};
 use crate::pkce::Challenge;
 use crate::providers::{Profile, Provider};
 use crate::redirect::{with_fragment, with_query};
@@ -149,8 +150,8 @@ enum Done {
 async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     let (profile, provider_token) = profile(app, &flow, code).await?;
     let now = app.clock.now();
-    let fresh = Fresh::draw(app, false);
-    let drawn = Drawn { user: app.entropy.uuid(), identity: app.entropy.uuid(), fresh: fresh.clone() };
+    let mailing = Mailing::draw(app, MailKind::Signup, None, flow.redirect_to.clone());
+    let drawn = Drawn { user: app.entropy.uuid(), identity: app.entropy.uuid(), mailing: mailing.clone() };
     let (session, own_code) = (app.entropy.uuid(), app.entropy.uuid().to_string());
     let (context, target) = (app.clone(), flow.redirect_to.clone());
     let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_token(&provider_token));
@@ -179,7 +180,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
         }
         Done::Unconfirmed { email, mail } => {
             if mail {
-                fresh.send(app, MailKind::Signup, email, &target, now);
+                mailing.send(app, email, now);
             }
             Err(needs_verification())
         }

@@ -2,11 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header::CACHE_CONTROL};
+use axum::http::{HeaderName, header::CACHE_CONTROL};
 use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::error::ApiError;
 
 /// The members of `external` in GoTrue's answer; what is not offered is `false` (contract, section 2.15).
 const EXTERNAL: &[&str] = &[
@@ -67,9 +66,4 @@ pub(crate) async fn health() -> Json<Value> {
 /// `GET /.well-known/jwks.json`
 pub(crate) async fn key_set(State(app): State<App>) -> ([(HeaderName, &'static str); 1], Json<Value>) {
     ([(CACHE_CONTROL, "public, max-age=600")], Json(app.signer.public().clone()))
-}
-
-/// `POST /sso`
-pub(crate) async fn no_saml() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "saml_provider_disabled", "SAML 2.0 is disabled")
 }

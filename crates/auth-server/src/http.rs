@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -15,19 +15,28 @@ pub(crate) use extract::{Caller, Form, Json, Params, bearer};
 pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
-use crate::{App, account, admin, authorize, documents, one_time, pages, token};
+use crate::limit::Bucket;
+use crate::{App, account, admin, authorize, documents, off, one_time, pages, recover, token, update};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
+    let limited = |bucket| from_fn_with_state((app.clone(), bucket), layers::limit);
     let api = Router::new()
-        .route("/signup", post(account::sign_up))
-        .route("/token", post(token::grant))
+        .route("/signup", post(account::sign_up).layer(limited(Bucket::SignUp)))
+        .route("/token", post(token::grant).layer(limited(Bucket::Token)))
         .route("/authorize", get(authorize::begin))
         .route("/callback", get(authorize::back).post(authorize::back_by_form))
-        .route("/verify", get(one_time::open_link).post(one_time::redeem))
-        .route("/user", get(account::user))
+        .route("/verify", get(one_time::open_link).post(one_time::redeem).layer(limited(Bucket::Verify)))
+        .route("/recover", post(recover::recover).layer(limited(Bucket::Recover)))
+        .route("/resend", post(recover::resend).layer(limited(Bucket::Resend)))
+        .route("/otp", post(recover::otp).layer(limited(Bucket::Otp)))
+        .route("/magiclink", post(recover::magic_link).layer(limited(Bucket::MagicLink)))
+        .route("/user", get(account::user).merge(put(update::update).layer(limited(Bucket::Update))))
+        .route("/user/identities/authorize", get(off::linking))
+        .route("/user/identities/{id}", delete(off::linking))
+        .route("/factors", post(off::factors))
         .route("/logout", post(account::log_out))
-        .route("/sso", post(documents::no_saml))
+        .route("/sso", post(off::saml))
         .route("/settings", get(documents::settings))
         .route("/health", get(documents::health))
         .route("/.well-known/jwks.json", get(documents::key_set))

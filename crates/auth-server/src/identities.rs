@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::account::{confirm, give_default_role, take_over};
+use crate::db::micros;
 use crate::db::users::{self, Identity, User};
-use crate::db::{micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
-use crate::one_time::{Fresh, check_gap};
+use crate::mailing::Mailing;
 use crate::providers::Profile;
 
 /// Random values that a match may need, drawn beforehand.
 pub(crate) struct Drawn {
     pub(crate) user: Uuid,
     pub(crate) identity: Uuid,
-    pub(crate) fresh: Fresh,
+    pub(crate) mailing: Mailing,
 }
 
 /// What came of a provider's answer.
@@ -135,14 +135,14 @@ fn settle(db: &Connection, app: &App, mut user: User, drawn: &Drawn, now: Offset
     if user.email_confirmed_at.is_some() {
         return Ok(Matched::In(Box::new(user)));
     }
-    let mail = check_gap(app, user.confirmation_sent_at, now).is_ok();
-    if mail {
-        user.confirmation_sent_at = Some(micros(now));
-    }
-    users::save(db, &user)?;
     let email = user.email.clone().unwrap_or_default();
-    if mail {
-        drawn.fresh.store(db, app, user.id, secrets::Kind::Confirmation, &email, None, now)?;
-    }
+    let mail = match drawn.mailing.prepare(db, app, &mut user, now) {
+        Ok(()) => true,
+        Err(error) if error.status() == StatusCode::TOO_MANY_REQUESTS => {
+            users::save(db, &user)?;
+            false
+        }
+        Err(error) => return Err(error),
+    };
     Ok(Matched::Unconfirmed { email, mail })
 }

@@ -4,6 +4,19 @@
 //! `http` is the route table; `account`, `token`, `one_time` and `authorize` are the ways in; `rotation` keeps refresh
 //! tokens honest; `identities` decides whose account a provider's answer belongs to; `db` is SQLite; `keys` and
 //! `password` guard what must stay secret; `pages` are the pretend providers and the outbox.
+//!
+//! # Where it differs from GoTrue
+//!
+//! On purpose, and nowhere else: token answers are `no-store`; `Retry-After` goes with every 429; the `redirect_to` and
+//! `X-JWT-AUD` headers and `Referer` mean nothing; PKCE is S256 only, and a code, a link and its digits are redeemed in
+//! one transaction; digits can be tried five times; unknown people cost as much work as known ones; a provider's
+//! address opens an account only if both sides proved it, with auto-confirmation too; a refused second mail leaves the
+//! first as it is; provider names are lower case; members of JSON bodies are named exactly and stand there once, and
+//! the body says that it is JSON; caller's mistakes are 400, and no answer holds a text of the database; a ban ends
+//! sessions at once; passwords may have 1,024 bytes; the admin key is no JWT; there is no discovery document.
+//!
+//! Not part of this version: SMTP, the real Google, RS256, changing an address, re-authentication, factors, linking by
+//! hand, invitations and generated links. Settings that ask for them stop the start.
 
 mod account;
 mod admin;
@@ -15,18 +28,23 @@ mod error;
 mod http;
 mod identities;
 mod keys;
+mod limit;
 mod mail;
+mod mailing;
+mod off;
 mod one_time;
 mod pages;
 mod password;
 mod people;
 mod pkce;
 mod providers;
+mod recover;
 mod redirect;
 mod rotation;
 mod serve;
 mod settings;
 mod token;
+mod update;
 mod wire;
 
 use std::sync::Arc;
@@ -64,6 +82,7 @@ struct Server {
     redirects: redirect::Redirects,
     providers: providers::Providers,
     templates: pages::Templates,
+    limits: limit::Limits,
     calls: http::Calls,
     /// `iss` of tokens, and the base of links to this server: its public address and `/auth/v1`.
     issuer: String,

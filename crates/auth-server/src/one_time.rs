@@ -1,4 +1,4 @@
-//! Links and digits that a mail carries: made here, redeemed once by `GET` and `POST /verify` (contract, section 2.7).
+//! Links and digits of mails, redeemed once: `GET` and `POST /verify` (contract, section 2.7).
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,101 +10,19 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::account::confirm;
-use crate::db::flows::{self, Flow};
-use crate::db::one_time::{self as secrets, Kind, Redeemed, Stored};
+use crate::db::flows;
+use crate::db::one_time::{self as secrets, Kind, Redeemed};
 use crate::db::sessions::Session;
 use crate::db::users::{self, User};
 use crate::error::{Answer, ApiError};
 use crate::http::{Json, Params};
-use crate::mail::{Mail, MailKind};
-use crate::pkce::Challenge;
+use crate::mailing::PKCE_PREFIX;
 use crate::redirect::{with_fragment, with_query};
-use crate::settings::MailLinks;
 use crate::token::{self, Extra, begin_session, digest_of, present};
 use crate::{App, email};
 
 /// S-75: digits are short, so they live shorter than links.
 const CODE_LIFETIME: Duration = Duration::minutes(10);
-const PKCE_PREFIX: &str = "pkce_";
-
-/// A secret that was just drawn: the only place where it can be read.
-#[derive(Clone)]
-pub(crate) struct Fresh {
-    link: String,
-    code: String,
-}
-
-impl Fresh {
-    /// 224 random bits for the link, six digits besides.
-    pub(crate) fn draw(app: &App, pkce: bool) -> Self {
-        let bytes: [u8; 28] = app.entropy.bytes();
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let number = u64::from_be_bytes(app.entropy.bytes()) % 1_000_000;
-        Self { link: format!("{}{hex}", if pkce { PKCE_PREFIX } else { "" }), code: format!("{number:06}") }
-    }
-
-    /// Puts its digests into the database, in place of an earlier secret of the kind.
-    #[expect(clippy::too_many_arguments, reason = "each is a column of the one row")]
-    pub(crate) fn store(
-        &self,
-        db: &Connection,
-        app: &App,
-        user: Uuid,
-        kind: Kind,
-        address: &str,
-        flow: Option<Uuid>,
-        now: OffsetDateTime,
-    ) -> rusqlite::Result<()> {
-        let (link_digest, code_mac) = (digest_of(&self.link), app.code_mac(address, &self.code));
-        let stored = Stored { user, kind, address, link_digest: &link_digest, code_mac: &code_mac, flow };
-        secrets::replace(db, &stored, now)
-    }
-
-    /// Sends the mail that carries it.
-    pub(crate) fn send(self, app: &App, kind: MailKind, to: String, redirect_to: &str, now: OffsetDateTime) {
-        let (base, token, target) = match app.settings.mail_links {
-            MailLinks::Confirm => (format!("{}/auth/confirm", app.redirects.site()), "token_hash", "next"),
-            MailLinks::Verify => (format!("{}/verify", app.issuer), "token", "redirect_to"),
-        };
-        let link = with_query(&base, &[(token, &self.link), ("type", kind.word()), (target, redirect_to)]);
-        app.outbox.send(Mail::new(kind, to, link, self.code, now));
-    }
-}
-
-/// A flow through a mail.
-pub(crate) fn new_flow(
-    app: &App,
-    challenge: Challenge,
-    method: &str,
-    redirect_to: &str,
-    user: Uuid,
-    now: OffsetDateTime,
-) -> Flow {
-    Flow {
-        id: app.entropy.uuid(),
-        provider: "email".to_owned(),
-        method: method.to_owned(),
-        challenge: Some(challenge.0),
-        redirect_to: redirect_to.to_owned(),
-        user: Some(user),
-        provider_token: None,
-        created_at: now,
-        returned_at: None,
-        code_issued_at: None,
-    }
-}
-
-/// Refuses a second mail of a kind within `AUTH_MAIL_GAP`.
-pub(crate) fn check_gap(app: &App, sent: Option<OffsetDateTime>, now: OffsetDateTime) -> Answer<()> {
-    let Some(wait) = sent.map(|sent| sent + app.settings.mail_gap - now).filter(|wait| wait.is_positive())
-    else {
-        return Ok(());
-    };
-    let seconds = u32::try_from(wait.whole_seconds()).unwrap_or(u32::MAX).saturating_add(1);
-    let text = format!("For security purposes, you can only request this after {seconds} seconds.");
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    Err(ApiError::new(status, "over_email_send_rate_limit", text).retry_after(seconds))
-}
 
 /// Which secrets a `type` opens; `None` for a type that does not exist here.
 fn kinds(word: &str) -> Option<&'static [Kind]> {

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::db::{Db, DbError};
 use crate::keys::{KeyError, Secrets, Signer};
+use crate::limit::Limits;
 use crate::mail::{Mail, Outbox};
 use crate::pages::Templates;
 use crate::password::Hasher;
@@ -181,6 +182,7 @@ fn build(
         redirects: site.ok_or(StartError::Settings("AUTH_SITE_URL is not an address"))?,
         providers: Providers::new(&settings, &issuer).map_err(|error| failed(&error))?,
         templates: Templates::new().map_err(|error| failed(&error))?,
+        limits: Limits::new(&settings),
         calls: http::Calls::default(),
         settings,
         clock,

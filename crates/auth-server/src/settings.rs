@@ -84,6 +84,8 @@ pub struct Settings {
     pub anonymous: bool,
     /// `AUTH_PASSWORD_*`.
     pub password: PasswordRules,
+    /// A change of password asks for the old one, unless the session began by mail. `AUTH_REQUIRE_CURRENT_PASSWORD`.
+    pub require_current_password: bool,
     /// `AUTH_ALGORITHM`.
     pub algorithm: Algorithm,
     /// For HS256, at least 32 bytes. `AUTH_SECRET_KEY`.
@@ -134,6 +136,7 @@ impl Settings {
             confirm_email: false,
             anonymous: true,
             password: PasswordRules { min_length: 8, required: Vec::new(), common_list: true },
+            require_current_password: false,
             algorithm: Algorithm::Es256,
             secret_key: None,
             signing_keys_file: None,

@@ -42,6 +42,14 @@ pub(crate) struct GrantBody {
     id_token: Option<Secret<String>>,
 }
 
+const GRANTS: &[&str] = &["password", "refresh_token", "pkce", "id_token", "web3"];
+
+/// Whether a query asks for a grant that exists.
+pub(crate) fn names_a_grant(query: &str) -> bool {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.any(|(name, value)| name == "grant_type" && GRANTS.contains(&&*value))
+}
+
 /// The grant type is judged before the body is read (contract, section 2.4).
 pub(crate) struct GrantType(String);
 
@@ -50,10 +58,9 @@ impl axum::extract::FromRequestParts<App> for GrantType {
 
     async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App) -> Answer<Self> {
         let Params(query) = Params::<GrantQuery>::from_request_parts(parts, app).await?;
-        let known = ["password", "refresh_token", "pkce", "id_token", "web3"];
         let text = "unsupported_grant_type";
         let refused = || ApiError::new(StatusCode::BAD_REQUEST, "invalid_credentials", text);
-        query.grant_type.filter(|grant| known.contains(&grant.as_str())).map(Self).ok_or_else(refused)
+        query.grant_type.filter(|grant| GRANTS.contains(&grant.as_str())).map(Self).ok_or_else(refused)
     }
 }
 

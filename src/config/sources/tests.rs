@@ -66,6 +66,21 @@ fn the_strongest_layer_wins_and_an_empty_one_is_passed_over() {
     assert!(problems.list().is_empty(), "{:?}", problems.list());
 }
 
+#[test]
+fn comments_and_quotes_of_dotenv_are_understood() {
+    let env = "BFF_DRAIN=    # the client's drain\nBFF_LISTEN=127.0.0.1:2   # it's here\n# don't\nBFF_PAGES_TITLE=\"A # B's\"\n\
+               BFF_PAGES_LOGO='a\nb # c'\nBFF_SUPABASE_MOUNT=/x#y\nexport BFF_LOG_LEVEL=warn\n";
+    let (sources, faults) = Folder::with(&[(".env", env)]).read(&[]);
+    assert_eq!(faults, Vec::<String>::new());
+    let value = |name: &str| text(&sources, name).0;
+    assert!(sources.get("drain").is_none());
+    assert_eq!(value("listen"), "127.0.0.1:2");
+    assert_eq!(value("pages.title"), "A # B's");
+    assert_eq!(value("pages.logo"), "a\nb # c");
+    assert_eq!(value("supabase.mount"), "/x#y");
+    assert_eq!(value("log.level"), "warn");
+}
+
 /// S-93: every unknown name of every layer, in one list, with its line and a guess.
 #[test]
 fn unknown_names_are_all_listed() {

@@ -2,9 +2,11 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::session::{self, Current};
 use crate::token::Claims;
@@ -54,8 +56,58 @@ pub(crate) async fn refresh(visit: Visit) -> Result<Response, Error> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The fixed list of fields (interfaces: Bodies).
-pub(crate) fn describe(visit: &Visit, claims: &Claims, current: Option<&Current>) -> Value {
+/// The fixed list of fields (interfaces: Bodies), in the order in which people look for them.
+#[derive(Serialize)]
+pub(crate) struct Description<'a> {
+    authenticated: bool,
+    user: Person<'a>,
+    roles: Vec<String>,
+    scopes: Vec<String>,
+    aal: u8,
+    next_aal: u8,
+    amr: Vec<&'a str>,
+    claims: serde_json::Map<String, Value>,
+    limited: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<Lifetimes>,
+    csrf: Csrf,
+    logout_url: &'static str,
+    account_url: &'static str,
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    id: Uuid,
+    email: &'a str,
+    phone: &'a str,
+    name: Option<&'a str>,
+    avatar_url: Option<&'a str>,
+    provider: Value,
+    providers: Value,
+    is_anonymous: bool,
+}
+
+#[derive(Serialize)]
+struct Csrf {
+    header: &'static str,
+    value: &'static str,
+}
+
+#[derive(Serialize)]
+struct Lifetimes {
+    id: String,
+    created_at: String,
+    auth_time: String,
+    idle_expires_in: i64,
+    expires_in: i64,
+}
+
+/// Describes who is signed in; `current` only where a cookie says so.
+pub(crate) fn describe<'a>(
+    visit: &Visit,
+    claims: &'a Claims,
+    current: Option<&'a Current>,
+) -> Description<'a> {
     let app = visit.app();
     let access = app.policy.access(claims);
     let own = claims.user_metadata();
@@ -63,58 +115,57 @@ pub(crate) fn describe(visit: &Visit, claims: &Claims, current: Option<&Current>
         let found = names.iter().find_map(|name| own?.get(*name)?.as_str());
         found.filter(|text| !text.is_empty())
     };
-    let providers = claims.at("app_metadata.providers").cloned().unwrap_or_else(|| json!([]));
-    let provider = claims.at("app_metadata.provider").cloned().unwrap_or(Value::Null);
-    let exposed: serde_json::Map<String, Value> =
-        app.expose_claims.iter().filter_map(|path| Some((path.clone(), claims.at(path)?.clone()))).collect();
-    let amr: Vec<&str> = claims.amr.iter().map(|proof| proof.method.as_str()).collect();
-    let mut body = json!({
-        "authenticated": true,
-        "user": {
-            "id": claims.sub,
-            "email": claims.email,
-            "phone": claims.phone,
-            "name": own_text(["full_name", "name"]),
-            "avatar_url": own_text(["avatar_url", "picture"]).filter(|url| url.starts_with("https://")),
-            "provider": provider,
-            "providers": providers,
-            "is_anonymous": claims.is_anonymous,
+    let exposed = app.expose_claims.iter().filter_map(|path| Some((path.clone(), claims.at(path)?.clone())));
+    Description {
+        authenticated: true,
+        user: Person {
+            id: claims.sub,
+            email: &claims.email,
+            phone: &claims.phone,
+            name: own_text(["full_name", "name"]),
+            avatar_url: own_text(["avatar_url", "picture"]).filter(|url| url.starts_with("https://")),
+            provider: claims.at("app_metadata.provider").cloned().unwrap_or(Value::Null),
+            providers: claims.at("app_metadata.providers").cloned().unwrap_or_else(|| json!([])),
+            is_anonymous: claims.is_anonymous,
         },
-        "roles": access.roles,
-        "scopes": access.scopes,
-        "aal": claims.aal,
-        "next_aal": current.map_or(claims.aal, |current| current.session.next_aal.max(claims.aal)),
-        "amr": amr,
-        "claims": exposed,
-        "limited": current.and_then(|current| current.session.limited).map(session::Limited::as_str),
-        "csrf": { "header": "X-CSRF", "value": "1" },
-        "logout_url": "/auth/logout",
-        "account_url": "/auth/account",
-    });
-    if let Some(current) = current {
-        body["session"] = lifetimes(visit, current);
+        roles: access.roles,
+        scopes: access.scopes,
+        aal: claims.aal,
+        next_aal: current.map_or(claims.aal, |current| current.session.next_aal.max(claims.aal)),
+        amr: claims.amr.iter().map(|proof| proof.method.as_str()).collect(),
+        claims: exposed.collect(),
+        limited: current.and_then(|current| current.session.limited).map(session::Limited::as_str),
+        session: current.map(|current| lifetimes(visit, current)),
+        csrf: Csrf { header: "X-CSRF", value: "1" },
+        logout_url: "/auth/logout",
+        account_url: "/auth/account",
     }
-    body
 }
 
-fn lifetimes(visit: &Visit, current: &Current) -> Value {
+fn lifetimes(visit: &Visit, current: &Current) -> Lifetimes {
     let app = visit.app();
     let (session, settings, now) = (&current.session, app.sessions.settings(), app.clock.now());
     let stamp = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     let left = |limit: Duration, from: OffsetDateTime| (from + limit - now).whole_seconds().max(0);
     let absolute = left(settings.absolute, session.created_at);
-    json!({
-        "id": app.sessions.public_id(session),
-        "created_at": stamp(session.created_at),
-        "auth_time": stamp(session.auth_time),
-        "idle_expires_in": left(settings.idle, session.last_seen).min(absolute),
-        "expires_in": absolute,
-    })
+    Lifetimes {
+        id: app.sessions.public_id(session),
+        created_at: stamp(session.created_at),
+        auth_time: stamp(session.auth_time),
+        idle_expires_in: left(settings.idle, session.last_seen).min(absolute),
+        expires_in: absolute,
+    }
 }
 
 /// The JSON of a sign-in that succeeded.
 pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Response {
     let status = if current.session.limited.is_some() { "mfa_required" } else { "signed_in" };
+    #[derive(Serialize)]
+    struct SignedIn<'a> {
+        status: &'static str,
+        session: Description<'a>,
+        return_to: &'a str,
+    }
     let session = describe(visit, &current.claims, Some(current));
-    visit.json(StatusCode::OK, &json!({ "status": status, "session": session, "return_to": return_to }))
+    visit.json(StatusCode::OK, &SignedIn { status, session, return_to })
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::{origin, trace};
+use super::origin;
 use crate::web::error::{Code, Error};
 use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
-use crate::web::visit::{Face, Site, Visit, see_other};
+use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
 /// Clients below the mount obey `Retry-After` to the second; longer waits would look like a hang.
 const MOUNT_WAIT: Duration = Duration::from_secs(5);
@@ -22,7 +21,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         return response;
     };
     if error.code.status().is_server_error() {
-        let cause = error.cause.as_deref().map(|cause| chain(cause));
+        let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
     }
     let kept: HeaderMap = response.headers().clone();
@@ -42,6 +41,9 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         let most = (visit.face() == Face::Supabase).then_some(MOUNT_WAIT);
         error.headers(dressed.headers_mut(), most);
     }
+    if let Some(allow) = kept.get(header::ALLOW).filter(|_| error.code == Code::MethodNotAllowed) {
+        dressed.headers_mut().entry(header::ALLOW).or_insert(allow.clone()); // the router knows the methods
+    }
     for cookie in kept.get_all(header::SET_COOKIE) {
         dressed.headers_mut().append(header::SET_COOKIE, cookie.clone());
     }
@@ -50,9 +52,8 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
 }
 
 /// The answer to a request that was refused before anything of it was read.
-pub(super) fn bare(error: &Error, request: &Request) -> Response {
-    let id = request.extensions().get::<trace::Id>().map(|id| id.0.as_str()).unwrap_or_default();
-    let body = error.problem(id, "/auth/login").to_string();
+pub(super) fn bare(error: &Error, request_id: &str) -> Response {
+    let body = error.problem(request_id, "/auth/login").to_string();
     let mut response =
         (error.code.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
     error.headers(response.headers_mut(), None);
@@ -62,7 +63,7 @@ pub(super) fn bare(error: &Error, request: &Request) -> Response {
 fn page(visit: &Visit, error: &Error) -> Response {
     let get = matches!(*visit.method(), Method::GET | Method::HEAD);
     let signed_out = matches!(error.code, Code::SessionMissing | Code::SessionExpired | Code::SessionEnded);
-    if get && error.code == Code::SessionMissing && visit.site() == Site::CrossSite {
+    if get && error.code == Code::SessionMissing && visit.site() == FetchSite::CrossSite {
         return bounce(visit);
     }
     if get && signed_out {

@@ -7,7 +7,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::web::state::AppState;
 use crate::web::visit::Visit;
 
 /// The policy of every page (S-65).
@@ -23,8 +22,24 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign;
 
-/// Adds what is missing. `visit` is absent for a request that was refused before it was one.
-pub(super) fn finish(app: &AppState, visit: Option<&Visit>, mut response: Response) -> Response {
+/// What depends on the request: HSTS where it came over https, and no trace of a code that is still in the address (S-27).
+pub(super) fn correct(visit: &Visit, answer: &mut Response) {
+    let headers = answer.headers_mut();
+    if visit.public().scheme() == "https" {
+        let value = if visit.app().hsts_subdomains {
+            "max-age=31536000; includeSubDomains"
+        } else {
+            "max-age=31536000"
+        };
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value));
+    }
+    if visit.target().starts_with("/auth/callback/") {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
+}
+
+/// Adds what is missing, to every answer whatever it is: those to requests that were refused unread, and to panics.
+pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
     let foreign = response.extensions().get::<Foreign>().is_some();
     let html = response
         .headers()
@@ -32,13 +47,10 @@ pub(super) fn finish(app: &AppState, visit: Option<&Visit>, mut response: Respon
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/html"));
     let headers = response.headers_mut();
-    if let Some(id) = visit.and_then(|visit| HeaderValue::from_str(visit.request_id()).ok()) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if app.is_secure() {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
     if foreign {
         return response;
     }
@@ -57,4 +69,27 @@ pub(super) fn finish(app: &AppState, visit: Option<&Visit>, mut response: Respon
         add(headers, REFERRER_POLICY, "no-referrer");
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::error::Code;
+
+    /// S-66, S-89: the answer to a panic is one of ours like any other, and says nothing of what went wrong.
+    #[test]
+    fn the_answer_to_a_panic_is_dressed() {
+        let answer = finish("abc", super::super::errors::bare(&Code::Internal.into(), "abc"));
+        assert_eq!(answer.status(), 500);
+        for (name, value) in [
+            ("x-request-id", "abc"),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
+            ("content-type", "application/problem+json"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Requests at once, and their targets' length (S-96, S-97).
+//! Requests at once, and the size of their heads (S-96, S-97).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,12 +15,21 @@ use crate::web::state::AppState;
 
 /// Longest request target, in bytes.
 const TARGET: usize = 8 << 10;
+/// Most header fields, and most bytes of all their names and values. The listener has its own caps below this layer;
+/// these hold under any other server too.
+const FIELDS: usize = 100;
+const HEAD: usize = 32 << 10;
 
 /// A place among the requests in flight, or the refusal.
 pub(super) fn admit(app: &AppState, request: &Request) -> Result<OwnedSemaphorePermit, Error> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > TARGET {
         return Err(Code::UriTooLong.into());
+    }
+    let fields = request.headers();
+    let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields.len() > FIELDS || size + target > HEAD {
+        return Err(Code::HeadersTooLarge.into());
     }
     let busy = |_| Error::later(Code::Overloaded, Duration::from_secs(1));
     app.in_flight.clone().try_acquire_owned().map_err(busy)

@@ -8,13 +8,14 @@ use crate::event::{self, Event, Outcome, Record};
 use crate::session::cookie::Carried;
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
-use crate::web::visit::{Face, Site, Visit, is_form, text};
+use crate::web::visit::{Face, FetchSite, Visit, is_form, text};
 
 /// Refuses what a page of another site could have caused.
 pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
     let Err(code) = judge(visit, parts) else { return Ok(()) };
-    // An opt-out belongs to the one rule that was matched (S-19).
-    let opted_out = !parts.uri.path().starts_with("/auth/")
+    // The header alone can be switched off, and only for the one rule that is matched (S-19). S-13 always holds.
+    let opted_out = code == Code::CsrfHeader
+        && !parts.uri.path().starts_with("/auth/")
         && visit
             .app()
             .policy
@@ -33,13 +34,13 @@ pub(crate) fn cross_site(code: Code, rule: Option<&str>) -> Error {
 fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     let headers = &parts.headers;
     let app = visit.app();
-    let listed = is_listed(app, headers.get(header::ORIGIN));
+    let listed = is_listed(app, visit.origin());
     let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
     let has_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
-    if !has_session || visit.is_navigation() || parts.method == Method::OPTIONS {
+    if !has_session || visit.is_navigation() {
         return Ok(());
     }
     let marked = text(headers, "x-csrf") == Some("1")
@@ -47,7 +48,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
             && ["apikey", "x-client-info", "authorization", "x-csrf"]
                 .iter()
                 .any(|n| headers.contains_key(*n)));
-    let own_read = safe && visit.site() == Site::SameOrigin;
+    let own_read = safe && visit.site() == FetchSite::SameOrigin;
     if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
@@ -69,8 +70,8 @@ fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Cod
     if passes { Ok(()) } else { Err(Code::CrossOrigin) }
 }
 
-fn from_here(site: Site) -> bool {
-    matches!(site, Site::SameOrigin | Site::None)
+fn from_here(site: FetchSite) -> bool {
+    matches!(site, FetchSite::SameOrigin | FetchSite::None)
 }
 
 /// Whether `origin` is on the exact list.
@@ -79,14 +80,14 @@ pub(crate) fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
 }
 
 /// The answer to a preflight, without session or upstream. An origin that is not listed gets no permission.
-pub(super) fn preflight(app: &AppState, parts: &Parts) -> Option<Response> {
+pub(super) fn preflight(visit: &Visit, parts: &Parts) -> Option<Response> {
+    let app = visit.app();
     let asked = parts.headers.contains_key("access-control-request-method");
     if parts.method != Method::OPTIONS || !asked {
         return None;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let origin = parts.headers.get(header::ORIGIN);
-    if is_listed(app, origin) {
+    if is_listed(app, visit.origin()) {
         let headers = response.headers_mut();
         let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
@@ -95,7 +96,6 @@ pub(super) fn preflight(app: &AppState, parts: &Parts) -> Option<Response> {
         }
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(app.cors.max_age.as_secs()));
     }
-    allow(app, origin, response.headers_mut());
     Some(response)
 }
 

@@ -4,12 +4,13 @@ use std::panic::AssertUnwindSafe;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::FutureExt;
-use http::request::Parts;
+use http::Extensions;
 use tracing::Instrument;
 
-use crate::web::error::{Code, Error};
+use super::{errors, headers};
+use crate::web::error::Code;
 use crate::web::state::AppState;
 
 /// The id of a request.
@@ -20,8 +21,8 @@ pub(super) struct Id(pub(super) String);
 #[derive(Debug, Clone)]
 pub struct Route(pub String);
 
-pub(super) fn request_id(parts: &Parts) -> String {
-    parts.extensions.get::<Id>().map(|id| id.0.clone()).unwrap_or_default()
+pub(super) fn request_id(extensions: &Extensions) -> &str {
+    extensions.get::<Id>().map(|id| id.0.as_str()).unwrap_or_default()
 }
 
 /// The outermost layer.
@@ -33,13 +34,9 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let span = tracing::info_span!("request", request_id = %id);
     let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
-    let response = run.await.unwrap_or_else(|_| {
-        // The panic hook has logged where; a body that names nothing is all the caller gets.
-        let error = Error::from(Code::Internal);
-        let body = error.problem(&id, "/auth/login").to_string();
-        (error.code.status(), [(http::header::CONTENT_TYPE, "application/problem+json")], body)
-            .into_response()
-    });
+    // The panic hook has logged where; a body that names nothing is all the caller gets.
+    let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
+    let response = headers::finish(&id, response);
     let route = response.extensions().get::<Route>().map(|route| route.0.as_str());
     let took = app.clock.now() - begun;
     span.in_scope(|| {

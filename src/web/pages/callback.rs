@@ -47,6 +47,7 @@ pub(crate) async fn back(
             visit.redirect_with_notice("/auth/login", "provider-failed", &provider)
         }
         Ok(Arrival::ConfirmedOnly) => visit.redirect_with_notice("/auth/login", "confirm-done", ""),
+        Ok(Arrival::LinkExpired) => see_other("/auth/confirm"), // which says so of a link without its token
         Ok(Arrival::Invalid) => visit.redirect_with_notice("/auth/login", "flow_invalid", ""),
         Err(failure) => {
             tracing::warn!(error = %failure, "a flow did not end in a session");

@@ -11,6 +11,7 @@ use crate::web::error::Error;
 use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;
 use crate::web::layers::PAGE_POLICY;
+use crate::web::layers::bounce;
 use crate::web::routes;
 use crate::web::views::{CALLS, Call, DemoPage, Outcome, token_shapes};
 use crate::web::visit::Visit;
@@ -32,6 +33,9 @@ impl Fields for DemoForm {
 /// `GET /`.
 #[tracing::instrument(name = "demo.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
+    if visit.may_lack_its_session() {
+        return Ok(bounce(&visit));
+    }
     page(&visit, None).await
 }
 
@@ -81,7 +85,8 @@ async fn run(visit: &Visit, call: &Call) -> (StatusCode, Option<String>, String)
             .await
             .unwrap_or_else(IntoResponse::into_response),
     };
-    let code = response.extensions().get::<std::sync::Arc<Error>>().map(|error| error.code.as_str().to_owned());
+    let code =
+        response.extensions().get::<std::sync::Arc<Error>>().map(|error| error.code.as_str().to_owned());
     let dressed = crate::web::layers::dress(&script, response);
     let status = dressed.status();
     let body = Limited::new(dressed.into_body(), SHOWN).collect().await;
@@ -93,10 +98,15 @@ async fn page(visit: &Visit, made: Option<Made>) -> Result<Response, Error> {
     let app = visit.app();
     let current = app.sessions.current(visit.slot()).await.ok();
     let session = match &current {
-        Some(current) => api::session::describe(visit, &current.claims, Some(current)),
-        None => serde_json::json!({ "authenticated": false, "login_url": "/auth/login" }),
+        Some(current) => {
+            serde_json::to_string_pretty(&api::session::describe(visit, &current.claims, Some(current)))
+        }
+        None => {
+            let nobody = serde_json::json!({ "authenticated": false, "login_url": "/auth/login" });
+            serde_json::to_string_pretty(&nobody)
+        }
     };
-    let session = serde_json::to_string_pretty(&session).unwrap_or_default();
+    let session = session.unwrap_or_default();
     let outcomes: Vec<_> = made
         .iter()
         .map(|made| Outcome {
@@ -108,7 +118,8 @@ async fn page(visit: &Visit, made: Option<Made>) -> Result<Response, Error> {
             body: &made.body,
         })
         .collect();
-    let found = token_shapes(&session) + outcomes.iter().map(|outcome| token_shapes(outcome.body)).sum::<usize>();
+    let found =
+        token_shapes(&session) + outcomes.iter().map(|outcome| token_shapes(outcome.body)).sum::<usize>();
     let token = visit.form_token("demo");
     let view = DemoPage {
         form_token: &token,

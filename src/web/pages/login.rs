@@ -16,7 +16,7 @@ use crate::web::layers::bounce;
 use crate::web::views::{
     FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
 };
-use crate::web::visit::{Site, Visit, is_form};
+use crate::web::visit::{Visit, is_form};
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -42,10 +42,10 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
     let app = visit.app();
     let asked = params.return_to();
     let target = app.flows.targets().choose(asked);
-    let session = app.sessions.peek(visit.slot());
-    if session.is_none() && visit.site() == Site::CrossSite && visit.is_navigation() {
-        return Ok(bounce(&visit)); // a Strict cookie may be there and not have come along
+    if visit.may_lack_its_session() {
+        return Ok(bounce(&visit));
     }
+    let session = app.sessions.peek(visit.slot());
     if let (Some(_), None) = (&session, params.get("prompt")) {
         if asked.is_some() {
             return Ok(visit.onwards(&target));
@@ -76,7 +76,13 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         }
         Err(failure) => return Err(failure.into()),
     };
-    let input = Input::<LoginForm>::from_request(request, &()).await?;
+    let input = match Input::<LoginForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            counted.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ticked: form.remember, ..Shown::plain(&target) };

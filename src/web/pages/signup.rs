@@ -15,6 +15,9 @@ use crate::web::forms::Lock;
 use crate::web::views::{FieldProblem, Provider, SignupPage, SignupProblem};
 use crate::web::visit::{Visit, see_other};
 
+/// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
+const DATA: usize = 4 << 10;
+
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
 pub(crate) struct SignupForm {
@@ -65,6 +68,9 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
     if form.anonymous {
         return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
     }
+    if form.data.as_ref().is_some_and(|data| json!(data).to_string().len() > DATA) {
+        return Err(Error::field(Code::BadRequest, "data"));
+    }
     let account = Account {
         email: &form.email,
         password: &form.password,
@@ -88,25 +94,28 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         return Err(failure.into());
     }
     let rules = app.flows.passwords();
-    let empty = form.password.expose().is_empty().then_some(FieldProblem::Required);
+    let password = |problem: &Problem| match problem {
+        Problem::Required("password") => Some(FieldProblem::Required),
+        Problem::WeakPassword => {
+            Some(FieldProblem::WeakPassword { min: u32::try_from(rules.min_length).unwrap_or(u32::MAX) })
+        }
+        Problem::PasswordTooLong => {
+            Some(FieldProblem::PasswordTooLong { max: u32::try_from(rules.max_bytes).unwrap_or(u32::MAX) })
+        }
+        _ => None,
+    };
+    // The address was judged first; whoever corrects it shall not meet the next fault only then.
+    let beside = || rules.judge(form.password.expose(), &[]).as_ref().and_then(password);
     let shown = match &failure {
         Failure::Form(Problem::SignupClosed) => Shown { closed: true, ..shown },
         Failure::Form(Problem::EmailInvalid) => {
-            Shown { email_problem: Some(FieldProblem::EmailInvalid), password_problem: empty, ..shown }
+            Shown { email_problem: Some(FieldProblem::EmailInvalid), password_problem: beside(), ..shown }
         }
         Failure::Form(Problem::Required("email")) => {
-            Shown { email_problem: Some(FieldProblem::Required), password_problem: empty, ..shown }
+            Shown { email_problem: Some(FieldProblem::Required), password_problem: beside(), ..shown }
         }
-        Failure::Form(Problem::Required(_)) => {
-            Shown { password_problem: Some(FieldProblem::Required), ..shown }
-        }
-        Failure::Form(Problem::WeakPassword) => {
-            let min = u32::try_from(rules.min_length).unwrap_or(u32::MAX);
-            Shown { password_problem: Some(FieldProblem::WeakPassword { min }), ..shown }
-        }
-        Failure::Form(Problem::PasswordTooLong) => {
-            let max = u32::try_from(rules.max_bytes).unwrap_or(u32::MAX);
-            Shown { password_problem: Some(FieldProblem::PasswordTooLong { max }), ..shown }
+        Failure::Form(problem) if password(problem).is_some() => {
+            Shown { password_problem: password(problem), ..shown }
         }
         Failure::Form(Problem::CaptchaFailed) => {
             Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown }

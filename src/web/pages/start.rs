@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::login;
 use crate::web::error::{Code, Error};
 use crate::web::extract::Params;
-use crate::web::visit::{Site, Visit, see_other, text};
+use crate::web::visit::{FetchSite, Visit, see_other, text};
 
 /// Begins a PKCE flow and sends the browser away. A start that another site caused shows the login page instead (S-16),
 /// and a prefetch begins nothing (S-17).
@@ -21,7 +21,7 @@ pub(crate) async fn off(
     let app = visit.app();
     let target = app.flows.targets().choose(params.return_to());
     let prefetch = text(&headers, "sec-purpose").is_some_and(|purpose| purpose.contains("prefetch"));
-    if prefetch || matches!(visit.site(), Site::CrossSite | Site::SameSite) {
+    if prefetch || matches!(visit.site(), FetchSite::CrossSite | FetchSite::SameSite) {
         return login::elsewhere(&visit, &target).await;
     }
     if *visit.method() != http::Method::GET {

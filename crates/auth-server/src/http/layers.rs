@@ -1,10 +1,11 @@
 //! What every request passes through: one log line, a deadline, headers, the shape of errors, counters.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::App;
 use crate::error::{ApiError, asks_newest, dress};
+use crate::limit::Bucket;
 
 /// Contract, section 1.6.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -50,6 +52,20 @@ pub(crate) async fn count(State(app): State<App>, request: Request, next: Next) 
         app.calls.count(route.as_str(), &query);
     }
     response
+}
+
+/// Counts the call against its client's limit, before the body is read. A grant that does not exist costs nothing.
+pub(crate) async fn limit(
+    State((app, bucket)): State<(App, Bucket)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let query = request.uri().query().unwrap_or_default();
+    if bucket != Bucket::Token || crate::token::names_a_grant(query) {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+        app.limits.take(bucket, request.headers(), peer, app.clock.now())?;
+    }
+    Ok(next.run(request).await)
 }
 
 /// Ends what takes longer than [`DEADLINE`], the reading of the body included.

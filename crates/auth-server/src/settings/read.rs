@@ -89,6 +89,7 @@ impl Settings {
             confirm_email: vars::flag(vars, "AUTH_CONFIRM_EMAIL", false, problems),
             anonymous: vars::flag(vars, "AUTH_ANONYMOUS", true, problems),
             password: password_rules(vars, problems),
+            require_current_password: vars::flag(vars, "AUTH_REQUIRE_CURRENT_PASSWORD", false, problems),
             algorithm: algorithm(vars, problems),
             secret_key: vars::secret(vars, "AUTH_SECRET_KEY", problems),
             access_token_lifetime: access_token_lifetime(vars, problems),
@@ -184,8 +185,7 @@ fn refuse_later(vars: &dyn Vars, problems: &mut Problems) {
     }
     let flags = [
         ("AUTH_SECURE_EMAIL_CHANGE", true, "Changing the address of an account"),
-        ("AUTH_REQUIRE_CURRENT_PASSWORD", false, "Changing a password"),
-        ("AUTH_REQUIRE_REAUTHENTICATION", false, "Changing a password"),
+        ("AUTH_REQUIRE_REAUTHENTICATION", false, "Asking for a code before a password is changed"),
     ];
     for (name, default, what) in flags {
         let set = vars::flag(vars, name, default, problems);

@@ -182,7 +182,14 @@ pub(crate) fn fragment(url: &Url) -> HashMap<String, String> {
 
 /// A GitHub of our own: a code is the name of a profile.
 #[derive(Clone, Default)]
-pub(crate) struct GitHub(Arc<Mutex<HashMap<String, (u64, String, bool)>>>);
+pub(crate) struct GitHub(Arc<Mutex<HashMap<String, Person>>>);
+
+#[derive(Clone)]
+struct Person {
+    id: u64,
+    email: String,
+    verified: bool,
+}
 
 impl GitHub {
     /// Serves on loopback; the address is for `AUTH_GITHUB_URL`.
@@ -203,11 +210,11 @@ impl GitHub {
     pub(crate) fn consents(&self, id: u64, email: &str, verified: bool) -> String {
         let mut people = self.0.lock().unwrap();
         let code = format!("code-{}", people.len());
-        people.insert(code.clone(), (id, email.to_owned(), verified));
+        people.insert(code.clone(), Person { id, email: email.to_owned(), verified });
         code
     }
 
-    fn who(&self, headers: &HeaderMap) -> (u64, String, bool) {
+    fn who(&self, headers: &HeaderMap) -> Person {
         let token =
             headers["authorization"].to_str().unwrap().strip_prefix("Bearer gho_").unwrap().to_owned();
         self.0.lock().unwrap()[&token].clone()
@@ -223,12 +230,12 @@ impl GitHub {
     }
 
     async fn user(State(this): State<Self>, headers: HeaderMap) -> Json<Value> {
-        let (id, email, _) = this.who(&headers);
+        let Person { id, email, .. } = this.who(&headers);
         Json(json!({"id": id, "login": "octo", "name": "Octo Cat", "avatar_url": null, "email": email}))
     }
 
     async fn emails(State(this): State<Self>, headers: HeaderMap) -> Json<Value> {
-        let (_, email, verified) = this.who(&headers);
+        let Person { email, verified, .. } = this.who(&headers);
         let other = json!({"email": "other@example.test", "primary": false, "verified": true});
         Json(json!([other, {"email": email, "primary": true, "verified": verified}]))
     }

@@ -180,3 +180,86 @@ async fn codes_end_after_five_minutes() {
     assert_eq!(late.refusal(), "422 flow_state_expired");
     server.sign_in("ada@example.test", PASSWORD).await.session();
 }
+
+/// Contract, section 2.9: silent about who has an account, and confirming on the way.
+#[tokio::test]
+async fn a_recovery_mail_signs_in() {
+    let server = confirming().await;
+    server.sign_up("ada@example.test").await;
+    let ask = async |email: &str| server.post("/recover", json!({"email": email})).await;
+    for email in ["ada@example.test", "nobody@example.test"] {
+        assert_eq!(ask(email).await.json, json!({}));
+    }
+    assert_eq!(server.handle.outbox().len(), 2, "one confirmation, one recovery");
+    let (link, code) = server.mail("ada@example.test");
+    // The kinds do not open each other.
+    let wrong = server.post("/verify", json!({"type": "signup", "token_hash": link})).await;
+    assert_eq!(wrong.refusal(), "403 otp_expired");
+    let session = server.post("/verify", json!({"type": "recovery", "token_hash": link})).await.session();
+    assert!(session.user["email_confirmed_at"].is_string());
+    let digits = json!({"type": "recovery", "email": "ada@example.test", "token": code});
+    assert_eq!(server.post("/verify", digits).await.refusal(), "403 otp_expired");
+    assert_eq!(ask("nope").await.refusal(), "400 validation_failed");
+}
+
+/// Contract, section 2.8: a confirmed person gets a magic link, anybody else signs up.
+#[tokio::test]
+async fn a_one_time_code_signs_in_or_up() {
+    let server = confirming().await;
+    let ask = async |body| server.post("/otp", body).await;
+    let stranger = json!({"email": "ada@example.test", "create_user": false});
+    assert_eq!(ask(stranger).await.refusal(), "422 otp_disabled");
+    assert_eq!(ask(json!({"email": "ada@example.test", "data": {"k": 1}})).await.json, json!({}));
+    assert_eq!(server.handle.outbox()[0].kind, auth_server::MailKind::Signup);
+    let (_, code) = server.mail("ada@example.test");
+    let body = json!({"type": "email", "email": "ada@example.test", "token": code});
+    let session = server.post("/verify", body).await.session();
+    assert_eq!(session.user["user_metadata"]["k"], 1);
+    assert_eq!(server.sign_in("ada@example.test", PASSWORD).await.refusal(), "400 invalid_credentials");
+
+    let pkce = json!({"email": "ada@example.test", "create_user": false, "code_challenge": CHALLENGE, "code_challenge_method": "s256"});
+    ask(pkce).await;
+    assert_eq!(server.handle.outbox()[1].kind, auth_server::MailKind::Magiclink);
+    let (link, _) = server.mail("ada@example.test");
+    // A magic link counts its five minutes from the click (contract, section 4.2).
+    server.clock.advance(Duration::minutes(30));
+    let landed = server.get(&format!("/verify?type=magiclink&token={link}")).await.location();
+    server.clock.advance(Duration::minutes(4));
+    let session = server.exchange(&parameter(&landed, "code").unwrap(), VERIFIER).await.session();
+    assert_eq!(session.claims()["amr"][0]["method"], "magiclink");
+}
+
+/// S-82, trap 17 of the contract: a refused second mail leaves the first one as it is.
+#[tokio::test]
+async fn a_refused_mail_leaves_the_first_alone() {
+    let server = Server::with(|settings| settings.mail_gap = Duration::minutes(1)).await;
+    server.sign_up("ada@example.test").await.session();
+    let ask = async |path: &str| {
+        let body = json!({"email": "ada@example.test", "code_challenge": CHALLENGE, "code_challenge_method": "s256"});
+        server.post(path, body).await
+    };
+    assert_eq!(ask("/recover").await.status, 200);
+    let (link, _) = server.mail("ada@example.test");
+    assert_eq!(ask("/recover").await.refusal(), "429 over_email_send_rate_limit");
+    assert_eq!(ask("/magiclink").await.refusal(), "429 over_email_send_rate_limit", "they share one secret");
+    assert_eq!(server.handle.outbox().len(), 1);
+    let landed = server.get(&format!("/verify?type=recovery&token={link}")).await.location();
+    server.exchange(&parameter(&landed, "code").unwrap(), VERIFIER).await.session();
+}
+
+#[tokio::test]
+async fn resend_repeats_what_is_pending() {
+    let server = confirming().await;
+    server.sign_up("ada@example.test").await;
+    let (first, _) = server.mail("ada@example.test");
+    let ask = async |email: &str| server.post("/resend", json!({"type": "signup", "email": email})).await;
+    assert_eq!(ask("ada@example.test").await.json, json!({}));
+    let (second, _) = server.mail("ada@example.test");
+    assert_ne!(first, second);
+    server.post("/verify", json!({"type": "signup", "token_hash": second})).await.session();
+    assert_eq!(
+        (ask("ada@example.test").await.json, ask("nobody@example.test").await.json),
+        (json!({}), json!({}))
+    );
+    assert_eq!(server.handle.outbox().len(), 2);
+}

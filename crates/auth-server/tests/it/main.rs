@@ -2,8 +2,10 @@
 
 mod accounts;
 mod harness;
+mod logs;
 mod mails;
 mod providers;
 mod rotation;
 mod safety;
 mod surface;
+mod update;

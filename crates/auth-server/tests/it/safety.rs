@@ -76,7 +76,7 @@ fn every_fault_is_found_at_once_and_nothing_is_ignored() {
         ("AUTH_ALGORITHM", "RS256"),
         ("AUTH_GITHUB_CLIENT_ID", "x"),
         ("AUTH_GITHUB_URL", "http://github.example.com"),
-        ("AUTH_REQUIRE_CURRENT_PASSWORD", "true"),
+        ("AUTH_REQUIRE_REAUTHENTICATION", "true"),
         ("AUTH_ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
         ("AUTH_ACCESS_TOKEN_LIFETIME", "5m"),
         ("AUTH_REDIRECT_URLS", "https://*.example.com/cb"),
@@ -85,7 +85,7 @@ fn every_fault_is_found_at_once_and_nothing_is_ignored() {
     insta::assert_snapshot!(found.join("\n"), @r"
     AUTH-LATER-001 AUTH_SMTP_URL
     AUTH-LATER-001 AUTH_GOOGLE_CLIENT_ID
-    AUTH-LATER-001 AUTH_REQUIRE_CURRENT_PASSWORD
+    AUTH-LATER-001 AUTH_REQUIRE_REAUTHENTICATION
     BFF-CONF-002 AUTH_SIGN_UP
     AUTH-LATER-001 AUTH_ALGORITHM
     BFF-CONF-002 AUTH_ACCESS_TOKEN_LIFETIME
@@ -295,4 +295,31 @@ async fn sql_in_fields_is_text() {
         }
     }
     assert_eq!(server.get_as("/user", &ada.access).await.json["email"], "ada@example.test");
+}
+
+/// S-72: a password that rests in a weaker string gets today's at the next sign-in, and a string that asks for
+/// gigabytes opens nothing.
+#[tokio::test]
+async fn weaker_password_strings_are_replaced() {
+    use argon2::password_hash::PasswordHasher;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.db");
+    let server = Server::with(|settings| settings.database = Database::File(path.clone())).await;
+    server.sign_up("ada@example.test").await.session();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let store = |text: &str| db.execute("update users set password = ?1", [text]).unwrap();
+    let stored = || db.query_row("select password from users", [], |row| row.get::<_, String>(0)).unwrap();
+
+    let params = argon2::Params::new(8_192, 1, 1, None).unwrap();
+    let weak = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let weak = weak.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).unwrap().to_string();
+    store(&weak);
+    server.sign_in("ada@example.test", "wrong").await.refusal();
+    assert_eq!(stored(), weak, "a wrong password changes nothing");
+    server.sign_in("ada@example.test", PASSWORD).await.session();
+    assert!(stored().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", stored());
+    server.sign_in("ada@example.test", PASSWORD).await.session();
+
+    store(&weak.replace("m=8192", "m=4194304"));
+    assert_eq!(server.sign_in("ada@example.test", PASSWORD).await.refusal(), "400 invalid_credentials");
 }

@@ -155,3 +155,46 @@ async fn the_outbox_shows_what_would_have_been_sent() {
     let text = list[0]["text"].as_str().unwrap();
     assert!(text.contains(&link) && text.contains(&code));
 }
+
+/// S-83, S-84: by the header that the proxy sets, before the body is read; another address is free.
+#[tokio::test]
+async fn addresses_are_limited() {
+    let server = Server::with(|settings| {
+        settings.limits = true;
+        settings.client_ip_header = Some("x-real-ip".to_owned());
+    })
+    .await;
+    let ask = async |path: &str, address: &str| {
+        let request = server.request(Method::POST, path).header("x-real-ip", address);
+        server
+            .send(request.json(&json!({"refresh_token": "abcdefghijkl", "email": "x", "password": ""})))
+            .await
+    };
+    let grant = "/token?grant_type=refresh_token";
+    for _ in 0..30 {
+        assert_eq!(ask(grant, "192.0.2.1").await.refusal(), "400 refresh_token_not_found");
+    }
+    let refused = ask(grant, "192.0.2.1").await;
+    assert_eq!(
+        (refused.refusal().as_str(), refused.header("retry-after")),
+        ("429 over_request_rate_limit", "3")
+    );
+    assert_eq!(
+        ask("/auth/v1/token?grant_type=password", "192.0.2.1").await.refusal(),
+        "429 over_request_rate_limit"
+    );
+    assert_eq!(ask("/token?grant_type=nonsense", "192.0.2.1").await.refusal(), "400 invalid_credentials");
+    assert_eq!(ask(grant, "192.0.2.2").await.refusal(), "400 refresh_token_not_found");
+    assert_eq!(ask("/signup", "192.0.2.1").await.refusal(), "400 validation_failed", "another bucket");
+    server.clock.advance(time::Duration::seconds(2));
+    assert_eq!(ask(grant, "192.0.2.1").await.refusal(), "400 refresh_token_not_found");
+
+    let anonymous = async || {
+        let request = server.request(Method::POST, "/signup").header("x-real-ip", "192.0.2.3");
+        server.send(request.json(&json!({}))).await.status.as_u16()
+    };
+    for _ in 0..30 {
+        assert_eq!(anonymous().await, 200);
+    }
+    assert_eq!(anonymous().await, 429);
+}

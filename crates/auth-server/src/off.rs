@@ -1,0 +1,26 @@
+//! Features that this version keeps off, answered as GoTrue answers for a feature that is off.
+
+use axum::http::StatusCode;
+
+use crate::error::ApiError;
+use crate::http::Caller;
+
+/// `POST /sso`
+pub(crate) async fn saml() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "saml_provider_disabled", "SAML 2.0 is disabled")
+}
+
+/// `GET /user/identities/authorize`, `DELETE /user/identities/{id}`
+pub(crate) async fn linking(_: Caller) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "manual_linking_disabled", "Manual linking is disabled")
+}
+
+/// `POST /factors`
+pub(crate) async fn factors(caller: Caller) -> ApiError {
+    if caller.user.is_anonymous {
+        let text = "Anonymous user not allowed to perform these actions";
+        return ApiError::new(StatusCode::FORBIDDEN, "no_authorization", text);
+    }
+    let text = "MFA enroll is disabled for TOTP";
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "mfa_totp_enroll_not_enabled", text)
+}

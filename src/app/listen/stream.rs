@@ -1,0 +1,175 @@
+//! A connection under watch: it ends when a head dribbles, when nothing is asked, or when nobody reads the answer.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Limits;
+use super::caps::Place;
+use super::work::Work;
+
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI";
+
+/// The stream of one connection.
+#[derive(Debug)]
+pub(super) struct Watched<I> {
+    inner: I,
+    work: Work,
+    limits: Limits,
+    protocol: Protocol,
+    /// Requests that had begun when `reading` was last set.
+    seen: usize,
+    reading: Alarm,
+    writing: Alarm,
+    _place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Unknown,
+    /// A head is limited from its first byte on; between requests hyper counts.
+    Http1,
+    /// Frames come at any time, so that only requests count as life.
+    Http2,
+}
+
+impl<I> Watched<I> {
+    pub(super) fn new(inner: I, work: Work, limits: Limits, place: Place) -> Self {
+        Self {
+            inner,
+            work,
+            limits,
+            protocol: Protocol::Unknown,
+            seen: 0,
+            reading: Alarm::default(),
+            writing: Alarm::default(),
+            _place: place,
+        }
+    }
+
+    /// Called when bytes came in.
+    fn heard(&mut self, bytes: &[u8]) {
+        if self.protocol == Protocol::Unknown {
+            self.protocol = if bytes.starts_with(PREFACE) { Protocol::Http2 } else { Protocol::Http1 };
+        }
+        if self.protocol == Protocol::Http1 && !self.work.is_open() {
+            self.reading.set_once(self.limits.head);
+        }
+    }
+
+    /// Whether the time for what the client is at is up.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let begun = self.work.begun();
+        if self.work.is_open() || begun != self.seen {
+            self.seen = begun;
+            self.reading.clear();
+        }
+        if self.protocol == Protocol::Http2 && !self.work.is_open() {
+            self.reading.set_once(self.limits.idle);
+        }
+        self.reading.rings(cx)
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.is_late(cx) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.inner).poll_read(cx, buffer) {
+            Poll::Ready(read) => {
+                if buffer.filled().len() > before {
+                    this.heard(&buffer.filled()[before..]);
+                }
+                Poll::Ready(read)
+            }
+            // The alarm may have been set since it was last looked at, and must wake this task.
+            Poll::Pending if this.is_late(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Watched<I> {
+    fn written<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.writing.clear();
+            return result;
+        }
+        self.writing.set_once(self.limits.stall);
+        if self.writing.rings(cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        self.written(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.written(cx, result)
+    }
+}
+
+/// A timer that is made when it is first needed and used again afterwards.
+#[derive(Debug, Default)]
+struct Alarm {
+    timer: Option<Pin<Box<Sleep>>>,
+    set: bool,
+}
+
+impl Alarm {
+    /// Rings after `time`, unless it is set already.
+    fn set_once(&mut self, time: Duration) {
+        if self.set {
+            return;
+        }
+        self.set = true;
+        let at = Instant::now() + time; // the runtime's monotonic clock; no time of day is read here
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(at),
+            None => self.timer = Some(Box::pin(sleep_until(at))),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.set = false;
+    }
+
+    fn rings(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(timer) = self.timer.as_mut().filter(|_| self.set) else { return false };
+        timer.as_mut().poll(cx).is_ready()
+    }
+}

@@ -1,0 +1,118 @@
+//! What a connection works on: requests whose answers are not finished.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::Service;
+
+/// The requests of one connection. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Work(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    begun: AtomicUsize,
+    open: AtomicUsize,
+    upgraded: AtomicBool,
+}
+
+impl Work {
+    /// How many heads were read whole since the connection began.
+    pub(super) fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether an answer is under way, or the connection has become something else than HTTP.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::Acquire) > 0 || self.0.upgraded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin(&self) -> Open {
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        self.0.open.fetch_add(1, Ordering::AcqRel);
+        Open(self.clone())
+    }
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(super) struct Open(Work);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Counts the requests of `inner` until the last byte of their answers.
+#[derive(Debug, Clone)]
+pub(super) struct Counted<S> {
+    inner: S,
+    work: Work,
+}
+
+impl<S> Counted<S> {
+    pub(super) fn new(inner: S, work: Work) -> Self {
+        Self { inner, work }
+    }
+}
+
+impl<S, B> Service<Request<Incoming>> for Counted<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    B: Body + 'static,
+{
+    type Response = Response<Answer<B>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let open = self.work.begin();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                open.0.0.upgraded.store(true, Ordering::Release);
+            }
+            Ok(answer.map(|body| Answer { body, _open: open }))
+        })
+    }
+}
+
+/// The body of an answer that is under way.
+#[derive(Debug)]
+pub(super) struct Answer<B> {
+    body: B,
+    _open: Open,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,96 @@
+//! Every page fits every screen.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::browser::{Chromium, Script, story};
+use crate::demo_app::DemoApp;
+use crate::harness::PASSWORD;
+
+/// Width, height, scheme, size of the font. The last two are what a person sees who zooms in, or wants large letters.
+const SCREENS: [(u32, u32, &str, u32); 6] = [
+    (320, 640, "light", 16),
+    (390, 844, "dark", 16),
+    (768, 1024, "light", 16),
+    (1280, 800, "dark", 16),
+    (640, 400, "light", 16),
+    (640, 400, "dark", 32),
+];
+
+/// Looks at the page on every screen: nothing is cut, nothing scrolls sideways, all can be hit with a finger. With
+/// `PICTURES` set, pictures stay in the target folder.
+async fn fits(chromium: &Chromium, page: &str) {
+    for (width, height, scheme, font) in SCREENS {
+        chromium.looks_at(width, height, scheme, font).await;
+        let name = format!("{page}, {width} wide, letters of {font}");
+        let letters = chromium.evaluates("getComputedStyle(document.documentElement).fontSize").await;
+        assert_eq!(letters, format!("{font}px"));
+        let wide = chromium.evaluates("document.documentElement.scrollWidth - innerWidth").await;
+        assert!(wide.as_i64().unwrap() <= 0, "{name}: scrolls sideways by {wide}");
+        const LOW: &str =
+            "[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox])')]
+            .filter(at => at.offsetParent && at.offsetHeight < 44).map(at => at.outerHTML)";
+        assert_eq!(chromium.evaluates(LOW).await, json!([]), "{name}: lower than 44 px");
+        if std::env::var_os("PICTURES").is_some() {
+            let whole = json!({ "captureBeyondViewport": font == 16 });
+            let picture = chromium.devtools("Page.captureScreenshot", whole).await;
+            let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+            std::fs::create_dir_all(&folder).unwrap();
+            let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+            std::fs::write(folder.join(format!("{page}-{width}-{scheme}-{font}.png")), bytes).unwrap();
+        }
+    }
+    chromium.looks_at(1280, 900, "light", 16).await;
+}
+
+#[tokio::test]
+async fn pages_fit_every_screen() {
+    let app = DemoApp::with(|settings| settings.confirm_email = true).await;
+    story("look", Script::On, async |chromium| {
+        chromium.open(&app.at("/")).await;
+        fits(chromium, "demo-signed-out").await;
+        chromium.open(&app.at("/auth/login?return_to=/")).await;
+        fits(chromium, "login").await;
+        chromium.types("email", "a-rather-long-name-before-the-sign@a-rather-long-host.example.test").await;
+        chromium.types("password", "wrong horse").await;
+        chromium.presses("Sign in").await;
+        chromium.says("E-mail or password is not right.").await;
+        fits(chromium, "login-wrong").await;
+        chromium.presses("Continue with Google").await;
+        chromium.says("Pretend Google").await;
+        fits(chromium, "pretend").await;
+        chromium.open(&app.at("/auth/nowhere")).await;
+        fits(chromium, "error").await;
+        chromium.open(&app.at("/auth/signup")).await;
+        fits(chromium, "signup").await;
+        chromium.types("email", "ada").await;
+        chromium.types("password", "secret").await;
+        chromium.presses("Create account").await;
+        chromium.says("A few things need a change.").await;
+        fits(chromium, "signup-wrong").await;
+        chromium.open(&app.at("/auth/signup")).await;
+        chromium.types("email", "ada@example.test").await;
+        chromium.types("password", PASSWORD).await;
+        chromium.presses("Create account").await;
+        chromium.says("Check your mail").await;
+        fits(chromium, "check-mail").await;
+        chromium.open(&format!("{}/outbox", app.auth.url())).await;
+        fits(chromium, "outbox").await;
+        chromium.presses("Open the link: Confirm your address, ada@example.test").await;
+        chromium.says("Why one more click?").await;
+        fits(chromium, "confirm").await;
+        chromium.presses("Confirm").await;
+        chromium.reaches(&app.at("/")).await;
+        for (call, ..) in super::CALLS {
+            chromium.presses(&format!("Call {call}")).await;
+        }
+        chromium.shows("#status-refresh", "204").await;
+        fits(chromium, "demo").await;
+        for page in ["account", "login", "logout"] {
+            chromium.open(&app.at(&format!("/auth/{page}"))).await;
+            fits(chromium, &format!("{page}-signed-in")).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,69 @@
+//! The pages under `docs/` say what the code says.
+
+use std::collections::BTreeSet;
+
+use supabase_bff::config::known::{KEYS, SECTIONS, VARIABLES};
+use supabase_bff::event::Reason;
+use supabase_bff::web::error::Code;
+
+const ERRORS: &str = include_str!("../../docs/errors.md");
+const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+
+/// The rows of the table below the heading `title`.
+fn rows<'a>(page: &'a str, title: &str) -> Vec<&'a str> {
+    let (_, below) = page.split_once(&format!("\n## {title}\n")).expect("the heading is there");
+    let section = below.split("\n## ").next().unwrap_or_default();
+    section.lines().filter(|line| line.starts_with("| `")).collect()
+}
+
+/// Every name between backticks, `…_FILE` and the like included.
+fn names(page: &str) -> BTreeSet<&str> {
+    page.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_error_code_is_told_as_it_is() {
+    let row = |code: &Code| {
+        format!("| `{}` | {} | {} | {} |", code.as_str(), code.status().as_u16(), code.title(), code.fix())
+    };
+    assert_eq!(rows(ERRORS, "Codes"), Code::ALL.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_reason_is_told() {
+    let told = rows(ERRORS, "Reasons of an ended session");
+    let words: Vec<_> = told.iter().filter_map(|row| row.split('`').nth(1)).collect();
+    assert_eq!(words, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_setting_is_told() {
+    let told = names(CONFIGURATION);
+    let plain = KEYS.iter().chain(VARIABLES).chain(auth_server::VARIABLES);
+    let missing: Vec<_> = plain.filter(|name| !told.contains(**name)).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+    for section in SECTIONS {
+        assert!(CONFIGURATION.contains(&format!("[{section}]")), "{section}");
+    }
+}
+
+#[test]
+fn no_setting_is_invented() {
+    let known: BTreeSet<&str> = KEYS.iter().chain(VARIABLES).chain(auth_server::VARIABLES).copied().collect();
+    let looks_like_one = |name: &&str| {
+        let variable = ["BFF_", "AUTH_", "SUPABASE_"].iter().any(|prefix| name.starts_with(prefix));
+        let key = name.split_once('.').is_some_and(|(section, _)| {
+            KEYS.iter().any(|known| known.split_once('.').is_some_and(|(own, _)| own == section))
+        });
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        (variable || key) && name.chars().all(plain)
+    };
+    let variable_of = |key: &&str| format!("BFF_{}", key.replace('.', "_").to_uppercase());
+    let variables: BTreeSet<String> = KEYS.iter().map(variable_of).collect();
+    let told = names(CONFIGURATION);
+    let invented: Vec<_> = told
+        .iter()
+        .filter(|name| looks_like_one(name) && !known.contains(**name) && !variables.contains(**name))
+        .collect();
+    assert_eq!(invented, [&"BFF_A_B_C"], "a name that no program reads, but for the pattern itself");
+}
