@@ -10,6 +10,7 @@ mod tap;
 
 mod bearer;
 mod browser_stories;
+mod confirm;
 mod contract;
 mod cookies;
 mod cors;
@@ -19,6 +20,8 @@ mod flows;
 mod headers;
 mod hosts;
 mod input;
+mod limits;
+mod policy;
 mod provider;
 mod refresh;
 mod sealing;
