@@ -47,3 +47,25 @@ fn a_refused_configuration_lists_its_faults() {
     The configuration is refused; nothing was started.
     ");
 }
+
+/// S-93: a fault in one part hides none in the others, and nothing is bound.
+#[test]
+fn faults_of_all_parts_stand_in_one_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [
+        ("BFF_PUBLIC_URL", "http://app.example.test"),
+        ("AUTH_LISTEN", "nowhere"),
+        ("BFF_SESSION_IDLE", "soon"),
+        ("BFF_NONSENSE", "1"),
+    ];
+    let inputs = crate::config::Inputs {
+        environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        folder: folder.path().to_owned(),
+        auth_variables: load::AUTH_VARIABLES,
+        ..Default::default()
+    };
+    let error = Loaded::read(&inputs, Start::Serving).unwrap_err();
+    let places: Vec<_> =
+        error.downcast_ref::<Misconfigured>().unwrap().0.list().iter().map(|p| p.place.clone()).collect();
+    assert_eq!(places, ["BFF_NONSENSE", "BFF_PUBLIC_URL", "AUTH_LISTEN", "BFF_SESSION_IDLE"]);
+}

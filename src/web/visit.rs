@@ -138,6 +138,14 @@ impl Visit {
         self.0.navigation
     }
 
+    /// A navigation that began on another site and brought no session: a Strict cookie may be there and not have come
+    /// along (S-02).
+    pub fn may_lack_its_session(&self) -> bool {
+        self.is_navigation()
+            && self.site() == FetchSite::CrossSite
+            && self.app().sessions.peek(self.slot()).is_none()
+    }
+
     /// The client's address (S-83).
     pub fn client(&self) -> Option<IpAddr> {
         self.0.client

@@ -48,6 +48,29 @@ async fn every_cookie_has_its_attributes() {
     }
 }
 
+/// S-01: the address of a callback chooses neither the name of a cookie nor its attributes.
+#[tokio::test]
+async fn a_callback_address_writes_no_cookie() {
+    let app = TestApp::start().await;
+    for flow in [
+        "x%3B%20Domain%3Dexample.test",
+        "x%3d1%3b",
+        "%c3%be",
+        "short",
+        "AAAAAAAAAAAAAAAAAAAAA%3B",
+        "AAAAAAAAAAAAAAAAAAAAAAA",
+        "a%0d%0aSet-Cookie:%20a",
+    ] {
+        let answer = app.browser().navigate(&format!("/auth/callback/{flow}?code=a")).await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/auth/login"), "{flow}");
+        assert!(
+            !answer.set_cookies().iter().any(|cookie| cookie.contains("sb_flow")),
+            "{flow}: {:?}",
+            answer.set_cookies()
+        );
+    }
+}
+
 /// S-01: after signing out a strict cookie jar holds no session.
 #[tokio::test]
 async fn the_jar_is_empty_after_sign_out() {

@@ -2,18 +2,22 @@
 
 mod browser;
 mod client;
-mod contract;
 mod crawl;
 mod demo_app;
-mod docs;
 mod harness;
 mod raw;
 mod tap;
 
+mod bearer;
 mod browser_stories;
+mod contract;
 mod cookies;
 mod csrf;
+mod docs;
 mod flows;
+mod headers;
+mod hosts;
+mod input;
 mod provider;
 mod refresh;
 mod sign_in;

@@ -15,7 +15,7 @@ use crate::web::layers::bounce;
 use crate::web::views::{
     FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
 };
-use crate::web::visit::{FetchSite, Visit};
+use crate::web::visit::Visit;
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -41,10 +41,10 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
     let app = visit.app();
     let asked = params.return_to();
     let target = app.flows.targets().choose(asked);
-    let session = app.sessions.peek(visit.slot());
-    if session.is_none() && visit.site() == FetchSite::CrossSite && visit.is_navigation() {
-        return Ok(bounce(&visit)); // a Strict cookie may be there and not have come along
+    if visit.may_lack_its_session() {
+        return Ok(bounce(&visit));
     }
+    let session = app.sessions.peek(visit.slot());
     if let (Some(_), None) = (&session, params.get("prompt")) {
         if asked.is_some() {
             return Ok(visit.onwards(&target));
