@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 pub mod listen;
+#[cfg(feature = "server")]
+pub mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,12 +161,6 @@ impl Bff {
     /// The admin port.
     pub fn admin(&self) -> Router {
         web::admin::router(&self.state)
-    }
-
-    /// Sessions in cookies, for `mint-session`.
-    #[cfg(feature = "server")]
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.state.sessions
     }
 
     /// What only the running project can tell, for the table of the start.

@@ -1,7 +1,9 @@
 //! From flags, environment and files to the settings of both servers.
 
+#[cfg(feature = "embedded")]
 use std::net::TcpListener;
 
+#[cfg(feature = "embedded")]
 use anyhow::Context;
 use base::vars::{Problems, Vars};
 
@@ -80,7 +82,7 @@ impl Loaded {
 /// The same for `check`, which lists faults instead of failing.
 pub(super) fn read(inputs: &Inputs, start: Start, problems: &mut Problems) -> anyhow::Result<Option<Loaded>> {
     let sources = Sources::read(inputs, problems);
-    let Some(network) = Network::read(&sources, problems) else { return Ok(None) };
+    let network = Network::read(&sources, problems).unwrap_or_else(Network::usual);
     let project_given = sources.get("SUPABASE_URL").is_some();
     #[cfg(feature = "embedded")]
     let auth = if project_given { None } else { auth(&sources, &network, start, problems)? };
@@ -88,7 +90,7 @@ pub(super) fn read(inputs: &Inputs, start: Start, problems: &mut Problems) -> an
     let embedded = match &auth {
         Some(auth) => Some(auth.embedded()?),
         None if project_given => None,
-        None => return Ok(None), // its faults are listed; what depends on its address cannot be judged
+        None => Some(Auth::usual()?), // its faults are listed; so shall be those of everything else
     };
     #[cfg(not(feature = "embedded"))]
     let embedded = {
@@ -96,6 +98,8 @@ pub(super) fn read(inputs: &Inputs, start: Start, problems: &mut Problems) -> an
         None::<Embedded>
     };
     let settings = Settings::read(&sources, network, embedded.as_ref(), problems);
+    #[cfg(feature = "embedded")]
+    let settings = settings.map(|settings| share_secret(settings, auth.as_ref()));
     Ok(settings.map(|settings| Loaded {
         settings,
         #[cfg(feature = "embedded")]
@@ -117,10 +121,21 @@ fn auth(
     };
     let Some(settings) = auth_server::Settings::read(sources, &defaults, problems) else { return Ok(None) };
     let listener = match start {
-        Start::Serving => Some(bind(settings.listen)?),
-        Start::Looking => None,
+        Start::Serving if !problems.has_faults() => Some(bind(settings.listen)?),
+        _ => None,
     };
     Ok(Some(Auth { settings, listener }))
+}
+
+/// An embedded server that signs with HS256 publishes no key: its secret is then ours as well, as `SUPABASE_JWT_SECRET`
+/// would be for a project.
+#[cfg(feature = "embedded")]
+fn share_secret(mut settings: Settings, auth: Option<&Auth>) -> Settings {
+    if let Some(auth) = auth.filter(|auth| auth.settings.algorithm == auth_server::Algorithm::Hs256) {
+        settings.token.hs256_secret =
+            settings.token.hs256_secret.or_else(|| auth.settings.secret_key.clone());
+    }
+    settings
 }
 
 /// Binds the auth server's address.
@@ -135,6 +150,11 @@ pub(super) fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener>
 
 #[cfg(feature = "embedded")]
 impl Auth {
+    fn usual() -> anyhow::Result<Embedded> {
+        let url: url::Url = "http://127.0.0.1:9999".parse()?;
+        Ok(Embedded { url: url.clone(), public_url: url })
+    }
+
     fn embedded(&self) -> anyhow::Result<Embedded> {
         let address = match &self.listener {
             Some(listener) => listener.local_addr()?,

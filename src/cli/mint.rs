@@ -9,8 +9,6 @@ use base::entropy::SystemEntropy;
 
 use super::{Flags, Loaded, Start, say};
 use crate::app::Bff;
-use crate::gotrue::Tokens;
-use crate::session::{Proof, Sessions};
 
 /// Reads answers of `POST /token`, one JSON object a line, and prints a `Cookie` header value for each. Tokens are
 /// verified as at a sign-in: what comes out opens what a signed-in browser opens.
@@ -21,16 +19,9 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.context("standard input cannot be read")?;
         if !line.trim().is_empty() {
-            let cookie = runtime.block_on(cookie(bff.sessions(), line.as_bytes()));
-            say(&cookie.with_context(|| format!("line {}", number + 1))?)?;
+            let minted = runtime.block_on(bff.mint(line.as_bytes()));
+            say(&minted.with_context(|| format!("line {} of the input", number + 1))?)?;
         }
     }
     Ok(())
-}
-
-async fn cookie(sessions: &Sessions, line: &[u8]) -> anyhow::Result<String> {
-    let tokens = Tokens::from_json(line).context("this is no session of Supabase")?;
-    let proof = Proof { method: "minted", remember: false, recovery: false };
-    let made = sessions.make(tokens, proof).await?;
-    sessions.cookie_header(&made.session).context("the session is too large for its cookies")
 }

@@ -3,58 +3,32 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use base::clock::{Clock, SystemClock};
 use http::Method;
 use serde_json::{Map, Value};
 
 use super::{End, Flags, Loaded, Start, say};
-use crate::config::Settings;
-use crate::gateway::path;
-use crate::policy::{Denied, Explanation, Policy, Via, Who};
-use crate::token::Claims;
+use crate::app::tools;
+use crate::policy::{Denied, Explanation};
 
 /// Prints every rule that was asked; [`End::Refused`] if the answer is no.
 pub(super) fn explain(flags: &Flags, method: &str, path: &str, claims: Option<&Path>) -> anyhow::Result<End> {
-    let settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
-    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).context("this is no method")?;
-    let now = SystemClock.now();
-    let claims = claims.map(|file| read_claims(file, now)).transpose()?;
-    let explanation = answer(settings, &method, path, claims.as_ref(), now)?;
-    say(told(&explanation).trim_end())?;
-    Ok(if explanation.verdict.is_ok() { End::Fine } else { End::Refused })
-}
-
-fn read_claims(file: &Path, now: time::OffsetDateTime) -> anyhow::Result<Claims> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let claims: Map<String, Value> =
-        serde_json::from_slice(&text).with_context(|| format!("{} is not a JSON object", file.display()))?;
-    Claims::suppose(claims, now).context("these claims would be refused in a token")
-}
-
-fn answer(
-    mut settings: Settings,
-    method: &Method,
-    path: &str,
-    claims: Option<&Claims>,
-    now: time::OffsetDateTime,
-) -> anyhow::Result<Explanation> {
+    let mut settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
     if settings.demo {
         let demo = crate::demo::Rules::read()?;
         settings.stand_in_demo("http://127.0.0.1".to_owned(), demo.rules, demo.scopes, demo.roles);
     }
-    // The path is judged as the gateway does, with what the strictest upstream would say.
-    if let Err(bad) = path::Path::judge(path, path::AllowEncoded::ALL) {
-        bail!("400 bad_path: {bad}")
-    }
-    let Ok(policy) = Policy::build(settings.rules, settings.grants, &settings.site) else {
-        bail!("the rules are refused: run `check`")
-    };
-    let who = match claims {
-        None => Who::Nobody,
-        Some(claims) => Who::User { claims, via: Via::Cookie, auth_time: claims.auth_time(), limited: false },
-    };
-    Ok(policy.explain(method, None, path, &who, now))
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).context("this is no method")?;
+    let claims = claims.map(read_claims).transpose()?;
+    let explanation = tools::explain(settings, &method, path, claims, SystemClock.now())?;
+    say(told(&explanation).trim_end())?;
+    Ok(if explanation.verdict.is_ok() { End::Fine } else { End::Refused })
+}
+
+fn read_claims(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not a JSON object", file.display()))
 }
 
 fn told(explanation: &Explanation) -> String {

@@ -11,7 +11,8 @@ use super::load::{Loaded, Start};
 use super::{Flags, remark, telemetry};
 use crate::app::Bff;
 use crate::app::listen::{self, Caps, Listening};
-use crate::config::{self, Live, Settings};
+use crate::config::{self, Settings};
+#[cfg(feature = "embedded")]
 use crate::web::templates::Development;
 
 /// Runs until SIGTERM or Ctrl-C.
@@ -41,7 +42,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let development = None;
 
     let (drain, caps) = (settings.network.drain, caps(&settings));
-    let words = Words::of(&settings);
+    let known = settings.clone();
     let bff = Bff::build(settings, development, clock, entropy)?;
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
@@ -49,7 +50,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let mut front = listen::serve(public, bff.router(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
-    words.print(&bff, loaded.warnings.list()).await;
+    announce(&known, &bff, &loaded.warnings.list()).await;
 
     let ended = wait(&mut front, &mut side).await;
     tracing::info!("shutting down: open requests may end within {}", drain);
@@ -119,21 +120,9 @@ async fn start_auth(
     Ok((handle, development))
 }
 
-/// What the table of the start says, gathered before the parts take the settings.
-struct Words {
-    table: Box<dyn Fn(&Live, &[&base::vars::Problem]) -> String + Send + Sync>,
-    url: String,
-}
-
-impl Words {
-    fn of(settings: &Settings) -> Self {
-        let kept = settings.clone();
-        let url = settings.network.canonical().as_str().trim_end_matches('/').to_owned();
-        Self { table: Box::new(move |live, warnings| config::table(&kept, live, warnings)), url }
-    }
-
-    async fn print(&self, bff: &Bff, warnings: Vec<&base::vars::Problem>) {
-        let text = (self.table)(&bff.live().await, &warnings);
-        remark(&format!("\nsupabase-bff serves {}\n\n{text}", self.url));
-    }
+/// Prints the table of the start. `settings` are as they were before the parts took them.
+async fn announce(settings: &Settings, bff: &Bff, warnings: &[&base::vars::Problem]) {
+    let url = settings.network.canonical().as_str().trim_end_matches('/');
+    let table = config::table(settings, &bff.live().await, warnings);
+    remark(&format!("\nsupabase-bff serves {url}\n\n{table}"));
 }

@@ -78,6 +78,23 @@ impl Network {
         })
     }
 
+    /// What a bare start has. With faults in the settings above it stands in for them, so that those of other settings
+    /// are found as well.
+    pub fn usual() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            public: "http://localhost:8080".parse().into_iter().collect(),
+            proxies: TrustedProxies::default(),
+            client_ip_header: HeaderName::from_static("x-forwarded-for"),
+            drain: Duration::seconds(20),
+            data_dir: PathBuf::from("data"),
+            plain_http: Vec::new(),
+            link_local: Vec::new(),
+            hsts_subdomains: false,
+        }
+    }
+
     /// The canonical origin.
     ///
     /// # Panics

@@ -96,6 +96,8 @@ pub enum Arrival {
     Failed(String),
     /// The address is confirmed; sign in to go on.
     ConfirmedOnly,
+    /// GoTrue refused the link of a mail.
+    LinkExpired,
     /// Not a flow of this browser, or too old.
     Invalid,
 }
@@ -187,6 +189,8 @@ impl Flows {
             }
             Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
             Some(Exchanged::Refused) => Ok(Arrival::Invalid),
+            // Before GoTrue gave the code it confirmed the address.
+            Some(_) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
             Some(Exchanged::Unavailable | Exchanged::Unusable) => Ok(Arrival::Failed(provider)),
             None if inner.sessions.peek(slot).is_some() => Ok(Arrival::Already(return_to)),
             None => Ok(turned_away(Arrival::Invalid)),
@@ -243,6 +247,9 @@ fn turned_away(arrival: Arrival) -> Arrival {
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
     let provider = pending.provider.clone();
+    if back.refused && pending.purpose == Purpose::SignUp {
+        return Arrival::LinkExpired;
+    }
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.
         None | Some("") if back.refused => Arrival::Denied(provider),

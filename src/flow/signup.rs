@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use base::secret::Secret;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 use super::email::Email;
@@ -69,7 +69,14 @@ impl Flows {
         };
         let due = self.mail_is_due(&email);
         let answer = if due || self.offer().await.autoconfirm {
-            inner.gotrue.sign_up(&account, from).await
+            match inner.gotrue.sign_up(&account, from).await {
+                // Of two sign-ups at once, a double click, GoTrue fails one with 500 (contract, trap 34). Nothing of it
+                // stays; asked again, it finds the account.
+                Err(gotrue::Error::Server { status: StatusCode::INTERNAL_SERVER_ERROR }) => {
+                    inner.gotrue.sign_up(&account, from).await
+                }
+                answer => answer,
+            }
         } else {
             Ok(gotrue::SignedUp::Confirm) // a mail went out less than a minute ago: it looks sent (S-82)
         };

@@ -11,6 +11,11 @@ use ipnet::IpNet;
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
+    /// Trusts nobody.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Trusts the proxies of `networks`.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())

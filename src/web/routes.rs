@@ -24,6 +24,9 @@ pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, 
 /// Serves `request` by the rules, or refuses it.
 pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    if !gateway::is_forwarded(request.method()) {
+        return Err(gateway::Error::Method.into()); // before the rules: no path takes it (S-57)
+    }
     let headers = request.headers();
     let path = Path::judge(request.uri().path(), AllowEncoded::ALL)
         .map_err(|_| guard::refused(Code::BadPath.into(), None))?;
@@ -119,7 +122,10 @@ impl From<gateway::Error> for Error {
         let dressed = match &error {
             gateway::Error::NoUpstream => Code::NotFound.into(),
             gateway::Error::BadPath(_) => Code::BadPath.into(),
-            gateway::Error::Method => Code::MethodNotAllowed.into(),
+            gateway::Error::Method => {
+                let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+                Self { allow: Some(methods), ..Code::MethodNotAllowed.into() }
+            }
             gateway::Error::NoToken => Code::SessionMissing.into(),
             gateway::Error::BodyTooLarge => Code::BodyTooLarge.into(),
             gateway::Error::RequestBroken(_) => Code::BadRequest.into(),

@@ -4,6 +4,7 @@ mod driver;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub enum Script {
 
 /// A person waits no longer for a page.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two looks at a page.
+const PACE: Duration = Duration::from_millis(20);
 /// Browsers at a time.
 static SEATS: Semaphore = Semaphore::const_new(2);
 
@@ -49,8 +52,8 @@ pub struct Chromium {
     _driver: Arc<Driver>,
 }
 
-/// Tells `told` to a fresh browser. If it fails, a picture of the page stays as `browser/<name>.png` in the target
-/// folder's `tmp`. S-65: a page that breaks the policy it came with fails the story.
+/// Tells `told` to a fresh browser. If it fails, `browser/<name>.png` and `.html` in the target folder's `tmp` hold the
+/// page where it ended. S-65: a page that breaks the policy it came with fails the story.
 pub async fn story(name: &str, script: Script, told: impl AsyncFnOnce(&Chromium)) {
     let _seat = SEATS.acquire().await.unwrap();
     let chromium = Chromium::start(script).await;
@@ -61,8 +64,7 @@ pub async fn story(name: &str, script: Script, told: impl AsyncFnOnce(&Chromium)
     .catch_unwind()
     .await;
     if outcome.is_err() {
-        eprintln!("{name} ended at {}", chromium.at().await);
-        chromium.picture(name).await;
+        chromium.keep(name).await;
     }
     chromium.client.clone().close().await.unwrap();
     if let Err(panic) = outcome {
@@ -150,6 +152,11 @@ impl Chromium {
         self.find(Locator::Id(field)).await.send_keys(text).await.unwrap();
     }
 
+    /// Ticks a box.
+    pub async fn ticks(&self, field: &str) {
+        self.find(Locator::Id(field)).await.click().await.unwrap();
+    }
+
     /// Clicks the first button or link with this label, beside an icon or not. What only screen readers say counts too.
     pub async fn presses(&self, label: &str) {
         let named = format!("normalize-space()='{label}' or text()[normalize-space()='{label}']");
@@ -196,7 +203,7 @@ impl Chromium {
     }
 
     /// As if on a screen of this size, light or dark, with scroll bars that take no room and nothing in motion.
-    pub async fn looks_at(&self, width: u32, height: u32, scheme: &str) {
+    pub async fn looks_at(&self, width: u32, height: u32, scheme: &str, font: u32) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
         let features = json!([
@@ -204,6 +211,7 @@ impl Chromium {
             { "name": "prefers-reduced-motion", "value": "reduce" },
         ]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        self.devtools("Page.setFontSizes", json!({ "fontSizes": { "standard": font } })).await;
         self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
     }
 
@@ -213,12 +221,17 @@ impl Chromium {
         self.client.issue_cmd(watch::Vendor("goog/cdp/execute", ask)).await.unwrap()
     }
 
-    pub async fn picture(&self, name: &str) {
-        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-        let (Ok(picture), Ok(())) = (self.client.screenshot().await, std::fs::create_dir_all(&folder)) else {
-            return;
-        };
-        let _ = std::fs::write(folder.join(name).with_extension("png"), picture);
+    /// Leaves a picture and the source of the page behind.
+    async fn keep(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+        let (picture, source) = (self.client.screenshot().await, self.client.source().await);
+        let page = format!("<!-- {} -->\n{}", self.at().await, source.unwrap_or_default());
+        let kept = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(name).with_extension("html"), page))
+            .and_then(|()| {
+                std::fs::write(folder.join(name).with_extension("png"), picture.unwrap_or_default())
+            });
+        kept.expect("the target folder can be written");
     }
 
     pub fn client(&self) -> &Client {
@@ -226,10 +239,12 @@ impl Chromium {
     }
 }
 
-/// Asks until there is an answer, no longer than a person would. Each question is a round trip to the browser.
+/// Asks until there is an answer, no longer than a person would.
 async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let asking = async {
+        let mut pace = tokio::time::interval(PACE);
         loop {
+            pace.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }

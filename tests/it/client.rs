@@ -185,7 +185,7 @@ impl Browser {
 
     fn keep(&self, headers: &HeaderMap) {
         for value in headers.get_all(header::SET_COOKIE) {
-            let text = value.to_str().unwrap();
+            let text = value.to_str().unwrap_or_else(|_| panic!("{value:?}"));
             let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
             let (name, value) = pair.split_once('=').unwrap();
             let mut cookies = self.cookies.lock().unwrap();

@@ -9,12 +9,14 @@ mod mail;
 mod mails;
 mod place;
 mod providers;
+mod real;
 mod sessions;
 
 use std::io::Write;
 use std::pin::Pin;
 
-use place::{Need, Place, Real};
+use place::Place;
+use real::{Need, Real};
 
 /// A story, and what the project must be like for it.
 struct Story {
@@ -51,14 +53,18 @@ stories! {
     accounts::a_known_address_is_told_under_autoconfirmation_without_a_session [Autoconfirm],
     accounts::a_known_address_is_answered_alike [Confirmation, Mail],
     accounts::an_unconfirmed_address_is_told_after_the_right_password [Confirmation],
+    accounts::a_double_click_signs_up_once [],
+    accounts::a_closed_project_makes_no_accounts [Closed],
     mails::a_link_is_redeemed_by_a_click_and_only_once [Confirmation, Mail],
     mails::the_digits_of_a_mail_confirm [Confirmation, Mail],
     mails::a_link_of_gotrue_leads_to_the_callback [Confirmation, Mail],
     mails::a_mail_can_be_had_again [Confirmation, Mail],
+    mails::an_old_link_of_gotrue_says_so [Confirmation, Mail],
     providers::a_person_signs_in_at_github [GitHub],
     providers::a_no_at_github_is_no_session [GitHub],
     providers::a_forged_state_leads_nowhere [GitHub],
     providers::a_code_is_good_once_and_in_one_browser [GitHub],
+    providers::github_joins_the_account_of_its_address [Confirmation, Mail, GitHub],
     sessions::a_sign_out_reaches_gotrue_for_this_session_alone [],
     sessions::a_sign_out_everywhere_ends_the_others_at_their_next_refresh [],
     sessions::a_sign_out_of_the_others_keeps_this_one [],
@@ -66,7 +72,11 @@ stories! {
     sessions::an_expired_token_is_refreshed_once_for_fifty_requests [ShortTokens],
     sessions::a_session_that_was_revoked_elsewhere_ends_with_a_reason [],
     sessions::a_banned_person_is_out_at_the_next_refresh [Admin],
-    sessions::a_copy_that_fell_behind_ends_the_session [Rotation],
+    sessions::what_an_administrator_does_ends_sessions [Admin],
+    sessions::a_large_profile_is_split_over_cookies [Autoconfirm],
+    sessions::a_copy_that_fell_behind_ends_the_session [LongSessions],
+    sessions::a_new_sign_in_replaces_the_session [],
+    sessions::a_session_at_the_limit_of_the_project_ends [SessionLimit],
     sessions::the_mount_carries_the_key_and_the_users_token [],
 }
 

@@ -304,6 +304,11 @@ impl TestApp {
         list.as_array().expect("a list of mails").clone()
     }
 
+    /// The time of the story, in unix seconds.
+    pub fn clock_now(&self) -> i64 {
+        base::clock::Clock::now(&self.clock).unix_timestamp()
+    }
+
     /// Moves to where the access token is over.
     pub fn past_expiry(&self) {
         self.clock.advance(Duration::minutes(31));

@@ -2,18 +2,28 @@
 
 mod browser;
 mod client;
-mod contract;
 mod crawl;
 mod demo_app;
-mod docs;
 mod harness;
 mod raw;
 mod tap;
 
+mod bearer;
 mod browser_stories;
+mod confirm;
+mod contract;
 mod cookies;
+mod cors;
 mod csrf;
+mod docs;
 mod flows;
+mod headers;
+mod hosts;
+mod input;
+mod limits;
+mod policy;
 mod provider;
 mod refresh;
+mod sealing;
 mod sign_in;
+mod sizes;

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
@@ -19,6 +19,7 @@ pub(super) struct Work(Arc<Counts>);
 struct Counts {
     begun: AtomicUsize,
     open: AtomicUsize,
+    upgraded: AtomicBool,
 }
 
 impl Work {
@@ -27,9 +28,9 @@ impl Work {
         self.0.begun.load(Ordering::Acquire)
     }
 
-    /// Whether an answer is under way.
+    /// Whether an answer is under way, or the connection has become something else than HTTP.
     pub(super) fn is_open(&self) -> bool {
-        self.0.open.load(Ordering::Acquire) > 0
+        self.0.open.load(Ordering::Acquire) > 0 || self.0.upgraded.load(Ordering::Acquire)
     }
 
     pub(super) fn begin(&self) -> Open {
@@ -79,7 +80,13 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let open = self.work.begin();
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, _open: open })) })
+        Box::pin(async move {
+            let answer = answer.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                open.0.0.upgraded.store(true, Ordering::Release);
+            }
+            Ok(answer.map(|body| Answer { body, _open: open }))
+        })
     }
 }
 

@@ -70,3 +70,26 @@ pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::error::Code;
+
+    /// S-66, S-89: the answer to a panic is one of ours like any other, and says nothing of what went wrong.
+    #[test]
+    fn the_answer_to_a_panic_is_dressed() {
+        let answer = finish("abc", super::super::errors::bare(&Code::Internal.into(), "abc"));
+        assert_eq!(answer.status(), 500);
+        for (name, value) in [
+            ("x-request-id", "abc"),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("referrer-policy", "no-referrer"),
+            ("content-type", "application/problem+json"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{name}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ use crate::web::error::Error;
 use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;
 use crate::web::layers::PAGE_POLICY;
+use crate::web::layers::bounce;
 use crate::web::routes;
 use crate::web::views::{CALLS, Call, DemoPage, Outcome, token_shapes};
 use crate::web::visit::Visit;
@@ -32,6 +33,9 @@ impl Fields for DemoForm {
 /// `GET /`.
 #[tracing::instrument(name = "demo.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
+    if visit.may_lack_its_session() {
+        return Ok(bounce(&visit));
+    }
     page(&visit, None).await
 }
 

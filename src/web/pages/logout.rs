@@ -10,7 +10,7 @@ use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;
 use crate::web::layers::bounce;
 use crate::web::views::LogoutPage;
-use crate::web::visit::{FetchSite, Visit, see_other};
+use crate::web::visit::{Visit, see_other};
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -26,10 +26,7 @@ impl Fields for LogoutForm {
 /// `GET /auth/logout`.
 #[tracing::instrument(name = "logout.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Response {
-    if visit.site() == FetchSite::CrossSite
-        && visit.is_navigation()
-        && visit.app().sessions.peek(visit.slot()).is_none()
-    {
+    if visit.may_lack_its_session() {
         return bounce(&visit);
     }
     page(&visit, StatusCode::OK, false).await

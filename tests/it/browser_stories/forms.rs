@@ -17,7 +17,8 @@ async fn is_signed_in(chromium: &Chromium, app: &DemoApp, email: &str) {
     chromium.says(email).await;
 }
 
-/// S-07: an address is kept and a password is not; S-02: the session cookie is Strict and hidden from scripts.
+/// The main job. S-02: every cookie that stays is Strict and hidden from scripts. S-69: an address is kept in the form
+/// after an error, a password is not.
 #[tokio::test]
 async fn a_person_signs_up_out_and_in_without_script() {
     let app = DemoApp::start().await;
@@ -46,8 +47,23 @@ async fn a_person_signs_up_out_and_in_without_script() {
         chromium.presses("Sign in").await;
         chromium.reaches(&app.at("/")).await;
         is_signed_in(chromium, &app, ADA).await;
+        assert!(!lasts(chromium).await, "the session ends with the browser");
+
+        chromium.presses("Sign out").await;
+        fill(chromium, ADA, PASSWORD).await;
+        chromium.ticks("remember").await;
+        chromium.presses("Sign in").await;
+        chromium.reaches(&app.at("/")).await;
+        assert!(lasts(chromium).await, "as the tick said");
     })
     .await;
+}
+
+/// Whether the session is still there when the browser is opened again.
+async fn lasts(chromium: &Chromium) -> bool {
+    let cookies = chromium.cookies().await;
+    let session = cookies.iter().find(|cookie| cookie.name().starts_with("sb_session")).unwrap();
+    session.expires_datetime().is_some()
 }
 
 /// S-02, S-24: to the provider on another site and back; the Strict cookie of the new session is there at once.
@@ -105,7 +121,7 @@ async fn a_person_refuses_at_the_provider() {
     .await;
 }
 
-/// S-30: the link of the mail alone signs nobody in, the button on its page does; S-67: its address stays with us.
+/// S-30: the link of the mail alone signs nobody in, the button on its page does. S-67: its address stays with us.
 #[tokio::test]
 async fn a_person_confirms_an_address_without_script() {
     let app = DemoApp::with(|settings| settings.confirm_email = true).await;
@@ -120,13 +136,25 @@ async fn a_person_confirms_an_address_without_script() {
         chromium.says("Confirm your address").await;
         chromium.presses("Open the link: Confirm your address, ada@example.test").await;
         chromium.says("Why one more click?").await;
+        let link = chromium.at().await;
+        chromium.presses("Mail outbox").await;
+        chromium.says("None was really sent.").await;
+        let asked = app.auth.seen("GET /outbox").pop().unwrap();
+        assert_eq!(asked.headers.get("referer"), None, "the other site does not learn the link");
         chromium.open(&app.at("/auth/account")).await;
         chromium.reaches(&app.at("/auth/login?return_to=%2Fauth%2Faccount")).await;
-        chromium.client().back().await.unwrap();
+        chromium.open(&link).await;
 
         chromium.presses("Confirm").await;
         chromium.reaches(&app.at("/")).await;
         is_signed_in(chromium, &app, ADA).await;
+
+        chromium.presses("Sign out").await;
+        chromium.says("You are signed out.").await;
+        chromium.open(&link).await;
+        chromium.presses("Confirm").await;
+        chromium.says("This link no longer works").await;
+        chromium.shows(".proof code", "link_expired").await;
     })
     .await;
 }
@@ -178,6 +206,27 @@ async fn the_demo_page_works_without_script() {
         chromium.says("0 found").await;
         chromium.presses("Sign out").await;
         chromium.reaches(&app.at("/auth/login")).await;
+    })
+    .await;
+}
+
+/// S-02: a link on another site brings no Strict cookie along; the bounce makes good for it, on pages that need a
+/// session and on those that only know one.
+#[tokio::test]
+async fn a_link_from_another_site_finds_the_person_signed_in() {
+    let app = DemoApp::start().await;
+    story("link_from_elsewhere", Script::Off, async |chromium| {
+        chromium.open(&app.at("/auth/signup?return_to=/auth/account")).await;
+        fill(chromium, ADA, PASSWORD).await;
+        chromium.presses("Create account").await;
+        chromium.reaches(&app.at("/auth/account")).await;
+        chromium.presses("Mail outbox").await;
+        chromium.says("None was really sent.").await;
+        chromium.presses("Demo").await;
+        chromium.reaches(&app.at("/")).await;
+        chromium.says(ADA).await;
+        let asked = app.answered().into_iter().filter(|answer| answer.line == "GET /").count();
+        assert_eq!(asked, 2, "once without the cookie, once with it");
     })
     .await;
 }

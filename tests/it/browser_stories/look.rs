@@ -8,15 +8,24 @@ use crate::browser::{Chromium, Script, story};
 use crate::demo_app::DemoApp;
 use crate::harness::PASSWORD;
 
-const SCREENS: [(u32, u32, &str); 4] =
-    [(320, 640, "light"), (390, 844, "dark"), (768, 1024, "light"), (1280, 800, "dark")];
+/// Width, height, scheme, size of the font. The last two are what a person sees who zooms in, or wants large letters.
+const SCREENS: [(u32, u32, &str, u32); 6] = [
+    (320, 640, "light", 16),
+    (390, 844, "dark", 16),
+    (768, 1024, "light", 16),
+    (1280, 800, "dark", 16),
+    (640, 400, "light", 16),
+    (640, 400, "dark", 32),
+];
 
 /// Looks at the page on every screen: nothing is cut, nothing scrolls sideways, all can be hit with a finger. With
 /// `PICTURES` set, pictures stay in the target folder.
 async fn fits(chromium: &Chromium, page: &str) {
-    for (width, height, scheme) in SCREENS {
-        chromium.looks_at(width, height, scheme).await;
-        let name = format!("{page}, {width} wide");
+    for (width, height, scheme, font) in SCREENS {
+        chromium.looks_at(width, height, scheme, font).await;
+        let name = format!("{page}, {width} wide, letters of {font}");
+        let letters = chromium.evaluates("getComputedStyle(document.documentElement).fontSize").await;
+        assert_eq!(letters, format!("{font}px"));
         let wide = chromium.evaluates("document.documentElement.scrollWidth - innerWidth").await;
         assert!(wide.as_i64().unwrap() <= 0, "{name}: scrolls sideways by {wide}");
         const LOW: &str =
@@ -24,15 +33,15 @@ async fn fits(chromium: &Chromium, page: &str) {
             .filter(at => at.offsetParent && at.offsetHeight < 44).map(at => at.outerHTML)";
         assert_eq!(chromium.evaluates(LOW).await, json!([]), "{name}: lower than 44 px");
         if std::env::var_os("PICTURES").is_some() {
-            let whole = json!({ "captureBeyondViewport": true });
+            let whole = json!({ "captureBeyondViewport": font == 16 });
             let picture = chromium.devtools("Page.captureScreenshot", whole).await;
             let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
             std::fs::create_dir_all(&folder).unwrap();
             let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
-            std::fs::write(folder.join(format!("{page}-{width}-{scheme}.png")), bytes).unwrap();
+            std::fs::write(folder.join(format!("{page}-{width}-{scheme}-{font}.png")), bytes).unwrap();
         }
     }
-    chromium.looks_at(1280, 900, "light").await;
+    chromium.looks_at(1280, 900, "light", 16).await;
 }
 
 #[tokio::test]

@@ -144,3 +144,35 @@ pub async fn an_unconfirmed_address_is_told_after_the_right_password(place: Plac
     assert_eq!((right.status, right.code().as_str()), (403, "email_not_confirmed"), "{}", right.body);
     assert!(browser.cookie("sb_session_").is_none());
 }
+
+/// A double click: GoTrue fails one of two sign-ups that run at once (contract, trap 34); the person notices nothing.
+pub async fn a_double_click_signs_up_once(place: Place) {
+    for _ in 0..3 {
+        let (browser, email) = (place.browser(), place.address());
+        let body = json!({ "email": email, "password": PASSWORD });
+        let (first, second) =
+            tokio::join!(browser.post("/auth/signup", &body), browser.post("/auth/signup", &body));
+        for answer in [&first, &second] {
+            assert_eq!(answer.status, 200, "{} {}", first.body, second.body);
+        }
+        let signed_in =
+            [&first, &second].iter().filter(|answer| answer.json()["status"] == "signed_in").count();
+        let (_, answer) = place.sign_in(&email, PASSWORD).await;
+        let confirmed = answer.status == 200;
+        assert!(
+            confirmed && signed_in > 0 || answer.code() == "email_not_confirmed" && signed_in == 0,
+            "{}",
+            answer.body
+        );
+    }
+}
+
+/// A project that makes no accounts: nothing offers one, and a sign-up says so.
+pub async fn a_closed_project_makes_no_accounts(place: Place) {
+    let browser = place.browser();
+    let page = browser.navigate("/auth/login").await;
+    assert!(!page.body.contains("/auth/signup"), "{}", page.body);
+    let body = json!({ "email": place.address(), "password": PASSWORD });
+    let answer = browser.post("/auth/signup", &body).await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "signup_closed"), "{}", answer.body);
+}

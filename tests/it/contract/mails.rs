@@ -23,6 +23,13 @@ async fn sign_up(place: &Place) -> (Browser, String) {
     (browser, email)
 }
 
+/// Where GoTrue's own link leads back to: the callback of the flow that `browser` has open.
+fn callback(place: &Place, browser: &Browser) -> String {
+    let flow = browser.cookie_names().into_iter().find(|name| name.starts_with("sb_flow_")).unwrap();
+    let flow = flow.trim_start_matches("sb_flow_").rsplit_once('_').unwrap().0;
+    format!("{}/auth/callback/{flow}", place.base)
+}
+
 async fn is_signed_in(browser: &Browser, email: &str) {
     let session = browser.get("/auth/session").await.json();
     assert_eq!((&session["authenticated"], &session["user"]["email"]), (&json!(true), &json!(email)));
@@ -89,9 +96,7 @@ pub async fn the_digits_of_a_mail_confirm(place: Place) {
 pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
     for same_browser in [true, false] {
         let (browser, email) = sign_up(&place).await;
-        let flow = browser.cookie_names().into_iter().find(|name| name.starts_with("sb_flow_")).unwrap();
-        let flow = flow.trim_start_matches("sb_flow_").rsplit_once('_').unwrap().0.to_owned();
-        let back = format!("{}/auth/callback/{flow}", place.base);
+        let back = callback(&place, &browser);
         let link = place.mail(&email, 1).await.verify_url(&place.project, &back);
         let reader = if same_browser { browser } else { place.browser() };
         let (at, page) = reader.follow_from("none", &link).await;
@@ -133,4 +138,19 @@ pub async fn a_mail_can_be_had_again(place: Place) {
     is_signed_in(&browser, &email).await;
     assert_eq!(again(&place.address()).await, sent, "nobody has this address");
     assert_eq!(again(&email).await, sent, "confirmed already");
+}
+
+/// An old link of GoTrue's own, opened where the sign-up began: the page speaks of the link, and the new one works.
+pub async fn an_old_link_of_gotrue_says_so(place: Place) {
+    let (browser, email) = sign_up(&place).await;
+    let back = callback(&place, &browser);
+    let old = place.mail(&email, 1).await.verify_url(&place.project, &back);
+    assert_eq!(browser.post("/auth/otp", &json!({ "email": email, "again": true })).await.status, 200);
+    let code = place.mail(&email, 2).await.code;
+    let (at, page) = browser.follow_from("none", &old).await;
+    assert_eq!((at.as_str(), page.status), ("/auth/confirm", 410), "{}", page.body);
+    assert!(page.body.contains("It was used already or is too old."), "{}", page.body);
+    let answer = browser.post("/auth/otp", &json!({ "email": email, "code": code })).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    is_signed_in(&browser, &email).await;
 }

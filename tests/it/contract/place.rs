@@ -12,87 +12,13 @@ use tokio::net::TcpListener;
 
 use super::github::FakeGitHub;
 use super::mail::Mail;
+use super::real::{Need, Real};
 use crate::client::{Answer, Browser};
 use crate::harness::{self, Echo, Plan, RULES, TestApp};
 use crate::tap::Tap;
 
 /// A password that every project takes.
 pub const PASSWORD: &str = "plover 42 gantry mist";
-
-/// What a project must be like for a story.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Addresses count as confirmed.
-    Autoconfirm,
-    /// Addresses are confirmed by mail.
-    Confirmation,
-    /// The story can read the mails.
-    Mail,
-    /// GitHub is ours.
-    GitHub,
-    /// The story may ban people.
-    Admin,
-    /// Access tokens end while one can wait for it.
-    ShortTokens,
-    /// An older refresh token is taken for stolen within half a minute.
-    Rotation,
-}
-
-/// A real project on this machine, as `CONTRACT_*` describe it.
-pub struct Real {
-    /// `CONTRACT_SUPABASE_URL`
-    pub url: String,
-    key: String,
-    service_key: Option<String>,
-    jwt_secret: Option<String>,
-    outbox: Option<String>,
-    github: Option<FakeGitHub>,
-    autoconfirm: bool,
-    lifetime: u64,
-}
-
-impl Real {
-    /// `None` unless the environment names a project.
-    pub async fn from_env() -> Option<Self> {
-        base::http::install_tls_provider();
-        let variable =
-            |name: &str| std::env::var(format!("CONTRACT_{name}")).ok().filter(|value| !value.is_empty());
-        let url = variable("SUPABASE_URL")?.trim_end_matches('/').to_owned();
-        let key = variable("KEY").expect("CONTRACT_KEY is the project's publishable key");
-        let browser = Browser::new(&url);
-        let settings = browser.send(Method::GET, "/auth/v1/settings", &[("apikey", &key)], None).await;
-        let github = match variable("GITHUB_PORT") {
-            Some(port) => Some(FakeGitHub::start(port.parse().unwrap()).await),
-            None => None,
-        };
-        let lifetime = variable("TOKEN_SECONDS").map_or(3600, |seconds| seconds.parse().unwrap());
-        Some(Self {
-            autoconfirm: settings.json()["mailer_autoconfirm"] == true,
-            service_key: variable("SERVICE_KEY"),
-            jwt_secret: variable("JWT_SECRET"),
-            outbox: variable("OUTBOX"),
-            github,
-            lifetime,
-            url,
-            key,
-        })
-    }
-
-    /// The first of `needs` that this project does not meet.
-    pub fn lacks(&self, needs: &[Need]) -> Option<Need> {
-        let met = |need: &Need| match need {
-            Need::Autoconfirm => self.autoconfirm,
-            Need::Confirmation => !self.autoconfirm,
-            Need::Mail => self.outbox.is_some(),
-            Need::GitHub => self.github.is_some(),
-            Need::Admin => self.service_key.is_some(),
-            Need::ShortTokens => self.lifetime <= 30,
-            Need::Rotation => true,
-        };
-        let accounts = (!self.autoconfirm && self.outbox.is_none()).then_some(Need::Mail);
-        needs.iter().find(|need| !met(need)).copied().or(accounts)
-    }
-}
 
 /// The place.
 pub struct Place {
@@ -113,7 +39,7 @@ pub struct Place {
 
 enum Kind {
     Embedded(Box<TestApp>),
-    Real { outbox: Option<String>, lifetime: u64, _folder: tempfile::TempDir },
+    Real { outbox: Option<String>, lifetime: u64, session_limit: u64, _folder: tempfile::TempDir },
 }
 
 /// Something that nobody used before.
@@ -134,6 +60,12 @@ impl Place {
         let mut plan = Plan { github: Some(github.url.clone()), ..Plan::default() };
         if needs.contains(&Need::Confirmation) {
             plan.auth = |settings| settings.confirm_email = true;
+        }
+        if needs.contains(&Need::Closed) {
+            plan.auth = |settings| settings.sign_up = false;
+        }
+        if needs.contains(&Need::SessionLimit) {
+            plan.auth = |settings| settings.session_lifetime = Some(time::Duration::minutes(10));
         }
         for (name, value) in HURRIED {
             plan = plan.with(name, value);
@@ -190,7 +122,12 @@ impl Place {
             key: real.key.clone(),
             github: real.github.clone(),
             admin_key: real.service_key.clone(),
-            kind: Kind::Real { outbox: real.outbox.clone(), lifetime: real.lifetime, _folder: folder },
+            kind: Kind::Real {
+                outbox: real.outbox.clone(),
+                lifetime: real.lifetime,
+                session_limit: real.session_limit.unwrap_or_default(),
+                _folder: folder,
+            },
         }
     }
 
@@ -318,6 +255,16 @@ impl Place {
         match &self.kind {
             Kind::Embedded(app) => app.past_expiry(),
             Kind::Real { lifetime, .. } => tokio::time::sleep(Duration::from_secs(lifetime + 1)).await,
+        }
+    }
+
+    /// Until the project's limit on sessions has passed.
+    pub async fn until_the_session_limit(&self) {
+        match &self.kind {
+            Kind::Embedded(app) => app.clock.advance(time::Duration::minutes(11)),
+            Kind::Real { session_limit, .. } => {
+                tokio::time::sleep(Duration::from_secs(session_limit + 1)).await
+            }
         }
     }
 

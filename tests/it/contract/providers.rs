@@ -148,3 +148,21 @@ pub async fn a_code_is_good_once_and_in_one_browser(place: Place) {
     assert_eq!(attacker.navigate_from("cross-site", &unknown).await.header("location"), "/auth/login");
     assert!(attacker.cookie("sb_session_").is_none());
 }
+
+/// An address that both GitHub and the project have confirmed is one person.
+pub async fn github_joins_the_account_of_its_address(place: Place) {
+    let (_, email) = place.account().await;
+    let id = place.tokens()["user"]["id"].clone();
+    place.github().answer(Answer::Agrees {
+        id: random().as_fields().0,
+        login: "ada".to_owned(),
+        email: email.clone(),
+    });
+    let browser = place.browser();
+    let callback = up_to_the_callback(&place, &browser).await;
+    assert_eq!(browser.navigate_from("cross-site", &callback).await.status, 303);
+    let session = browser.get("/auth/session").await.json();
+    assert_eq!((&session["user"]["id"], &session["user"]["email"]), (&id, &json!(email)));
+    assert_eq!(session["user"]["providers"], json!(["email", "github"]));
+    assert_eq!(place.sign_in(&email, super::place::PASSWORD).await.1.status, 200, "the password stays");
+}

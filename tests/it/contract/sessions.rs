@@ -138,6 +138,49 @@ pub async fn a_banned_person_is_out_at_the_next_refresh(place: Place) {
     assert_eq!(place.sign_in(&email, PASSWORD).await.1.status, 200);
 }
 
+/// A password that an administrator sets, and a removed account, end every session of the person.
+pub async fn what_an_administrator_does_ends_sessions(place: Place) {
+    let (browser, email) = place.account().await;
+    let path = format!("admin/users/{}", place.tokens()["user"]["id"].as_str().unwrap());
+    let changed =
+        place.administer(Method::PUT, &path, &json!({ "password": "another 42 gantry mist" })).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    place.a_moment();
+    ends_with(&browser, &["refresh_not_found", "session_not_found"]).await;
+    assert_eq!(place.sign_in(&email, PASSWORD).await.1.status, 401);
+    let (browser, answer) = place.sign_in(&email, "another 42 gantry mist").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+
+    let removed = place.administer(Method::DELETE, &path, &json!({})).await;
+    assert_eq!(removed.status, 200, "{}", removed.body);
+    place.a_moment();
+    ends_with(&browser, &["refresh_not_found", "session_not_found"]).await;
+    let (_, answer) = place.sign_in(&email, "another 42 gantry mist").await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_credentials"));
+}
+
+/// S-04: a token that does not fit into one cookie is split over several, and stays whole through a refresh; more
+/// than any session could hold is not even sent to GoTrue.
+pub async fn a_large_profile_is_split_over_cookies(place: Place) {
+    let sign_up = async |size: usize| {
+        let browser = place.browser();
+        let data = json!({ "note": "ü".repeat(size / 2) });
+        let body = json!({ "email": place.address(), "password": PASSWORD, "data": data });
+        (browser.post("/auth/signup", &body).await, browser)
+    };
+    let (answer, browser) = sign_up(4000).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    place.a_moment();
+    assert_eq!(browser.post("/auth/refresh", &json!({})).await.status, 204);
+    let parts = browser.cookie_names().into_iter().filter(|name| name.starts_with("sb_session_")).count();
+    assert!(parts > 1, "{:?}", browser.cookie_names());
+    assert_eq!(browser.get("/api/notes").await.status, 200);
+
+    let (answer, browser) = sign_up(40_000).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{}", answer.body);
+    assert!(browser.cookie("sb_session_").is_none());
+}
+
 /// S-44: a cookie two refreshes behind looks stolen: GoTrue ends the session, and so do we, for both holders.
 pub async fn a_copy_that_fell_behind_ends_the_session(place: Place) {
     let (browser, _) = place.account().await;
@@ -150,8 +193,12 @@ pub async fn a_copy_that_fell_behind_ends_the_session(place: Place) {
     ends_with(&copy, &["refresh_reused"]).await;
     let answer = browser.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "refresh_reused"), "{}", answer.body);
-    let answer = place.trade(&place.refresh_token()).await;
-    assert_eq!(answer.0, 400, "{answer:?}");
+    let newest = place.refresh_token();
+    // The older form of refresh tokens is good again for the reuse interval (contract, trap 8).
+    if newest.len() > 12 {
+        let answer = place.trade(&newest).await;
+        assert!(is(&answer, GONE), "{answer:?}");
+    }
 }
 
 /// The drop-in: the project's key and the user's token reach the project, our cookies do not; a stranger asks as anon.
@@ -178,4 +225,32 @@ pub async fn the_mount_carries_the_key_and_the_users_token(place: Place) {
             header("authorization")
         );
     }
+}
+
+/// S-06: whoever signs in over an open session ends it, here and at GoTrue.
+pub async fn a_new_sign_in_replaces_the_session(place: Place) {
+    let (browser, _) = place.account().await;
+    let (copy, token) = (browser.stolen(), place.refresh_token());
+    let (_, other) = place.account().await;
+    let answer = browser.post("/auth/login", &json!({ "email": other, "password": PASSWORD })).await;
+    assert_eq!(answer.json()["session"]["user"]["email"], other, "{}", answer.body);
+    let answer = copy.get("/api/notes").await;
+    assert_eq!((answer.status, answer.header("x-session-ended")), (401, "replaced"));
+    place.tap.arrived("/logout?scope=local", 1).await;
+    // The call may still be under way: GoTrue forgets the token once it is through.
+    for _ in 0..100 {
+        if place.tap.answers("/logout?scope=local").len() == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let answer = place.trade(&token).await;
+    assert!(is(&answer, GONE), "{answer:?}");
+}
+
+/// A limit that the project sets on sessions ends them at the next refresh.
+pub async fn a_session_at_the_limit_of_the_project_ends(place: Place) {
+    let (browser, _) = place.account().await;
+    place.until_the_session_limit().await;
+    ends_with(&browser, &["upstream_expired"]).await;
 }
