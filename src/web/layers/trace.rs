@@ -33,7 +33,8 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!("request", request_id = id.as_str());
-    let run = AssertUnwindSafe(super::attend(app.clone(), request, next)).catch_unwind().instrument(span.clone());
+    let run =
+        AssertUnwindSafe(super::attend(app.clone(), request, next)).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
     let response = headers::finish(&id, response);
