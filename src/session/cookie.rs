@@ -300,12 +300,14 @@ mod tests {
     #[test]
     fn chunks_that_do_not_belong_together_are_no_session() {
         let names = loopback();
-        let read = |value: &str| names.read_session(&Jar::read(&header(value.as_bytes())));
-        assert_eq!(read("sb_session_8080.1=b"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.2=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.99999999=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.01=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_80801=a"), Carried::Nothing);
+        let read = |value: &str, expected: Carried<'_>| {
+            assert_eq!(names.read_session(&Jar::read(&header(value.as_bytes()))), expected, "{value}");
+        };
+        read("sb_session_8080.1=b", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.2=c", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.99999999=c", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.01=c", Carried::Damaged);
+        read("sb_session_80801=a", Carried::Nothing);
         let headers = header(b"sb_session_8080=old; sb_session_8080.1=old");
         let set = names.set_session("new", None, &Jar::read(&headers)).unwrap();
         assert_eq!(set.len(), 2);
