@@ -152,6 +152,11 @@ impl Chromium {
         self.find(Locator::Id(field)).await.send_keys(text).await.unwrap();
     }
 
+    /// Ticks a box.
+    pub async fn ticks(&self, field: &str) {
+        self.find(Locator::Id(field)).await.click().await.unwrap();
+    }
+
     /// Clicks the first button or link with this label, beside an icon or not. What only screen readers say counts too.
     pub async fn presses(&self, label: &str) {
         let named = format!("normalize-space()='{label}' or text()[normalize-space()='{label}']");

@@ -47,8 +47,23 @@ async fn a_person_signs_up_out_and_in_without_script() {
         chromium.presses("Sign in").await;
         chromium.reaches(&app.at("/")).await;
         is_signed_in(chromium, &app, ADA).await;
+        assert!(!lasts(chromium).await, "the session ends with the browser");
+
+        chromium.presses("Sign out").await;
+        fill(chromium, ADA, PASSWORD).await;
+        chromium.ticks("remember").await;
+        chromium.presses("Sign in").await;
+        chromium.reaches(&app.at("/")).await;
+        assert!(lasts(chromium).await, "as the tick said");
     })
     .await;
+}
+
+/// Whether the session is still there when the browser is opened again.
+async fn lasts(chromium: &Chromium) -> bool {
+    let cookies = chromium.cookies().await;
+    let session = cookies.iter().find(|cookie| cookie.name().starts_with("sb_session")).unwrap();
+    session.expires_datetime().is_some()
 }
 
 /// S-02, S-24: to the provider on another site and back; the Strict cookie of the new session is there at once.
@@ -133,6 +148,13 @@ async fn a_person_confirms_an_address_without_script() {
         chromium.presses("Confirm").await;
         chromium.reaches(&app.at("/")).await;
         is_signed_in(chromium, &app, ADA).await;
+
+        chromium.presses("Sign out").await;
+        chromium.says("You are signed out.").await;
+        chromium.open(&link).await;
+        chromium.presses("Confirm").await;
+        chromium.says("This link no longer works").await;
+        chromium.shows(".proof code", "link_expired").await;
     })
     .await;
 }
