@@ -41,6 +41,9 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
     let address = peer.map(resolve);
+    if let Some(address) = address {
+        tracing::Span::current().record("client.address", tracing::field::display(address));
+    }
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return response,
