@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use code::{Confirm, Confirmed};
-pub use password::Credentials;
+pub use password::{Credentials, Try};
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
 pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};

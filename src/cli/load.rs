@@ -98,6 +98,8 @@ pub(super) fn read(inputs: &Inputs, start: Start, problems: &mut Problems) -> an
         None::<Embedded>
     };
     let settings = Settings::read(&sources, network, embedded.as_ref(), problems);
+    #[cfg(feature = "embedded")]
+    let settings = settings.map(|settings| share_secret(settings, auth.as_ref()));
     Ok(settings.map(|settings| Loaded {
         settings,
         #[cfg(feature = "embedded")]
@@ -123,6 +125,17 @@ fn auth(
         _ => None,
     };
     Ok(Some(Auth { settings, listener }))
+}
+
+/// An embedded server that signs with HS256 publishes no key: its secret is then ours as well, as `SUPABASE_JWT_SECRET`
+/// would be for a project.
+#[cfg(feature = "embedded")]
+fn share_secret(mut settings: Settings, auth: Option<&Auth>) -> Settings {
+    if let Some(auth) = auth.filter(|auth| auth.settings.algorithm == auth_server::Algorithm::Hs256) {
+        settings.token.hs256_secret =
+            settings.token.hs256_secret.or_else(|| auth.settings.secret_key.clone());
+    }
+    settings
 }
 
 /// Binds the auth server's address.

@@ -12,6 +12,7 @@ use super::{Flags, remark, telemetry};
 use crate::app::Bff;
 use crate::app::listen::{self, Caps, Listening};
 use crate::config::{self, Settings};
+#[cfg(feature = "embedded")]
 use crate::web::templates::Development;
 
 /// Runs until SIGTERM or Ctrl-C.

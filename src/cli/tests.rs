@@ -48,6 +48,28 @@ fn a_refused_configuration_lists_its_faults() {
     ");
 }
 
+fn inputs(folder: &tempfile::TempDir, environment: &[(&str, &str)]) -> crate::config::Inputs {
+    crate::config::Inputs {
+        environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        folder: folder.path().to_owned(),
+        auth_variables: load::AUTH_VARIABLES,
+        ..Default::default()
+    }
+}
+
+/// An embedded server with HS256 has no key set, so the BFF verifies with its secret.
+#[cfg(feature = "embedded")]
+#[test]
+fn the_secret_of_an_hs256_server_is_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c";
+    let environment = [("AUTH_ALGORITHM", "HS256"), ("AUTH_SECRET_KEY", secret)];
+    let loaded = Loaded::read(&inputs(&folder, &environment), Start::Looking).unwrap();
+    assert!(loaded.settings.token.hs256_secret.unwrap().same_as(secret.as_bytes()));
+    let usual = Loaded::read(&inputs(&folder, &[]), Start::Looking).unwrap();
+    assert!(usual.settings.token.hs256_secret.is_none());
+}
+
 /// S-93: a fault in one part hides none in the others, and nothing is bound.
 #[test]
 fn faults_of_all_parts_stand_in_one_list() {
@@ -58,13 +80,7 @@ fn faults_of_all_parts_stand_in_one_list() {
         ("BFF_SESSION_IDLE", "soon"),
         ("BFF_NONSENSE", "1"),
     ];
-    let inputs = crate::config::Inputs {
-        environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        folder: folder.path().to_owned(),
-        auth_variables: load::AUTH_VARIABLES,
-        ..Default::default()
-    };
-    let error = Loaded::read(&inputs, Start::Serving).unwrap_err();
+    let error = Loaded::read(&inputs(&folder, &environment), Start::Serving).unwrap_err();
     let places: Vec<_> =
         error.downcast_ref::<Misconfigured>().unwrap().0.list().iter().map(|p| p.place.clone()).collect();
     assert_eq!(places, ["BFF_NONSENSE", "BFF_PUBLIC_URL", "AUTH_LISTEN", "BFF_SESSION_IDLE"]);

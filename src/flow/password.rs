@@ -8,7 +8,7 @@ use super::email::Email;
 use super::{Failure, Flows, Problem};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gotrue;
-use crate::limit::Bucket;
+use crate::limit::{Bucket, Taken};
 use crate::session::{Current, Proof, Slot};
 
 /// Longest password and captcha answer that GoTrue is bothered with, in bytes (S-69): nobody has a longer one.
@@ -27,10 +27,33 @@ pub struct Credentials<'a> {
     pub captcha: Option<&'a str>,
 }
 
+/// A try that was counted for its network. Dropped, it stays counted.
+#[derive(Debug)]
+#[must_use = "give it to `sign_in`, or back"]
+pub struct Try(Option<Taken>);
+
+impl Try {
+    /// Uncounts it: no password was tried.
+    pub fn give_back(self) {
+        if let Some(taken) = self.0 {
+            taken.give_back();
+        }
+    }
+}
+
 impl Flows {
+    /// Counts a password try of the network of `from`, before anything that came with it is read (S-84).
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Limited`] if none is left.
+    pub fn count_try(&self, from: Option<IpAddr>) -> Result<Try, Failure> {
+        self.0.count(Bucket::PasswordNetwork, &self.0.network_key(from)).map(Try)
+    }
+
     /// Trades an address and a password for a session.
     ///
-    /// A try is counted before GoTrue is asked, per network and per account, and given back if it succeeds (S-81).
+    /// The account's try is counted before GoTrue is asked. It and `network` are given back if it succeeds (S-81).
     ///
     /// # Errors
     ///
@@ -39,17 +62,19 @@ impl Flows {
     pub async fn sign_in(
         &self,
         form: &Credentials<'_>,
+        network: Try,
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Current, Failure> {
         let inner = &self.0;
         if form.email.trim().is_empty() {
+            network.give_back();
             return Err(Failure::Form(Problem::Required("email")));
         }
         if form.password.expose().is_empty() {
+            network.give_back();
             return Err(Failure::Form(Problem::Required("password")));
         }
-        let network = inner.count(Bucket::PasswordNetwork, &inner.network_key(from))?;
         if form.captcha.is_some_and(|answer| answer.len() > LONGEST) {
             return Err(Failure::Form(Problem::CaptchaFailed));
         }
@@ -70,7 +95,7 @@ impl Flows {
                 return Err(refused(error));
             }
         };
-        for taken in [network, account, shared].into_iter().flatten() {
+        for taken in [network, Try(account), Try(shared)] {
             taken.give_back();
         }
         let proof = Proof { method: "password", remember: form.remember, recovery: false };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Error;
-use super::cookie::Jar;
+use super::cookie::{self, Jar};
 use super::record::{Fresh, Limited, Session};
 use super::remote::times;
 use super::sessions::{Current, Sessions};
@@ -33,6 +33,11 @@ impl Sessions {
     /// [`Error::TooLarge`] if it does not fit. The tokens are revoked then.
     pub async fn make(&self, tokens: Tokens, proof: Proof<'_>) -> Result<Current, Error> {
         let now = self.0.clock.now();
+        // Longer than all cookies together: nothing that follows could change that.
+        if tokens.access_token.expose().len() > cookie::LARGEST {
+            self.0.discard(tokens.access_token);
+            return Err(Error::TooLarge);
+        }
         let claims = match self.0.verifier.verify(tokens.access_token.expose()).await {
             Ok(claims) if claims.sub == tokens.user.id => claims,
             refused => {

@@ -12,6 +12,8 @@ use url::Url;
 const LIMIT: usize = 4096;
 /// A session has at most this many cookies (S-04).
 pub const MAX_CHUNKS: usize = 4;
+/// What all cookies of a session hold at the most, names included.
+pub(super) const LARGEST: usize = LIMIT * MAX_CHUNKS;
 /// Most deletions of cookies that only look like chunks, in one answer.
 const MAX_STRAYS: usize = 16;
 
@@ -98,7 +100,7 @@ impl Names {
 
     /// Deletes the session cookie and every chunk, and what `jar` carries beside them under a chunk's name: left where it
     /// is, it would spoil the next session as well. A client does not choose how much is written: at most
-    /// [`MAX_STRAYS`] of those at once.
+    /// `MAX_STRAYS` of those at once.
     pub fn clear_session(&self, jar: &Jar<'_>) -> Vec<HeaderValue> {
         let mut strays: Vec<_> = jar.names().filter(|name| self.is_stray(name) && is_plain(name)).collect();
         strays.sort_unstable();

@@ -244,7 +244,14 @@ impl Sessions {
             Change::None => Vec::new(),
             Change::Set(session) => {
                 let jar = slot.jar();
-                let mut cookies = inner.cookies_for(&session, &jar, inner.clock.now()).unwrap_or_default();
+                let cookies = inner.cookies_for(&session, &jar, inner.clock.now());
+                if cookies.is_none() {
+                    // The browser keeps the old cookie, with whose token GoTrue refreshes again: nobody is signed out.
+                    tracing::error!(
+                        "a refreshed session has grown beyond its cookies: its metadata is too large"
+                    );
+                }
+                let mut cookies = cookies.unwrap_or_default();
                 if jar.has(ended) {
                     cookies.push(inner.names.clear(ended, ::cookie::SameSite::Strict));
                 }

@@ -151,6 +151,18 @@ impl<S: Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// The one parameter of a path of ours, decoded.
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let read = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        read.map(|text| Self(text.0)).map_err(|_| Code::BadPath.into()) // no UTF-8
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

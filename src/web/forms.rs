@@ -40,6 +40,9 @@ pub struct Binding {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notice: Option<Notice>,
+    /// The browser does not have it yet, or sealed under an older key, which will go one day (S-12).
+    #[serde(skip)]
+    due: bool,
 }
 
 /// What a form's token turned out to be.
@@ -63,12 +66,13 @@ impl Forms {
     pub fn read(&self, jar: &Jar<'_>) -> Option<Binding> {
         let sealed = jar.get(&self.names.form)?;
         let opened = self.sealer.open(&[&self.names.form, &self.origin], sealed).ok()?;
-        serde_json::from_slice(&opened.plain).ok()
+        let binding: Binding = serde_json::from_slice(&opened.plain).ok()?;
+        Some(Binding { due: opened.stale, ..binding })
     }
 
     /// A binding for a browser that has none.
     pub fn fresh(&self, entropy: &dyn Entropy) -> Binding {
-        Binding { id: entropy.text::<16>(), notice: None }
+        Binding { id: entropy.text::<16>(), notice: None, due: true }
     }
 
     /// The cookie for `binding`.
@@ -101,6 +105,11 @@ impl Forms {
 }
 
 impl Binding {
+    /// Whether its cookie is to be written with the next page.
+    pub fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// The same browser, with a message for its next page.
     pub fn with_notice(self, notice: Notice) -> Self {
         Self { notice: Some(notice), ..self }

@@ -12,17 +12,18 @@ pub(super) mod otp;
 pub(super) mod signup;
 pub(super) mod start;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 
 use super::assets::CACHE_CONTROL;
 use super::error::{Code, Error};
+use super::extract::Segment;
 use super::state::AppState;
 use super::visit::see_other;
 
 /// `GET /auth/assets/{file}`: immutable, since the name changes with the content (S-09).
-pub(super) async fn asset(State(app): State<AppState>, Path(file): Path<String>) -> Response {
+pub(super) async fn asset(State(app): State<AppState>, Segment(file): Segment) -> Response {
     let Some((bytes, kind)) = app.assets.get(&file) else {
         return Error::from(Code::NotFound).into_response();
     };

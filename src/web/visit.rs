@@ -212,11 +212,12 @@ impl Visit {
         let app = self.app();
         let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
         let binding = held.get_or_insert_with(|| {
-            app.forms.read(&self.0.slot.jar()).unwrap_or_else(|| {
-                let fresh = app.forms.fresh(&*app.entropy);
-                self.set_cookie(app.forms.keep(&fresh, &*app.entropy));
-                fresh
-            })
+            let known = app.forms.read(&self.0.slot.jar());
+            let binding = known.unwrap_or_else(|| app.forms.fresh(&*app.entropy));
+            if binding.is_due() {
+                self.set_cookie(app.forms.keep(&binding, &*app.entropy));
+            }
+            binding
         });
         app.forms.token(binding, purpose, app.clock.now())
     }

@@ -126,7 +126,7 @@ async fn a_rule_without_bearers_ignores_them() {
 }
 
 /// `claims` signed as the project's HS256 secret would sign them.
-fn signed(secret: &str, claims: &Value) -> String {
+pub fn signed(secret: &str, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let text = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(claims));
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
@@ -134,7 +134,7 @@ fn signed(secret: &str, claims: &Value) -> String {
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
-const SECRET: &str = "Wq8-vN2xT5kZr0LhYc7uEoJ4bM9sGdPf";
+pub const SECRET: &str = "Wq8-vN2xT5kZr0LhYc7uEoJ4bM9sGdPf";
 
 /// S-35: a legacy project signs keys, storage links, hooks and users with one secret; only users are users.
 #[tokio::test]

@@ -72,6 +72,8 @@ stories! {
     sessions::an_expired_token_is_refreshed_once_for_fifty_requests [ShortTokens],
     sessions::a_session_that_was_revoked_elsewhere_ends_with_a_reason [],
     sessions::a_banned_person_is_out_at_the_next_refresh [Admin],
+    sessions::what_an_administrator_does_ends_sessions [Admin],
+    sessions::a_large_profile_is_split_over_cookies [Autoconfirm],
     sessions::a_copy_that_fell_behind_ends_the_session [LongSessions],
     sessions::a_new_sign_in_replaces_the_session [],
     sessions::a_session_at_the_limit_of_the_project_ends [SessionLimit],

@@ -1,12 +1,11 @@
 //! `GET /auth/callback/{flow}`: back with a code. Always 303 to a clean address (S-27).
 
-use axum::extract::Path;
 use axum::response::Response;
 use http::HeaderMap;
 
 use crate::flow::{Arrival, Return};
 use crate::web::error::{Code, Error};
-use crate::web::extract::Params;
+use crate::web::extract::{Params, Segment};
 use crate::web::layers::cross_site;
 use crate::web::visit::{Visit, see_other, text};
 
@@ -14,7 +13,7 @@ use crate::web::visit::{Visit, see_other, text};
 #[tracing::instrument(name = "callback.back", skip_all)]
 pub(crate) async fn back(
     visit: Visit,
-    Path(flow): Path<String>,
+    Segment(flow): Segment,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Error> {

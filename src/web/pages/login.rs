@@ -1,5 +1,6 @@
 //! `/auth/login`: address and password, or the way to a provider.
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
@@ -15,7 +16,7 @@ use crate::web::layers::bounce;
 use crate::web::views::{
     FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
 };
-use crate::web::visit::Visit;
+use crate::web::visit::{Visit, is_form};
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -64,18 +65,36 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 
 /// `POST /auth/login`: trades an address and a password for a session.
 #[tracing::instrument(name = "login.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<LoginForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    let counted = match app.flows.count_try(visit.client()) {
+        Ok(counted) => counted,
+        Err(failure @ Failure::Limited { retry_after }) if is_form(request.headers()) => {
+            let target = app.flows.targets().default();
+            let problem = Some(LoginProblem::Limited { wait: wait(retry_after) });
+            return once_more(&visit, failure, &Shown { problem, ..Shown::plain(&target) }).await;
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let input = match Input::<LoginForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            counted.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ticked: form.remember, ..Shown::plain(&target) };
     match input.lock {
         Lock::Fits => {}
         Lock::Broken => {
+            counted.give_back();
             let shown = Shown { problem: Some(LoginProblem::FormExpired), ..shown };
             return page(&visit, StatusCode::FORBIDDEN, &shown).await;
         }
         Lock::NoCookie => {
+            counted.give_back();
             let notice = LoginNotice::CookiesBlocked { host: visit.host() };
             return page(&visit, StatusCode::FORBIDDEN, &Shown { notice: Some(notice), ..shown }).await;
         }
@@ -86,7 +105,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<LoginForm>) -> Result<Resp
         remember: form.remember,
         captcha: form.captcha_token.as_deref(),
     };
-    let failure = match app.flows.sign_in(&credentials, visit.slot(), visit.client()).await {
+    let failure = match app.flows.sign_in(&credentials, counted, visit.slot(), visit.client()).await {
         Ok(current) if input.form => {
             drop(current);
             return Ok(visit.onwards(&target));
@@ -121,8 +140,13 @@ pub(crate) async fn submit(visit: Visit, input: Input<LoginForm>) -> Result<Resp
         }
         _ => return Err(failure.into()),
     };
+    once_more(&visit, failure, &shown).await
+}
+
+/// The page again, with the status and headers of what went wrong.
+async fn once_more(visit: &Visit, failure: Failure, shown: &Shown<'_>) -> Result<Response, Error> {
     let error = Error::from(failure);
-    let mut response = page(&visit, error.code.status(), &shown).await?;
+    let mut response = page(visit, error.code.status(), shown).await?;
     error.headers(response.headers_mut(), None);
     response.headers_mut().remove(http::header::WWW_AUTHENTICATE); // a browser would not show the page
     Ok(response)

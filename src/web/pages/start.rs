@@ -1,12 +1,11 @@
 //! `GET /auth/start/{provider}`: off to the provider.
 
-use axum::extract::Path;
 use axum::response::Response;
 use http::HeaderMap;
 
 use super::login;
 use crate::web::error::{Code, Error};
-use crate::web::extract::Params;
+use crate::web::extract::{Params, Segment};
 use crate::web::visit::{FetchSite, Visit, see_other, text};
 
 /// Begins a PKCE flow and sends the browser away. A start that another site caused shows the login page instead (S-16),
@@ -14,7 +13,7 @@ use crate::web::visit::{FetchSite, Visit, see_other, text};
 #[tracing::instrument(name = "start.off", skip_all)]
 pub(crate) async fn off(
     visit: Visit,
-    Path(provider): Path<String>,
+    Segment(provider): Segment,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Error> {

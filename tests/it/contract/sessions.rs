@@ -138,6 +138,49 @@ pub async fn a_banned_person_is_out_at_the_next_refresh(place: Place) {
     assert_eq!(place.sign_in(&email, PASSWORD).await.1.status, 200);
 }
 
+/// A password that an administrator sets, and a removed account, end every session of the person.
+pub async fn what_an_administrator_does_ends_sessions(place: Place) {
+    let (browser, email) = place.account().await;
+    let path = format!("admin/users/{}", place.tokens()["user"]["id"].as_str().unwrap());
+    let changed =
+        place.administer(Method::PUT, &path, &json!({ "password": "another 42 gantry mist" })).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    place.a_moment();
+    ends_with(&browser, &["refresh_not_found", "session_not_found"]).await;
+    assert_eq!(place.sign_in(&email, PASSWORD).await.1.status, 401);
+    let (browser, answer) = place.sign_in(&email, "another 42 gantry mist").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+
+    let removed = place.administer(Method::DELETE, &path, &json!({})).await;
+    assert_eq!(removed.status, 200, "{}", removed.body);
+    place.a_moment();
+    ends_with(&browser, &["refresh_not_found", "session_not_found"]).await;
+    let (_, answer) = place.sign_in(&email, "another 42 gantry mist").await;
+    assert_eq!((answer.status, answer.code().as_str()), (401, "invalid_credentials"));
+}
+
+/// S-04: a token that does not fit into one cookie is split over several, and stays whole through a refresh; more
+/// than any session could hold is not even sent to GoTrue.
+pub async fn a_large_profile_is_split_over_cookies(place: Place) {
+    let sign_up = async |size: usize| {
+        let browser = place.browser();
+        let data = json!({ "note": "ü".repeat(size / 2) });
+        let body = json!({ "email": place.address(), "password": PASSWORD, "data": data });
+        (browser.post("/auth/signup", &body).await, browser)
+    };
+    let (answer, browser) = sign_up(4000).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    place.a_moment();
+    assert_eq!(browser.post("/auth/refresh", &json!({})).await.status, 204);
+    let parts = browser.cookie_names().into_iter().filter(|name| name.starts_with("sb_session_")).count();
+    assert!(parts > 1, "{:?}", browser.cookie_names());
+    assert_eq!(browser.get("/api/notes").await.status, 200);
+
+    let (answer, browser) = sign_up(40_000).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{}", answer.body);
+    assert!(browser.cookie("sb_session_").is_none());
+}
+
 /// S-44: a cookie two refreshes behind looks stolen: GoTrue ends the session, and so do we, for both holders.
 pub async fn a_copy_that_fell_behind_ends_the_session(place: Place) {
     let (browser, _) = place.account().await;
