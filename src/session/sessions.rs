@@ -171,10 +171,7 @@ impl Sessions {
             return Ok(());
         }
         match self.take_off(&session).await {
-            Outcome::Refreshed(fresh) => {
-                slot.set(fresh);
-                Ok(())
-            }
+            Outcome::Refreshed(fresh) => self.keep(slot, fresh).map(drop),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))
@@ -183,18 +180,20 @@ impl Sessions {
         }
     }
 
+    /// Goes on with `fresh`, unless somebody signed out while this request waited for it (S-43).
+    fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
+        if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
+            slot.clear(Some(reason));
+            return Err(Error::Ended(reason));
+        }
+        slot.set(fresh.clone());
+        Ok(fresh)
+    }
+
     /// Refreshes `session`; a transient failure is no failure while the access token lives.
     async fn renew(&self, slot: &Slot, session: Arc<Session>) -> Result<Arc<Session>, Error> {
         match self.take_off(&session).await {
-            Outcome::Refreshed(fresh) => {
-                // Somebody may have signed out while this request waited (S-43).
-                if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
-                    slot.clear(Some(reason));
-                    return Err(Error::Ended(reason));
-                }
-                slot.set(fresh.clone());
-                Ok(fresh)
-            }
+            Outcome::Refreshed(fresh) => self.keep(slot, fresh),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))

@@ -32,7 +32,14 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let begun = app.clock.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", request_id = %id);
+    // The address is found out by the next layer, the upstream by the gateway.
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        client.address = tracing::field::Empty,
+        upstream = tracing::field::Empty,
+        upstream_ms = tracing::field::Empty,
+    );
     let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
