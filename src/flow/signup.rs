@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use base::secret::Secret;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::email::Email;
 use super::pending::{Pending, Purpose};
-use super::{Failure, Flows, Problem, ReturnTo};
+use super::{Failure, Flows, Problem, ReturnTo, callback_url};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
 use crate::limit::Bucket;
@@ -28,6 +29,8 @@ pub struct Account<'a> {
     pub return_to: &'a ReturnTo,
     /// What a captcha widget gave.
     pub captcha: Option<&'a str>,
+    /// The one of our origins that was asked for, to which the link in the mail leads.
+    pub public: &'a Url,
 }
 
 /// How a sign-up ended.
@@ -64,7 +67,7 @@ impl Flows {
             password: form.password,
             data: form.data,
             challenge: &pending.verifier.challenge(),
-            redirect_to: &inner.callback_url(&id),
+            redirect_to: &callback_url(form.public, &id),
             captcha: form.captcha,
         };
         let due = self.mail_is_due(&email);
@@ -157,6 +160,7 @@ impl Flows {
         &self,
         typed: &str,
         return_to: &ReturnTo,
+        public: &Url,
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Vec<HeaderValue>, Failure> {
@@ -166,7 +170,7 @@ impl Flows {
         let (id, pending) = self.pending_sign_up(&email, return_to);
         if self.mail_is_due(&email) {
             let challenge = pending.verifier.challenge();
-            let to = inner.callback_url(&id);
+            let to = callback_url(public, &id);
             let sent =
                 inner.gotrue.resend(ResendKind::Signup, email.as_str(), &challenge, &to, None, from).await;
             match sent {

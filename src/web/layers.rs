@@ -36,10 +36,6 @@ pub fn around(router: Router<AppState>, app: &AppState) -> Router {
 
 /// Everything between the log line and the handler.
 async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let permit = match load::admit(&app, &request) {
-        Ok(permit) => permit,
-        Err(error) => return errors::bare(&error, trace::request_id(request.extensions())),
-    };
     let (mut parts, body) = request.into_parts();
     let request_id = trace::request_id(&parts.extensions).to_owned();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
@@ -54,16 +50,15 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
         Err(host::Refused::No(error)) => return errors::bare(&error, &request_id),
     };
     let visit = Visit::new(app.clone(), &parts, address, request_id, public);
-    let answer = match origin::preflight(&visit, &parts) {
-        Some(answer) => answer,
-        None => match origin::gate(&visit, &parts) {
-            Ok(()) => match code::guard(&visit, &parts) {
-                Some(clean) => clean,
-                None => {
-                    parts.extensions.insert(visit.clone());
-                    next.run(Request::from_parts(parts, body)).await
-                }
-            },
+    let place = load::admit(&app, &parts);
+    let answer = match (&place, origin::preflight(&visit, &parts)) {
+        (Err(error), _) => error.clone().into_response(),
+        (Ok(_), Some(answer)) => answer,
+        (Ok(_), None) => match origin::gate(&visit, &parts) {
+            Ok(()) => {
+                parts.extensions.insert(visit.clone());
+                next.run(Request::from_parts(parts, body)).await
+            }
             Err(error) => error.into_response(),
         },
     };
@@ -76,5 +71,8 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
         }
     }
     headers::correct(&visit, &mut answer);
-    load::hold(answer, permit)
+    match place {
+        Ok(place) => load::hold(answer, place),
+        Err(_) => answer,
+    }
 }
