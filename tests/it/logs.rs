@@ -1,7 +1,7 @@
 //! What is written down, and what never is.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -27,8 +27,16 @@ impl Write for Log {
     }
 }
 
+/// While one subscriber is alone, `tracing` asks only the thread that meets a line first whether anybody wants it, and
+/// other stories, which listen to nothing, say no for all. A second one, which lives as long as the process, ends that.
+static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+
 impl Log {
     fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        SECOND.get_or_init(|| {
+            let silent = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR);
+            tracing::Dispatch::new(silent.with_writer(std::io::sink).finish())
+        });
         let log = Self::default();
         let sink = log.clone();
         let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level);
