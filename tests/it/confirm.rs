@@ -18,7 +18,10 @@ async fn mailed(app: &TestApp, browser: &Browser, email: &str) -> String {
     assert_eq!(answer.body, r#"{"status":"confirmation_sent"}"#);
     let mail = app.outbox().await.into_iter().rfind(|mail| mail["to"] == email).expect("a mail");
     let text = mail["text"].as_str().unwrap();
-    let link = text.split_whitespace().find(|word| word.contains("/auth/confirm?")).unwrap_or_else(|| panic!("{text}"));
+    let link = text
+        .split_whitespace()
+        .find(|word| word.contains("/auth/confirm?"))
+        .unwrap_or_else(|| panic!("{text}"));
     link.strip_prefix(&app.base).expect("a link of the public URL").to_owned()
 }
 
@@ -94,7 +97,8 @@ async fn a_click_must_be_made_here() {
     let link = mailed(&app, &browser, "ada@example.test").await;
     let other = app.browser().navigate(&link).await.form_token("/auth/confirm");
     let page = browser.navigate(&link).await;
-    let (hash, login) = (page.field("token_hash"), browser.navigate("/auth/login").await.form_token("/auth/login"));
+    let (hash, login) =
+        (page.field("token_hash"), browser.navigate("/auth/login").await.form_token("/auth/login"));
     for token in ["", "x", other.as_str(), login.as_str()] {
         let fields = [("form_token", token), ("token_hash", hash.as_str()), ("type", "signup")];
         let answer = browser.submit("/auth/confirm", &fields).await;
@@ -103,7 +107,9 @@ async fn a_click_must_be_made_here() {
     }
     let token = page.form_token("/auth/confirm");
     let body = format!("form_token={token}&token_hash={hash}&type=signup");
-    for (origin, site) in [("https://evil.test", "cross-site"), ("null", "cross-site"), ("http://localhost", "same-site")] {
+    for (origin, site) in
+        [("https://evil.test", "cross-site"), ("null", "cross-site"), ("http://localhost", "same-site")]
+    {
         let mut headers = navigation(site).to_vec();
         headers.extend([("origin", origin), ("content-type", "application/x-www-form-urlencoded")]);
         let answer = browser.send(Method::POST, "/auth/confirm", &headers, Some(body.clone())).await;
@@ -123,7 +129,10 @@ async fn codes_cannot_be_guessed() {
     mailed(&app, &browser, "ada@example.test").await;
     let mail = app.outbox().await.pop().unwrap();
     let text = mail["text"].as_str().unwrap();
-    let code = text.split_whitespace().map(|w| w.trim_matches('.')).find(|w| w.len() == 6 && w.bytes().all(|b| b.is_ascii_digit()));
+    let code = text
+        .split_whitespace()
+        .map(|w| w.trim_matches('.'))
+        .find(|w| w.len() == 6 && w.bytes().all(|b| b.is_ascii_digit()));
     let code = code.unwrap_or_else(|| panic!("a code: {text}"));
     let wrong = if code == "000000" { "111111" } else { "000000" };
     for _ in 0..5 {
@@ -229,11 +238,16 @@ async fn a_mail_tells_its_reader_alone() {
         app.auth.fail_once("/signup", Fault::code(422, code));
         assert_eq!(sign_up("known@example.test").await, first, "{code}");
     }
-    for (code, part) in [("over_email_send_rate_limit", "/signup"), ("over_email_send_rate_limit", "/resend")] {
+    for (code, part) in [("over_email_send_rate_limit", "/signup"), ("over_email_send_rate_limit", "/resend")]
+    {
         app.clock.advance(Duration::minutes(2));
         app.auth.heal();
         app.auth.fail_once(part, Fault::code(429, code));
-        let answer = if part == "/signup" { sign_up("known@example.test").await } else { again("known@example.test").await };
+        let answer = if part == "/signup" {
+            sign_up("known@example.test").await
+        } else {
+            again("known@example.test").await
+        };
         assert_eq!(answer, if part == "/signup" { first.clone() } else { second.clone() }, "{part}");
     }
     sent();

@@ -82,8 +82,19 @@ async fn an_account_has_ten_tries() {
 #[tokio::test]
 async fn spellings_of_one_network_share_a_bucket() {
     for group in [
-        vec!["2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2:3:4:5:6", "[2001:db8:1:2::9]:443"],
-        vec!["203.0.113.9", "::ffff:203.0.113.9", "203.0.113.9:4711", "198.51.100.1, 203.0.113.9, 10.1.1.1", "unknown, 203.0.113.9"],
+        vec![
+            "2001:db8:1:2::1",
+            "2001:db8:1:2:ffff:ffff:ffff:ffff",
+            "2001:db8:1:2:3:4:5:6",
+            "[2001:db8:1:2::9]:443",
+        ],
+        vec![
+            "203.0.113.9",
+            "::ffff:203.0.113.9",
+            "203.0.113.9:4711",
+            "198.51.100.1, 203.0.113.9, 10.1.1.1",
+            "unknown, 203.0.113.9",
+        ],
     ] {
         let app = behind_a_proxy().await;
         let browser = app.browser();
@@ -92,7 +103,11 @@ async fn spellings_of_one_network_share_a_bucket() {
             assert_eq!(answer.status, 401, "{n} {}", group[n % group.len()]);
         }
         for spelling in &group {
-            assert_eq!(try_from(&browser, spelling, "x@example.test", "wrong horse").await.status, 429, "{spelling}");
+            assert_eq!(
+                try_from(&browser, spelling, "x@example.test", "wrong horse").await.status,
+                429,
+                "{spelling}"
+            );
         }
         assert_eq!(try_from(&browser, "2001:db8:1:3::1", "x@example.test", "wrong horse").await.status, 401);
     }
@@ -105,7 +120,8 @@ async fn a_spoofed_address_is_no_way_out() {
     app.auth.fail(TRY, Fault::code(400, "invalid_credentials"));
     let browser = app.browser();
     for n in 0..30 {
-        let claim = [format!("203.0.113.{n}"), "unknown".into(), String::new(), "\u{7f}x".replace('\u{7f}', "_")];
+        let claim =
+            [format!("203.0.113.{n}"), "unknown".into(), String::new(), "\u{7f}x".replace('\u{7f}', "_")];
         assert_eq!(try_from(&browser, &claim[n % 4], &somebody(n), "wrong horse").await.status, 401, "{n}");
     }
     for claim in ["203.0.113.200", "127.0.0.2", "::1", "unknown", ""] {
@@ -153,7 +169,16 @@ async fn good_sign_ins_are_given_back() {
 async fn the_login_has_one_path() {
     let app = TestApp::start().await;
     let host = app.base.strip_prefix("http://").unwrap();
-    for path in ["//auth/login", "/auth//login", "/auth/login/", "/Auth/Login", "/auth/./login", "/auth/%6cogin", "/auth/login;x", "/x/../auth/login"] {
+    for path in [
+        "//auth/login",
+        "/auth//login",
+        "/auth/login/",
+        "/Auth/Login",
+        "/auth/./login",
+        "/auth/%6cogin",
+        "/auth/login;x",
+        "/x/../auth/login",
+    ] {
         let body = r#"{"email":"ada@example.test","password":"wrong horse"}"#;
         let text = format!(
             "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -175,7 +200,9 @@ async fn a_limit_is_judged_before_the_body() {
         try_from(&browser, "", &somebody(n), "wrong horse").await;
     }
     let host = app.base.strip_prefix("http://").unwrap();
-    let head = format!("POST /auth/login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 500\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 500\r\nConnection: close\r\n\r\n"
+    );
     let answer = tokio::time::timeout(std::time::Duration::from_secs(20), raw(host, &head)).await;
     assert!(answer.expect("an answer without the body").starts_with("HTTP/1.1 429"));
 }

@@ -1,7 +1,7 @@
 //! What is written down, and what never is.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use http::Method;
 use serde_json::{Value, json};
@@ -27,8 +27,16 @@ impl Write for Log {
     }
 }
 
+/// While one subscriber is alone, `tracing` asks only the thread that meets a line first whether anybody wants it, and
+/// other stories, which listen to nothing, say no for all. A second one, which lives as long as the process, ends that.
+static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+
 impl Log {
     fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+        SECOND.get_or_init(|| {
+            let silent = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR);
+            tracing::Dispatch::new(silent.with_writer(std::io::sink).finish())
+        });
         let log = Self::default();
         let sink = log.clone();
         let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(level);
@@ -43,7 +51,8 @@ impl Log {
     /// The lines of the audit trail since the last call.
     fn events(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("one line, one object"));
+        let lines =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).expect("one line, one object"));
         lines.filter(|line| line.get("event").is_some()).collect()
     }
 }
@@ -58,10 +67,16 @@ async fn no_secret_is_written_down() {
     let mut secrets = vec!["canary".to_owned(), PASSWORD.to_owned(), "plover".to_owned()];
     let mut headers = script().to_vec();
     headers.extend([
-        ("origin", app.base.as_str()), ("content-type", "application/json"), ("referer", "https://canary-referer.test/"),
-        ("x-forwarded-user", "canary-user"), ("cookie2", "canary-cookie"), ("x-own", "canary-own"),
+        ("origin", app.base.as_str()),
+        ("content-type", "application/json"),
+        ("referer", "https://canary-referer.test/"),
+        ("x-forwarded-user", "canary-user"),
+        ("cookie2", "canary-cookie"),
+        ("x-own", "canary-own"),
     ]);
-    for path in ["/api/notes?canary-query=canary-value", "/api/canary-path", "/canary-nowhere", "/api/items/x"] {
+    for path in
+        ["/api/notes?canary-query=canary-value", "/api/canary-path", "/canary-nowhere", "/api/items/x"]
+    {
         browser.send(Method::POST, path, &headers, Some(r#"{"canary-body":"canary-body"}"#.into())).await;
     }
     for authorization in ["Bearer canary-token", "Basic canary-basic", "canary-scheme"] {
@@ -73,7 +88,15 @@ async fn no_secret_is_written_down() {
     secrets.push(app.echo.last().bearer().trim_start_matches("Bearer ").to_owned());
     for (status, code) in [(400, "canary-code-text"), (500, "canary")] {
         let body = format!(r#"{{"code":"{code}","message":"canary-message"}}"#);
-        let fault = Fault::Answer(status, "application/json", if status == 400 { r#"{"code":"invalid_credentials","message":"canary-message"}"#.into() } else { body });
+        let fault = Fault::Answer(
+            status,
+            "application/json",
+            if status == 400 {
+                r#"{"code":"invalid_credentials","message":"canary-message"}"#.into()
+            } else {
+                body
+            },
+        );
         app.auth.fail_once("grant_type=password", fault);
         let wrong = json!({ "email": "canary-mail@example.test", "password": "canary-password", "captcha_token": "canary-captcha" });
         app.browser().post("/auth/login", &wrong).await;
@@ -82,11 +105,20 @@ async fn no_secret_is_written_down() {
     let right = json!({ "email": "canary-mail@example.test", "password": PASSWORD });
     app.browser().post("/auth/login", &right).await;
     app.browser().post("/auth/login", &right).await;
-    app.echo.answer(302, &[("location", "https://canary-location.test/"), ("set-cookie", "canary=canary")], "canary-answer");
+    app.echo.answer(
+        302,
+        &[("location", "https://canary-location.test/"), ("set-cookie", "canary=canary")],
+        "canary-answer",
+    );
     browser.get("/api/notes").await;
 
     let guest = app.browser();
-    let callback = up_to_callback(&guest, "/auth/start/google?login_hint=canary-hint&return_to=/canary-target", "canary-guest@example.test").await;
+    let callback = up_to_callback(
+        &guest,
+        "/auth/start/google?login_hint=canary-hint&return_to=/canary-target",
+        "canary-guest@example.test",
+    )
+    .await;
     secrets.push(callback.split_once("code=").unwrap().1.to_owned());
     app.auth.fail_once("grant_type=pkce", Fault::Reset);
     guest.stolen().navigate_from("cross-site", &callback).await;
@@ -96,7 +128,12 @@ async fn no_secret_is_written_down() {
     guest.navigate("/auth/confirm?token_hash=canary-hash&type=signup").await;
     guest.post("/auth/confirm", &json!({ "token_hash": "canary-hash", "type": "signup" })).await;
     guest.post("/auth/otp", &json!({ "email": "canary-mail@example.test", "code": "424242" })).await;
-    guest.submit("/auth/login", &[("form_token", "canary-form"), ("email", "canary@example.test"), ("password", "canary")]).await;
+    guest
+        .submit(
+            "/auth/login",
+            &[("form_token", "canary-form"), ("email", "canary@example.test"), ("password", "canary")],
+        )
+        .await;
     for name in ["sb_session_", "sb_form_"] {
         secrets.extend([&browser, &guest].iter().filter_map(|who| who.cookie(name)));
     }
@@ -128,10 +165,13 @@ async fn each_refusal_is_one_event() {
     let browser = app.signed_in("ada@example.test").await;
     let stranger = app.browser();
     let own = script().to_vec();
-    let with = |more: &[(&'static str, &'static str)]| own.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
+    let with = |more: &[(&'static str, &'static str)]| {
+        own.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>()
+    };
     let no_header = vec![("sec-fetch-site", "none"), ("sec-fetch-mode", "cors")];
     let cross = vec![("sec-fetch-site", "cross-site"), ("origin", "https://evil.test")];
-    let frame = vec![("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+    let frame =
+        vec![("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
     let bad = vec![("authorization", "Bearer x")];
     let form = vec![("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
     let body = "form_token=x&email=ada%40example.test&password=x";
@@ -155,7 +195,14 @@ async fn each_refusal_is_one_event() {
         (&browser, Method::GET, "/api/admin/1", &own, "policy_refused", "forbidden"),
         (&browser, Method::GET, "/api/vault", &own, "policy_refused", "insufficient_user_authentication"),
         (&browser, Method::GET, "/api/a%5cb", &own, "policy_refused", "bad_path"),
-        (&stranger, Method::GET, "/auth/callback/abcdefghijklmnopqrstuv?code=x", &nobody, "sign_in", "flow_invalid"),
+        (
+            &stranger,
+            Method::GET,
+            "/auth/callback/abcdefghijklmnopqrstuv?code=x",
+            &nobody,
+            "sign_in",
+            "flow_invalid",
+        ),
     ] {
         let mut headers = headers.clone();
         headers.push(("x-forwarded-for", "198.51.100.1, 203.0.113.9"));
@@ -163,7 +210,11 @@ async fn each_refusal_is_one_event() {
         let answer = who.send(method.clone(), path, &headers, sent).await;
         let events = log.events();
         assert_eq!(events.len(), 1, "{method} {path} {code}: {} {events:#?}", answer.status);
-        assert_eq!((events[0]["event"].as_str(), events[0]["error.code"].as_str()), (Some(event), Some(code)), "{path}");
+        assert_eq!(
+            (events[0]["event"].as_str(), events[0]["error.code"].as_str()),
+            (Some(event), Some(code)),
+            "{path}"
+        );
         let request = &events[0]["spans"][0];
         assert_eq!(request["request_id"], answer.header("x-request-id"), "{}", events[0]);
         assert_eq!(request["client.address"], "203.0.113.9", "S-83: {}", events[0]);
@@ -172,8 +223,12 @@ async fn each_refusal_is_one_event() {
     for n in 0..11 {
         browser.stolen().post("/auth/login", &wrong).await;
         let events = log.events();
-        let expected = if n < 10 { ("sign_in", "invalid_credentials") } else { ("rate_limited", "rate_limited") };
-        let got: Vec<_> = events.iter().map(|e| (e["event"].as_str().unwrap(), e["error.code"].as_str().unwrap())).collect();
+        let expected =
+            if n < 10 { ("sign_in", "invalid_credentials") } else { ("rate_limited", "rate_limited") };
+        let got: Vec<_> = events
+            .iter()
+            .map(|e| (e["event"].as_str().unwrap(), e["error.code"].as_str().unwrap()))
+            .collect();
         assert_eq!(got, [expected], "{n}");
     }
     browser.navigate("/auth/login?code=0b7f9c1e-5d2a-4c3b-8e6f-1a2b3c4d5e6f").await;
@@ -187,7 +242,8 @@ async fn a_session_is_told_from_its_start_to_its_end() {
     let (log, _guard) = Log::listen(tracing::Level::INFO);
     let app = TestApp::start().await;
     let browser = app.signed_in("ada@example.test").await;
-    let names = |events: &[Value]| events.iter().map(|e| e["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let names =
+        |events: &[Value]| events.iter().map(|e| e["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let started = log.events();
     assert_eq!(names(&started), ["session_started", "sign_up"]);
     assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
@@ -206,6 +262,9 @@ async fn a_session_is_told_from_its_start_to_its_end() {
     assert_eq!(answer.status, 401);
     let events = log.events();
     assert_eq!(names(&events), ["token_reuse", "session_ended", "policy_refused"]);
-    assert_eq!((&events[1]["event.reason"], &events[2]["error.code"]), (&json!("refresh_reused"), &json!("session_ended")));
+    assert_eq!(
+        (&events[1]["event.reason"], &events[2]["error.code"]),
+        (&json!("refresh_reused"), &json!("session_ended"))
+    );
     let _ = browser.send(Method::GET, "/auth/login", &navigation("none"), None).await;
 }

@@ -94,7 +94,12 @@ async fn an_outage_signs_nobody_out() {
     app.past_expiry();
     for path in ["/auth/session", "/api/notes", "/auth/account", "/supabase/rest/v1/x"] {
         let answer = browser.get(path).await;
-        assert_eq!((answer.status, answer.code().as_str()), (503, "auth_unavailable"), "{path}: {}", answer.body);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (503, "auth_unavailable"),
+            "{path}: {}",
+            answer.body
+        );
         let wait: u64 = answer.header("retry-after").parse().unwrap();
         assert!(wait >= 1 && (wait <= 5 || !path.starts_with("/supabase")), "{path}: {wait}");
         assert!(answer.set_cookies().iter().all(|cookie| !cookie.contains("sb_session")), "{path}");

@@ -24,7 +24,11 @@ fn bearer(app: &TestApp, claims: Value) -> String {
         "app_metadata": {}, "user_metadata": {},
     });
     for (name, value) in claims.as_object().unwrap() {
-        if value.is_null() { all.as_object_mut().unwrap().remove(name) } else { all.as_object_mut().unwrap().insert(name.clone(), value.clone()) };
+        if value.is_null() {
+            all.as_object_mut().unwrap().remove(name)
+        } else {
+            all.as_object_mut().unwrap().insert(name.clone(), value.clone())
+        };
     }
     format!("Bearer {}", signed(SECRET, &all))
 }
@@ -39,7 +43,20 @@ async fn ask(app: &TestApp, method: Method, path: &str, bearer: &str) -> (u16, S
 async fn what_no_rule_names_is_not_there() {
     let app = TestApp::start().await;
     let browser = app.signed_in("ada@example.test").await;
-    for path in ["/other", "/apix", "/API/notes", "/api.notes", "/rest/v1/x", "/items", "/.env", "/metrics", "/healthz", "/readyz", "/supabase/", "/supabasex/rest/v1/a"] {
+    for path in [
+        "/other",
+        "/apix",
+        "/API/notes",
+        "/api.notes",
+        "/rest/v1/x",
+        "/items",
+        "/.env",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/supabase/",
+        "/supabasex/rest/v1/a",
+    ] {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::PATCH] {
             let answer = browser.json(method.clone(), path, &json!({})).await;
             assert_eq!(answer.status, 404, "{method} {path}: {}", answer.body);
@@ -48,14 +65,22 @@ async fn what_no_rule_names_is_not_there() {
     assert!(app.echo.seen().is_empty());
     for name in ["x-http-method-override", "x-http-method", "x-method-override", "X_HTTP_Method-Override"] {
         let mut headers = script().to_vec();
-        headers.extend([(name, "POST"), ("x-original-url", "/api/public/x"), ("x-rewrite-url", "/api/public/x")]);
+        headers.extend([
+            (name, "POST"),
+            ("x-original-url", "/api/public/x"),
+            ("x-rewrite-url", "/api/public/x"),
+        ]);
         assert_eq!(browser.send(Method::GET, "/api/items/1", &headers, None).await.status, 200);
         assert_eq!(app.echo.last().line, "GET /api/items/1");
         assert_eq!(browser.send(Method::GET, "/api/admin/1", &headers, None).await.status, 403);
     }
     let head = browser.send(Method::HEAD, "/api/items/1", &script(), None).await;
     assert_eq!((head.status, app.echo.last().line.as_str()), (200, "HEAD /api/items/1"));
-    assert_eq!(browser.send(Method::HEAD, "/api/admin/1", &script(), None).await.status, 403, "HEAD is judged as GET");
+    assert_eq!(
+        browser.send(Method::HEAD, "/api/admin/1", &script(), None).await.status,
+        403,
+        "HEAD is judged as GET"
+    );
 }
 
 /// S-99: what a person writes about himself gives nothing; claims of a wrong type give nothing.
@@ -99,10 +124,15 @@ async fn strength_is_asked_for_in_words() {
         let (status, code, _) = ask(&app, Method::GET, path, &anonymous).await;
         assert_eq!((status, code.as_str()), (403, "anonymous_not_allowed"), "{path}");
     }
-    let step_up = r#"Bearer realm="supabase-bff", error="insufficient_user_authentication", acr_values="aal2""#;
+    let step_up =
+        r#"Bearer realm="supabase-bff", error="insufficient_user_authentication", acr_values="aal2""#;
     for aal in [json!("aal1"), Value::Null] {
-        let (status, code, challenge) = ask(&app, Method::GET, "/api/vault", &bearer(&app, json!({ "aal": aal }))).await;
-        assert_eq!((status, code.as_str(), challenge.as_str()), (401, "insufficient_user_authentication", step_up));
+        let (status, code, challenge) =
+            ask(&app, Method::GET, "/api/vault", &bearer(&app, json!({ "aal": aal }))).await;
+        assert_eq!(
+            (status, code.as_str(), challenge.as_str()),
+            (401, "insufficient_user_authentication", step_up)
+        );
     }
     for aal in [json!("aal3"), json!("AAL2"), json!(2)] {
         let (status, ..) = ask(&app, Method::GET, "/api/vault", &bearer(&app, json!({ "aal": aal }))).await;
@@ -144,16 +174,42 @@ async fn scopes_are_compared_whole() {
     let app = with_secret().await;
     let challenge = r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="items:read""#;
     for scopes in [
-        json!("items:readall"), json!("items:rea"), json!("ITEMS:READ"), json!("items:read:"), json!("items:read,items"),
-        json!("items:"), json!("item"), json!("items\u{2009}x"), json!("items:re\u{430}d"), json!(":"), json!(""), json!(" "),
-        json!("items:read\tx"), json!(["items:read "]), json!(["items:read items:write"]), json!("*"), json!("items:*"),
-        json!({ "items": true }), json!([["items"]]), json!(true),
+        json!("items:readall"),
+        json!("items:rea"),
+        json!("ITEMS:READ"),
+        json!("items:read:"),
+        json!("items:read,items"),
+        json!("items:"),
+        json!("item"),
+        json!("items\u{2009}x"),
+        json!("items:re\u{430}d"),
+        json!(":"),
+        json!(""),
+        json!(" "),
+        json!("items:read\tx"),
+        json!(["items:read "]),
+        json!(["items:read items:write"]),
+        json!("*"),
+        json!("items:*"),
+        json!({ "items": true }),
+        json!([["items"]]),
+        json!(true),
     ] {
         let token = bearer(&app, json!({ "scopes": scopes.clone() }));
         let (status, code, said) = ask(&app, Method::GET, "/api/items/1", &token).await;
-        assert_eq!((status, code.as_str(), said.as_str()), (403, "insufficient_scope", challenge), "{scopes}");
+        assert_eq!(
+            (status, code.as_str(), said.as_str()),
+            (403, "insufficient_scope", challenge),
+            "{scopes}"
+        );
     }
-    for scopes in [json!("items:read"), json!("a items:read b"), json!(["x", "items:read"]), json!("items"), json!(["items"])] {
+    for scopes in [
+        json!("items:read"),
+        json!("a items:read b"),
+        json!(["x", "items:read"]),
+        json!("items"),
+        json!(["items"]),
+    ] {
         let token = bearer(&app, json!({ "scopes": scopes.clone() }));
         assert_eq!(ask(&app, Method::GET, "/api/items/1", &token).await.0, 200, "{scopes}");
     }

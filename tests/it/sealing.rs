@@ -268,3 +268,31 @@ async fn keys_roll_over_twice_without_a_sign_out() {
     assert_eq!((removed.status, removed.header("x-session-ended")), (401, "key_missing"));
     assert_eq!(browser.at(&old).submit("/auth/logout", &[("form_token", &token)]).await.status, 303);
 }
+
+/// S-04, S-42: metadata that grows during a session: it goes on while its token lives, is then refused by name, not as an
+/// outage, and goes on again once the metadata has shrunk.
+#[tokio::test]
+async fn a_session_that_outgrows_its_cookies_is_kept() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("ada@example.test").await;
+    let id = browser.get("/auth/session").await.json()["user"]["id"].as_str().unwrap().to_owned();
+    let admin = format!("Bearer {}", app.auth_server().admin_key().expose());
+    let url = format!("{}/auth/v1/admin/users/{id}", app.auth.url());
+    let set = async |bio: &str| {
+        let headers = [("authorization", admin.as_str()), ("content-type", "application/json")];
+        let body = json!({ "user_metadata": { "bio": bio } }).to_string();
+        assert_eq!(app.browser().send(Method::PUT, &url, &headers, Some(body)).await.status, 200);
+    };
+    for size in [12_000, 20_000] {
+        set(&"x".repeat(size)).await;
+        app.inside_margin();
+        assert_eq!(browser.get("/api/notes").await.status, 200, "{size}: its token still lives");
+        app.clock.advance(time::Duration::minutes(2));
+        let answer = browser.get("/api/notes").await;
+        assert_eq!((answer.status, answer.code().as_str()), (500, "session_too_large"), "{size}");
+        assert!(!answer.set_cookies().iter().any(|cookie| cookie.starts_with("sb_session")), "{size}");
+        set("").await;
+        app.clock.advance(time::Duration::seconds(11));
+        assert_eq!(browser.get("/api/notes").await.status, 200, "{size}: small again");
+    }
+}
