@@ -235,7 +235,6 @@ impl Browser {
         self.navigate_from("none", path).await
     }
 
-    /// Navigates and follows redirects and bounces as a browser does, Strict cookies included.
     pub async fn follow_from(&self, site: &str, path: &str) -> (String, Answer) {
         let (mut at, mut site) = (path.to_owned(), site.to_owned());
         for _ in 0..12 {

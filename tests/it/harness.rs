@@ -120,7 +120,7 @@ impl Seen {
     }
 }
 
-/// Status, headers and body that a story puts into an upstream's mouth.
+/// Status, headers and body that the upstream was told to answer with.
 type Told = (u16, Vec<(String, String)>, String);
 
 /// An upstream that remembers what came and can be told to fail.
