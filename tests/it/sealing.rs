@@ -186,7 +186,7 @@ async fn odd_cookie_syntax_is_no_session() {
             format!("__Secure-sb_session={value}"),
             format!("__host-http-sb_session={value}"),
             format!("{name}{value}"),
-            name.clone(),
+            name.to_string(),
             format!("{name}%3D{value}"),
             format!("a={name}={value}"),
             format!("{name}={value}, b=1"),
@@ -236,10 +236,10 @@ async fn keys_roll_over_twice_without_a_sign_out() {
     let steps = [
         format!("{k1},{k2}"),
         format!("{k2},{k1}"),
-        k2.clone(),
+        k2.to_string(),
         format!("{k2},{k3}"),
         format!("{k3},{k2}"),
-        k3.clone(),
+        k3.to_string(),
     ];
     let mut old = app.base.clone();
     for keys in &steps {
