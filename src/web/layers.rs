@@ -55,10 +55,13 @@ async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Re
         (Err(error), _) => error.clone().into_response(),
         (Ok(_), Some(answer)) => answer,
         (Ok(_), None) => match origin::gate(&visit, &parts) {
-            Ok(()) => {
-                parts.extensions.insert(visit.clone());
-                next.run(Request::from_parts(parts, body)).await
-            }
+            Ok(()) => match code::guard(&visit, &parts) {
+                Some(clean) => clean,
+                None => {
+                    parts.extensions.insert(visit.clone());
+                    next.run(Request::from_parts(parts, body)).await
+                }
+            },
             Err(error) => error.into_response(),
         },
     };
