@@ -56,10 +56,10 @@ impl Connection {
             let read = self.stream.read(&mut self.buffer[filled..]).await?;
             filled += read;
             let text = &self.buffer[..filled];
-            if let Some(answer) = parse(text)? {
-                if answer.head + answer.body <= filled {
-                    return Ok(answer);
-                }
+            if let Some(answer) = parse(text)?
+                && answer.head + answer.body <= filled
+            {
+                return Ok(answer);
             }
             if read == 0 {
                 bail!("the connection was closed");

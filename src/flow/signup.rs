@@ -112,6 +112,12 @@ impl Flows {
         newest.map(|(_, pending)| pending.email)
     }
 
+    /// Where the sign-up that waits in this browser was to lead: its mail's link names the callback, which is no page.
+    pub fn awaited_target(&self, slot: &Slot) -> Option<ReturnTo> {
+        let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
+        newest.and_then(|(_, pending)| self.0.targets.parse(&pending.return_to))
+    }
+
     /// Confirms the sign-up that waits in this browser with the digits from its mail.
     ///
     /// # Errors

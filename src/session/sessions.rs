@@ -177,6 +177,7 @@ impl Sessions {
                 Err(Error::Ended(reason))
             }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
     }
 
@@ -198,8 +199,11 @@ impl Sessions {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))
             }
-            Outcome::Kept { .. } if self.0.clock.now() < session.expires_at => Ok(session),
+            Outcome::Kept { .. } | Outcome::TooLarge { .. } if self.0.clock.now() < session.expires_at => {
+                Ok(session)
+            }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
     }
 
