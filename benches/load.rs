@@ -51,7 +51,6 @@ fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         ["serve", "route", port, size] => runtime.block_on(bare::route(port.parse()?, size.parse()?)),
         ["serve", "proxy", port, to] => runtime.block_on(bare::proxy(port.parse()?, to.parse()?)),
-        ["serve", "upstream", port, size] => runtime.block_on(bare::upstream(port.parse()?, size.parse()?)),
         _ if words.first() == Some(&"measure") => runtime.block_on(measure()),
         _ => {
             // Everything but the servers runs on one core: this program starts itself there.
@@ -82,9 +81,11 @@ async fn measure() -> anyhow::Result<()> {
 
     start_times(folder.path(), auth.url(), &keys).await?;
 
-    let ports: Vec<u16> = (0..5).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
-    let [upstream_port, bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
-    let _upstream = serve(&["upstream", &upstream_port.to_string(), "1024"], OTHERS)?;
+    let ports: Vec<u16> = (0..4).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
+    let [bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let upstream_port = listener.local_addr()?.port();
+    tokio::spawn(bare::upstream(listener, 1024));
     let upstream = format!("url = \"http://127.0.0.1:{upstream_port}\", kind = \"api\", token = \"user\"");
     std::fs::write(
         folder.path().join("bff.toml"),

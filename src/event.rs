@@ -106,6 +106,8 @@ mod tests {
         let sink = lines.clone();
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || sink.clone()).finish();
+        // A lone dispatcher would let threads without one switch call sites off for everybody.
+        let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
         tracing::subscriber::with_default(subscriber, || emit(record));
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }

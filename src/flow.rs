@@ -225,15 +225,15 @@ impl Inner {
         from.map_or_else(|| "unknown".to_owned(), crate::limit::network)
     }
 
-    /// `<public URL>/auth/callback/<flow>`.
-    fn callback_url(&self, flow: &str) -> Url {
-        let mut url = self.public_url.clone();
-        url.set_path(&format!("/auth/callback/{flow}"));
-        url.set_query(None);
-        url
-    }
-
     fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }
+}
+
+/// `<public>/auth/callback/<flow>`; `public` is a configured origin (S-22).
+fn callback_url(public: &Url, flow: &str) -> Url {
+    let mut url = public.clone();
+    url.set_path(&format!("/auth/callback/{flow}"));
+    url.set_query(None);
+    url
 }

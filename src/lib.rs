@@ -33,3 +33,8 @@ pub mod config;
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod demo;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

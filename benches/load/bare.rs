@@ -56,14 +56,13 @@ async fn serve(port: u16, router: Router) -> anyhow::Result<()> {
 }
 
 /// Answers every request without a body at once with `size` bytes: as little work as an upstream can have.
-pub async fn upstream(port: u16, size: usize) -> anyhow::Result<()> {
+pub async fn upstream(listener: TcpListener, size: usize) -> anyhow::Result<()> {
     let body = format!("\"{}\"", "y".repeat(size.saturating_sub(2)));
     let answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let answer = bytes::Bytes::from(answer);
-    let listener = listen(port).await?;
     loop {
         let (mut stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -3,6 +3,8 @@
 use base::vars::{self, Problems, REDACTED, Raw, Vars};
 
 use super::place;
+use super::sources::Entry;
+use crate::policy::RuleSettings;
 
 /// Adds a fault for every setting that could not be honoured.
 pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
@@ -23,6 +25,25 @@ pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
     for name in ["BFF_HOOKS_SECRETS", "BFF_HOOKS_SECRETS_FILE"] {
         if vars.get(name).is_some() {
             fault(vars, name, Some(REDACTED), "The hook endpoint", "Remove the variable.", problems);
+        }
+    }
+}
+
+/// Adds a fault for every rule that somebody would rely on in vain.
+pub(super) fn refuse_in_rules(rules: &[Entry<RuleSettings>], problems: &mut Problems) {
+    for rule in rules {
+        let mut fault = |key: &str, why: &str, fix: &str| {
+            problems.fault("BFF-CONF-003", format!("{}.{key}", rule.place), None, why, fix);
+        };
+        if rule.value.live {
+            let why =
+                "Asking GoTrue at every request whether the session lives is not available in this version.";
+            fault("live", why, "Remove the key.");
+        }
+        if rule.value.to.is_none() && rule.value.host.is_some() {
+            let why =
+                "A rule without an upstream is for forward-auth, which is not available in this version.";
+            fault("to", why, "Add to = \"<upstream>\", or remove the rule.");
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::session::cookie::{Jar, Names};
 
 /// So many flows may be open in one browser; a further one takes the place of the oldest.
 const MOST: usize = 5;
+/// Most of them that one answer deletes: a client does not choose how much we write.
+const MOST_CLEARED: usize = 16;
 
 /// What a flow is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +112,7 @@ impl Pendings {
         open.sort_unstable();
         open.dedup();
         let surplus = (open.len() + 1).saturating_sub(MOST);
-        cookies.extend(open.into_iter().take(surplus).map(|(_, id)| self.clear(id)));
+        cookies.extend(open.into_iter().take(surplus.min(MOST_CLEARED)).map(|(_, id)| self.clear(id)));
         cookies
     }
 

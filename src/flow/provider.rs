@@ -10,7 +10,7 @@ use url::Url;
 
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
-use super::{Failure, Flows, ReturnTo};
+use super::{Failure, Flows, ReturnTo, callback_url};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gotrue::{Authorize, Error};
 use crate::pkce::Verifier;
@@ -104,7 +104,8 @@ pub enum Arrival {
 
 impl Flows {
     /// Begins a sign-in at `provider`. `passed` are the parameters of the request, of which only those in
-    /// `allow_params` go on (S-28).
+    /// `allow_params` go on (S-28). `public` is the one of our origins that was asked for: its browser has the flow's
+    /// cookie, so the way back leads there.
     ///
     /// # Errors
     ///
@@ -116,6 +117,7 @@ impl Flows {
         return_to: &ReturnTo,
         remember: bool,
         slot: &Slot,
+        public: &Url,
     ) -> Result<Begun, Failure> {
         let inner = &*self.0;
         let settings = inner.providers.get(provider).ok_or(Failure::UnknownProvider)?;
@@ -140,7 +142,7 @@ impl Flows {
         };
         let url = inner.gotrue.authorize_url(&Authorize {
             provider,
-            redirect_to: &inner.callback_url(&id),
+            redirect_to: &callback_url(public, &id),
             challenge: &pending.verifier.challenge(),
             scopes: &settings.scopes,
             params: &params,

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use base::secret::Secret;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::email::Email;
 use super::pending::{Pending, Purpose};
-use super::{Failure, Flows, Problem, ReturnTo};
+use super::{Failure, Flows, Problem, ReturnTo, callback_url};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
 use crate::limit::Bucket;
@@ -28,6 +29,8 @@ pub struct Account<'a> {
     pub return_to: &'a ReturnTo,
     /// What a captcha widget gave.
     pub captcha: Option<&'a str>,
+    /// The one of our origins that was asked for, to which the link in the mail leads.
+    pub public: &'a Url,
 }
 
 /// How a sign-up ended.
@@ -64,7 +67,7 @@ impl Flows {
             password: form.password,
             data: form.data,
             challenge: &pending.verifier.challenge(),
-            redirect_to: &inner.callback_url(&id),
+            redirect_to: &callback_url(form.public, &id),
             captcha: form.captcha,
         };
         let due = self.mail_is_due(&email);
@@ -107,6 +110,12 @@ impl Flows {
     pub fn awaited(&self, slot: &Slot) -> Option<String> {
         let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
         newest.map(|(_, pending)| pending.email)
+    }
+
+    /// Where the sign-up that waits in this browser was to lead: its mail's link names the callback, which is no page.
+    pub fn awaited_target(&self, slot: &Slot) -> Option<ReturnTo> {
+        let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
+        newest.and_then(|(_, pending)| self.0.targets.parse(&pending.return_to))
     }
 
     /// Confirms the sign-up that waits in this browser with the digits from its mail.
@@ -157,6 +166,7 @@ impl Flows {
         &self,
         typed: &str,
         return_to: &ReturnTo,
+        public: &Url,
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Vec<HeaderValue>, Failure> {
@@ -166,7 +176,7 @@ impl Flows {
         let (id, pending) = self.pending_sign_up(&email, return_to);
         if self.mail_is_due(&email) {
             let challenge = pending.verifier.challenge();
-            let to = inner.callback_url(&id);
+            let to = callback_url(public, &id);
             let sent =
                 inner.gotrue.resend(ResendKind::Signup, email.as_str(), &challenge, &to, None, from).await;
             match sent {

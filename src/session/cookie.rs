@@ -201,9 +201,9 @@ impl<'a> Jar<'a> {
     pub fn of(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
         let mut jar = Self::empty();
         for line in lines {
-            match line.to_str() {
-                Ok(line) => jar.0.extend(line.split(';').filter_map(pair)), // text: the usual case
-                Err(_) => {
+            match str::from_utf8(line.as_bytes()) {
+                Ok(line) if line.is_ascii() => jar.0.extend(line.split(';').filter_map(pair)), // the usual case
+                _ => {
                     let pieces = line.as_bytes().split(|b| *b == b';');
                     let texts =
                         pieces.filter(|piece| piece.is_ascii()).filter_map(|p| str::from_utf8(p).ok());

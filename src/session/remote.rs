@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base::secret::Secret;
 use time::{Duration, OffsetDateTime};
 
-use super::cookie::Carried;
+use super::cookie::{Carried, Jar};
 use super::record::{Fresh, Session};
 use super::sessions::Inner;
 use super::slot::Slot;
@@ -28,6 +28,12 @@ pub(super) enum Outcome {
         /// The end of the cool-down.
         until: OffsetDateTime,
     },
+    /// The new tokens do not fit into the cookies: somebody's metadata grew. The session stays as it is while its token
+    /// lives, and can go on once the metadata has shrunk: GoTrue takes a refresh token that is one behind.
+    TooLarge {
+        /// The end of the cool-down.
+        until: OffsetDateTime,
+    },
 }
 
 fn reason(last: FinalRefresh) -> Reason {
@@ -45,7 +51,7 @@ impl Inner {
     pub(super) async fn ask_for_refresh(&self, session: &Arc<Session>) -> (Outcome, OffsetDateTime) {
         let outcome = self.refresh_outcome(session).await;
         let until = match &outcome {
-            Outcome::Kept { until } => *until,
+            Outcome::Kept { until } | Outcome::TooLarge { until } => *until,
             Outcome::Refreshed(_) | Outcome::Ended(_) => self.clock.now() + REMEMBERED,
         };
         (outcome, until)
@@ -76,7 +82,12 @@ impl Inner {
             Some(claims) => times(claims, now),
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
-        Outcome::Refreshed(Arc::new(session.refreshed(Fresh::new(tokens, issued_at, expires_at), now)))
+        let refreshed = session.refreshed(Fresh::new(tokens, issued_at, expires_at), now);
+        if self.cookies_for(&refreshed, &Jar::empty(), now).is_none() {
+            tracing::error!("a refreshed session does not fit into its cookies: its metadata is too large");
+            return Outcome::TooLarge { until: now + self.settings.refresh_cooldown };
+        }
+        Outcome::Refreshed(Arc::new(refreshed))
     }
 
     pub(super) fn refresh_failed(

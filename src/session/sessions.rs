@@ -141,8 +141,11 @@ impl Sessions {
         };
         let now = self.0.clock.now();
         let margin = session.margin(self.0.settings.refresh_margin);
-        let session =
-            if now < session.expires_at - margin { session } else { self.renew(slot, session).await? };
+        let session = if now < session.expires_at - margin {
+            session
+        } else {
+            Box::pin(self.renew(slot, session)).await?
+        };
         match self.0.verified(&session).await {
             Ok(claims) => {
                 self.touch(slot, &session, now);
@@ -151,7 +154,7 @@ impl Sessions {
             Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
             // The key that signed it was withdrawn: GoTrue can still make a token with a new one.
             Err(Refusal::Invalid(_)) => {
-                let session = self.renew(slot, session).await?;
+                let session = Box::pin(self.renew(slot, session)).await?;
                 let claims = self.0.verified(&session).await.map_err(|refusal| self.0.unusable(&refusal))?;
                 Ok(Current { session, claims })
             }
@@ -174,36 +177,39 @@ impl Sessions {
             return Ok(());
         }
         match self.take_off(&session).await {
-            Outcome::Refreshed(fresh) => {
-                slot.set(fresh);
-                Ok(())
-            }
+            Outcome::Refreshed(fresh) => self.keep(slot, fresh).map(drop),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))
             }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
+    }
+
+    /// Goes on with `fresh`, unless somebody signed out while this request waited for it (S-43).
+    fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
+        if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
+            slot.clear(Some(reason));
+            return Err(Error::Ended(reason));
+        }
+        slot.set(fresh.clone());
+        Ok(fresh)
     }
 
     /// Refreshes `session`; a transient failure is no failure while the access token lives.
     async fn renew(&self, slot: &Slot, session: Arc<Session>) -> Result<Arc<Session>, Error> {
         match self.take_off(&session).await {
-            Outcome::Refreshed(fresh) => {
-                // Somebody may have signed out while this request waited (S-43).
-                if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
-                    slot.clear(Some(reason));
-                    return Err(Error::Ended(reason));
-                }
-                slot.set(fresh.clone());
-                Ok(fresh)
-            }
+            Outcome::Refreshed(fresh) => self.keep(slot, fresh),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))
             }
-            Outcome::Kept { .. } if self.0.clock.now() < session.expires_at => Ok(session),
+            Outcome::Kept { .. } | Outcome::TooLarge { .. } if self.0.clock.now() < session.expires_at => {
+                Ok(session)
+            }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The place of the session in one request: what came in, and what the answer has to say about it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::cookie::Jar;
+use super::cookie::{Jar, Names};
 use super::record::Session;
 use crate::event::Reason;
 
@@ -34,6 +34,7 @@ pub struct Slot(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     cookies: Vec<HeaderValue>,
+    carries: OnceLock<bool>,
     state: Mutex<State>,
 }
 
@@ -49,12 +50,17 @@ impl Slot {
     pub fn new(headers: &HeaderMap) -> Self {
         let cookies = headers.get_all(header::COOKIE).iter().cloned().collect();
         let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
-        Self(Arc::new(Inner { cookies, state }))
+        Self(Arc::new(Inner { cookies, carries: OnceLock::new(), state }))
     }
 
     /// The cookies of the request.
     pub fn jar(&self) -> Jar<'_> {
         Jar::of(&self.0.cookies)
+    }
+
+    /// Whether the request carries anything in place of a session, be it damaged.
+    pub fn carries_session(&self, names: &Names) -> bool {
+        *self.0.carries.get_or_init(|| names.carries_session(&self.jar()))
     }
 
     /// This request is a poll of the page's script: it must not keep an idle session alive.

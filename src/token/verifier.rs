@@ -86,7 +86,7 @@ impl Verifier {
         let now = self.0.clock.now();
         match self.0.remembered(token, now) {
             Some(verdict) => verdict,
-            None => self.0.examine(token, now).await,
+            None => Box::pin(self.0.examine(token, now)).await, // rare: no weight on every request
         }
     }
 

@@ -67,7 +67,7 @@ impl Caller {
 /// 400 for two identities at once, 401 for a token or session that is not good, 503 where nobody can tell.
 pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {
     let app = visit.app();
-    let carries_session = app.sessions.names().carries_session(&visit.slot().jar());
+    let carries_session = visit.slot().carries_session(app.sessions.names());
     // Below the mount the cookie wins: a client there sends its key as a bearer, always.
     if !app.bearer || !bearers_count || (carries_session && visit.face() == Face::Supabase) {
         return by_cookie(visit, carries_session).await;

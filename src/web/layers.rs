@@ -34,24 +34,25 @@ pub fn around(router: Router<AppState>, app: &AppState) -> Router {
 
 /// Everything between the log line and the handler.
 async fn attend(app: AppState, request: Request, next: Next) -> Response {
-    let permit = match load::admit(&app, &request) {
-        Ok(permit) => permit,
-        Err(error) => return errors::bare(&error, trace::request_id(request.extensions())),
-    };
     let (mut parts, body) = request.into_parts();
     let request_id = trace::request_id(&parts.extensions).to_owned();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
     let address = peer.map(resolve);
+    if let Some(address) = address {
+        tracing::Span::current().record("client.address", tracing::field::display(address));
+    }
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return response,
         Err(host::Refused::No(error)) => return errors::bare(&error, &request_id),
     };
     let visit = Visit::new(app.clone(), &parts, address, request_id, public);
-    let answer = match origin::preflight(&visit, &parts) {
-        Some(answer) => answer,
-        None => match origin::gate(&visit, &parts) {
+    let place = load::admit(&app, &parts);
+    let answer = match (&place, origin::preflight(&visit, &parts)) {
+        (Err(error), _) => error.clone().into_response(),
+        (Ok(_), Some(answer)) => answer,
+        (Ok(_), None) => match origin::gate(&visit, &parts) {
             Ok(()) => match code::guard(&visit, &parts) {
                 Some(clean) => clean,
                 None => {
@@ -71,5 +72,8 @@ async fn attend(app: AppState, request: Request, next: Next) -> Response {
         }
     }
     headers::correct(&visit, &mut answer);
-    load::hold(answer, permit)
+    match place {
+        Ok(place) => load::hold(answer, place),
+        Err(_) => answer,
+    }
 }

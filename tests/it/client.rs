@@ -123,10 +123,6 @@ impl Browser {
         self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
-    pub fn forget(&self, name: &str) {
-        self.cookies.lock().unwrap().retain(|key, _| !key.starts_with(name));
-    }
-
     /// One request, with exactly these headers beside the cookies.
     pub async fn send(
         &self,
@@ -239,11 +235,6 @@ impl Browser {
         self.navigate_from("none", path).await
     }
 
-    /// Navigates and follows redirects and bounces as a browser does, Strict cookies included.
-    pub async fn follow(&self, path: &str) -> (String, Answer) {
-        self.follow_from("none", path).await
-    }
-
     pub async fn follow_from(&self, site: &str, path: &str) -> (String, Answer) {
         let (mut at, mut site) = (path.to_owned(), site.to_owned());
         for _ in 0..12 {
@@ -292,15 +283,6 @@ impl Browser {
         headers.push(("content-type", "application/x-www-form-urlencoded"));
         headers.push(("origin", &origin));
         self.send(Method::POST, path, &headers, Some(body)).await
-    }
-
-    /// Sends a form and follows where it leads.
-    pub async fn submit_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> (String, Answer) {
-        let answer = self.submit(path, fields).await;
-        match StatusCode::from_u16(answer.status).unwrap().is_redirection() {
-            true => self.follow_from("same-origin", answer.header("location")).await,
-            false => (path.to_owned(), answer),
-        }
     }
 }
 

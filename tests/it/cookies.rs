@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::client::Browser;
+use crate::client::{Browser, navigation};
 use crate::crawl;
 use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::tap::Fault;
@@ -195,4 +195,20 @@ async fn the_scope_of_a_sign_out_is_of_a_closed_list() {
     assert_eq!(here.post("/auth/logout", &json!({ "scope": "global" })).await.status, 204);
     assert_eq!(here.get("/api/notes").await.header("x-session-ended"), "user_everywhere");
     assert_eq!((app.auth.calls("scope=others"), app.auth.calls("scope=global")), (1, 1));
+}
+
+/// S-25, S-97: however many flow cookies a browser brings, few are deleted at once, and the new flow is kept.
+#[tokio::test]
+async fn a_flood_of_flow_cookies_is_answered_briefly() {
+    let app = TestApp::start().await;
+    let port = app.base.rsplit(':').next().unwrap();
+    let many: String = (0..700).map(|n| format!("sb_flow_{n:0>22}_{port}=x; ")).collect();
+    let answer =
+        app.browser().get_with_cookie("/auth/start/google", &navigation("none"), many.as_bytes()).await;
+    assert_eq!(answer.status, 303);
+    assert!(answer.set_cookies().len() < 30, "{}", answer.set_cookies().len());
+    assert_eq!(
+        answer.set_cookies().iter().filter(|c| c.contains("sb_flow") && !c.contains("Max-Age=0")).count(),
+        1
+    );
 }

@@ -6,9 +6,6 @@ use serde_json::json;
 use crate::client::{Answer, Browser, navigation};
 use crate::harness::{PASSWORD, TestApp};
 
-/// A flow id as the callback's path has it.
-pub const FLOW: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-
 /// Paths to GET: pages, JSON, forms with odd parameters, proxied routes, refusals.
 pub const PATHS: &[&str] = &[
     "/",

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base::vars::Problems;
 use supabase_bff::config::known::{KEYS, SECTIONS, VARIABLES};
+use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use supabase_bff::event::Reason;
 use supabase_bff::web::error::Code;
 
@@ -66,4 +68,46 @@ fn no_setting_is_invented() {
         .filter(|name| looks_like_one(name) && !known.contains(**name) && !variables.contains(**name))
         .collect();
     assert_eq!(invented, [&"BFF_A_B_C"], "a name that no program reads, but for the pattern itself");
+}
+
+/// The blocks of a page in the language `kind`, one after the other.
+fn blocks(page: &str, kind: &str) -> String {
+    let fence = format!("```{kind}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
+}
+
+/// Whoever copies a `bff.toml` of a page has one that starts.
+#[test]
+fn examples_are_accepted() {
+    let pages = [
+        ("README.md", include_str!("../../README.md")),
+        ("configuration.md", CONFIGURATION),
+        ("policy.md", include_str!("../../docs/policy.md")),
+    ];
+    for (page, text) in pages {
+        let toml: String = blocks(text, "toml")
+            .lines()
+            .filter(|line| !line.contains("supabase-bff = {"))
+            .map(line)
+            .collect();
+        assert!(toml.contains("[upstreams]"), "{page}");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("bff.toml"), toml.replace("[dependencies]\n", "")).unwrap();
+        let project =
+            [("SUPABASE_URL", "https://a.supabase.co"), ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_a")];
+        let inputs = Inputs {
+            environment: project.map(|(name, value)| (name.into(), value.into())).to_vec(),
+            folder: folder.path().to_owned(),
+            ..Inputs::default()
+        };
+        let mut problems = Problems::default();
+        let sources = Sources::read(&inputs, &mut problems);
+        let network = Network::read(&sources, &mut problems).unwrap();
+        assert!(Settings::read(&sources, network, None, &mut problems).is_some(), "{page}");
+        assert!(problems.list().is_empty(), "{page}: {problems:#?}");
+    }
+}
+
+fn line(text: &str) -> String {
+    format!("{text}\n")
 }

@@ -120,11 +120,14 @@ impl Seen {
     }
 }
 
+/// Status, headers and body that the upstream was told to answer with.
+type Told = (u16, Vec<(String, String)>, String);
+
 /// An upstream that remembers what came and can be told to fail.
 #[derive(Clone, Default)]
 pub struct Echo {
     seen: Arc<Mutex<Vec<Seen>>>,
-    answer: Arc<Mutex<Option<(u16, Vec<(String, String)>, String)>>>,
+    answer: Arc<Mutex<Option<Told>>>,
 }
 
 impl Echo {
@@ -183,7 +186,6 @@ pub struct TestApp {
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
-    log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl TestApp {
@@ -243,14 +245,7 @@ impl TestApp {
         serve(listener, bff.router());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, handle, folder, env, log: Arc::default() }
-    }
-
-    /// Another process of the same deployment, on a port of its own; it answers under the same public URL.
-    pub async fn restarted(&self) -> Router {
-        let bff = build(&self.env, self.folder.path(), Arc::new(self.clock.clone()), Arc::new(SystemEntropy));
-        bff.warm_up().await;
-        bff.router()
+        Self { base, browser, clock, auth, echo, admin, handle, folder, env }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
@@ -325,10 +320,6 @@ impl TestApp {
 
     pub fn auth_server(&self) -> &auth_server::Handle {
         &self.handle
-    }
-
-    pub fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 }
 

@@ -106,7 +106,7 @@ async fn every_answer_is_dressed() {
                     && !answer.header("x-request-id").is_empty(),
                 "{line}"
             );
-            let unread = ["414", "431", "421", "400 host", "302"].contains(&what.as_str());
+            let unread = ["421", "400 host", "302"].contains(&what.as_str());
             let hsts = if secure && !unread { "max-age=31536000" } else { "" };
             assert_eq!(answer.header("strict-transport-security"), hsts, "{line}");
             let own = ["same-origin", ""];

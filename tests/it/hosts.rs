@@ -174,6 +174,33 @@ async fn hsts_covers_sub_domains_if_asked() {
     assert_eq!(answer.header("strict-transport-security"), "max-age=31536000; includeSubDomains");
 }
 
+/// S-22: with several public hosts each is a site of its own: a flow comes back to the host that began it, whatever
+/// `X-Forwarded-Host` says, and a form of one is none of the other's.
+#[tokio::test]
+async fn several_hosts_are_several_sites() {
+    let (one, two) = ("https://one.example.test", "https://two.example.test");
+    let app = TestApp::with(https().with("BFF_PUBLIC_URL", &format!("{one},{two}"))).await;
+    for site in [one, two] {
+        let browser = crate::client::Browser::new(site).at(&app.base);
+        let mut headers = navigation("same-origin").to_vec();
+        headers.push(("x-forwarded-host", "evil.test"));
+        let start = browser.send(Method::GET, "/auth/start/google", &headers, None).await;
+        let to: url::Url = start.header("location").parse().unwrap();
+        let back = to.query_pairs().find(|(name, _)| name == "redirect_to").unwrap().1.into_owned();
+        assert!(back.starts_with(&format!("{site}/auth/callback/")), "{site}: {back}");
+        let other = if site == one { two } else { one };
+        let cross = browser
+            .send(
+                Method::POST,
+                "/auth/login",
+                &[("origin", other), ("content-type", "application/json")],
+                Some("{}".into()),
+            )
+            .await;
+        assert_eq!(cross.code(), "cross_origin", "{site}");
+    }
+}
+
 /// S-57: a request that two servers could read in two ways reaches the upstream once at most, and its connection ends.
 #[tokio::test]
 async fn ambiguous_framing_reaches_the_upstream_once_at_most() {

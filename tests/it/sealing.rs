@@ -182,8 +182,11 @@ async fn odd_cookie_syntax_is_no_session() {
             format!("{name}={value}; {name}=x"),
             format!("{name}=x; a=1; {name}={value}"),
             format!("{}={value}", name.to_uppercase()),
+            format!("__Host-{}={value}", name.trim_start_matches("__Host-Http-")),
+            format!("__Secure-sb_session={value}"),
+            format!("__host-http-sb_session={value}"),
             format!("{name}{value}"),
-            format!("{name}"),
+            name.to_string(),
             format!("{name}%3D{value}"),
             format!("a={name}={value}"),
             format!("{name}={value}, b=1"),
@@ -233,10 +236,10 @@ async fn keys_roll_over_twice_without_a_sign_out() {
     let steps = [
         format!("{k1},{k2}"),
         format!("{k2},{k1}"),
-        format!("{k2}"),
+        k2.to_string(),
         format!("{k2},{k3}"),
         format!("{k3},{k2}"),
-        format!("{k3}"),
+        k3.to_string(),
     ];
     let mut old = app.base.clone();
     for keys in &steps {
@@ -264,4 +267,32 @@ async fn keys_roll_over_twice_without_a_sign_out() {
     let removed = left_behind.at(&old).get("/api/notes").await;
     assert_eq!((removed.status, removed.header("x-session-ended")), (401, "key_missing"));
     assert_eq!(browser.at(&old).submit("/auth/logout", &[("form_token", &token)]).await.status, 303);
+}
+
+/// S-04, S-42: metadata that grows during a session: it goes on while its token lives, is then refused by name, not as an
+/// outage, and goes on again once the metadata has shrunk.
+#[tokio::test]
+async fn a_session_that_outgrows_its_cookies_is_kept() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("ada@example.test").await;
+    let id = browser.get("/auth/session").await.json()["user"]["id"].as_str().unwrap().to_owned();
+    let admin = format!("Bearer {}", app.auth_server().admin_key().expose());
+    let url = format!("{}/auth/v1/admin/users/{id}", app.auth.url());
+    let set = async |bio: &str| {
+        let headers = [("authorization", admin.as_str()), ("content-type", "application/json")];
+        let body = json!({ "user_metadata": { "bio": bio } }).to_string();
+        assert_eq!(app.browser().send(Method::PUT, &url, &headers, Some(body)).await.status, 200);
+    };
+    for size in [12_000, 20_000] {
+        set(&"x".repeat(size)).await;
+        app.inside_margin();
+        assert_eq!(browser.get("/api/notes").await.status, 200, "{size}: its token still lives");
+        app.clock.advance(time::Duration::minutes(2));
+        let answer = browser.get("/api/notes").await;
+        assert_eq!((answer.status, answer.code().as_str()), (500, "session_too_large"), "{size}");
+        assert!(!answer.set_cookies().iter().any(|cookie| cookie.starts_with("sb_session")), "{size}");
+        set("").await;
+        app.clock.advance(time::Duration::seconds(11));
+        assert_eq!(browser.get("/api/notes").await.status, 200, "{size}: small again");
+    }
 }

@@ -15,6 +15,8 @@ async fn sizes_are_capped() {
     assert_eq!(browser.get(&path(8192)).await.status, 200);
     let long = browser.get(&path(8193)).await;
     assert_eq!((long.status, long.code().as_str()), (414, "uri_too_long"));
+    let page = browser.navigate(&path(8193)).await;
+    assert!(page.status == 414 && page.body.contains("<code>uri_too_long</code>"), "{}", page.body);
     assert_eq!(browser.get(&format!("/auth/session?a={}", "a".repeat(8193))).await.status, 414);
 
     let form = |length: usize| {
@@ -122,6 +124,8 @@ async fn requests_in_flight_are_capped() {
         assert_ne!(answer.header("x-request-id"), "");
         assert_eq!(answer.header("cache-control"), "no-store");
     }
+    let page = app.browser().navigate("/auth/login").await;
+    assert!(page.status == 503 && page.body.contains("<code>overloaded</code>"), "{}", page.body);
     let probe = http::Request::get("/livez").body(axum::body::Body::empty()).unwrap();
     let alive = tower::ServiceExt::oneshot(app.admin.clone(), probe).await.unwrap();
     assert_eq!(alive.status(), 200);

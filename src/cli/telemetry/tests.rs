@@ -25,6 +25,8 @@ fn written(form: Form, level: Level, work: impl FnOnce()) -> String {
     let out = Out::default();
     let clock = ManualClock::at(datetime!(2026-01-01 13:00 +01:00));
     let lines = Lines::new(form, level, Arc::new(clock), out.clone());
+    // A lone dispatcher would let threads without one switch call sites off for everybody.
+    let _second = Dispatch::new(tracing::subscriber::NoSubscriber::default());
     tracing::dispatcher::with_default(&Dispatch::new(Registry::default().with(lines)), work);
     String::from_utf8(out.0.lock().unwrap().clone()).unwrap()
 }

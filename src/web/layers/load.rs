@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::Response;
+use http::request::Parts;
 use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -21,12 +21,12 @@ const FIELDS: usize = 100;
 const HEAD: usize = 32 << 10;
 
 /// A place among the requests in flight, or the refusal.
-pub(super) fn admit(app: &AppState, request: &Request) -> Result<OwnedSemaphorePermit, Error> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+pub(super) fn admit(app: &AppState, request: &Parts) -> Result<OwnedSemaphorePermit, Error> {
+    let target = request.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > TARGET {
         return Err(Code::UriTooLong.into());
     }
-    let fields = request.headers();
+    let fields = &request.headers;
     let size: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if fields.len() > FIELDS || size + target > HEAD {
         return Err(Code::HeadersTooLarge.into());

@@ -38,7 +38,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
-    let has_session = app.sessions.names().carries_session(&visit.slot().jar());
+    let has_session = visit.slot().carries_session(app.sessions.names());
     if !has_session || visit.is_navigation() {
         return Ok(());
     }

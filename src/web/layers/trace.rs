@@ -32,9 +32,17 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let begun = app.clock.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::info_span!("request", request_id = id.as_str());
-    let run =
-        AssertUnwindSafe(super::attend(app.clone(), request, next)).catch_unwind().instrument(span.clone());
+    // The address is found out by the next step, the upstream by the gateway.
+    let span = tracing::info_span!(
+        "request",
+        request_id = id.as_str(),
+        client.address = tracing::field::Empty,
+        upstream = tracing::field::Empty,
+        upstream_ms = tracing::field::Empty,
+    );
+    // Boxed once: as part of this future it would be moved with every layer around it.
+    let attend = Box::pin(super::attend(app.clone(), request, next));
+    let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
     let response = headers::finish(&id, response);

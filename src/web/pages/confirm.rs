@@ -37,7 +37,10 @@ impl Fields for ConfirmForm {
 pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
     let kind = kind_of(params.get("type").unwrap_or("signup")).ok_or(Code::LinkExpired)?;
     let hash = params.get("token_hash").ok_or(Code::LinkExpired)?;
-    let target = visit.app().flows.targets().choose(params.return_to());
+    let flows = &visit.app().flows;
+    let named = params.return_to().and_then(|text| flows.targets().parse(text));
+    let began = || if kind == LinkKind::Signup { flows.awaited_target(visit.slot()) } else { None };
+    let target = named.or_else(began).unwrap_or_else(|| flows.targets().default());
     let step = ConfirmStep::Press { token_hash: hash };
     Ok(page(&visit, StatusCode::OK, kind, step, target.as_str(), None))
 }

@@ -58,7 +58,8 @@ pub(crate) async fn submit(visit: Visit, input: Input<OtpForm>) -> Result<Respon
     let failure = if form.again {
         let target = app.flows.targets().default();
         let typed = if form.email.is_empty() { &email } else { &form.email };
-        match app.flows.send_confirmation_again(typed, &target, visit.slot(), visit.client()).await {
+        let (public, slot, from) = (visit.public(), visit.slot(), visit.client());
+        match app.flows.send_confirmation_again(typed, &target, public, slot, from).await {
             Ok(cookies) => {
                 cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
                 if input.form {

@@ -77,6 +77,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         data: form.data.as_ref(),
         return_to: &target,
         captcha: form.captcha_token.as_deref(),
+        public: visit.public(),
     };
     let failure = match app.flows.sign_up(&account, visit.slot(), visit.client()).await {
         Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),

@@ -27,7 +27,8 @@ pub(crate) async fn off(
         return Err(Code::MethodNotAllowed.into()); // axum answers HEAD by GET
     }
     let remember = params.get("remember").is_some_and(|word| matches!(word, "1" | "on" | "true"));
-    let begun = app.flows.begin(&provider, params.all(), &target, remember, visit.slot()).await?;
+    let begun =
+        app.flows.begin(&provider, params.all(), &target, remember, visit.slot(), visit.public()).await?;
     begun.cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
     Ok(see_other(begun.url.as_str()))
 }

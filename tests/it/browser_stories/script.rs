@@ -31,7 +31,13 @@ async fn the_demo_page_calls_the_api_and_holds_no_token() {
             chromium.shows(&format!("#status-{id}"), status).await;
             chromium.says(words).await;
         }
-        assert_eq!(chromium.at().await, app.at("/"), "calls are made in the page");
+        let lines: Vec<_> = app.answered().into_iter().map(|answer| answer.line).collect();
+        for call in
+            ["GET /api/items", "POST /api/items", "GET /api/vault", "GET /api/users/me", "POST /auth/refresh"]
+        {
+            assert!(lines.iter().any(|line| line == call), "{call} was not the script's: {lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line == "POST /"), "a form was sent in place of a call");
         assert_eq!(app.auth.calls("grant_type=refresh_token"), 1, "the session was renewed when asked for");
         app.clock.advance(Duration::minutes(31));
         chromium.presses("Call Ask who the API sees").await;

@@ -40,6 +40,8 @@ async fn secrets_are_not_written_down() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
+    // A lone dispatcher would let threads without one switch call sites off for everybody (tracing's cache of interest).
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = Server::with(|settings| settings.confirm_email = true).await;
 
