@@ -92,7 +92,7 @@ async fn measure() -> anyhow::Result<()> {
     )?;
     let mut env = rig::bff_env(bff_port, admin_port, auth.url(), &keys);
     env.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
-    let bff = Process::start(rig::BFF, &["serve"], &env, folder.path(), Some(SERVER))?;
+    let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
     rig::wait_for(&format!("http://127.0.0.1:{admin_port}/readyz")).await?;
     let base = format!("http://localhost:{bff_port}");
     let cookie = rig::sign_up(&base, "ada@example.test").await?;
@@ -204,7 +204,7 @@ async fn start_times(folder: &Path, auth: &str, keys: &str) -> anyhow::Result<()
             }
             let request = format!("GET /auth/session HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
             let begun = Instant::now();
-            let process = Process::start(rig::BFF, &["serve"], &env, folder, None)?;
+            let process = Process::start(&rig::program(), &["serve"], &env, folder, None)?;
             while drive::once(port, &request).await.is_err() {
                 anyhow::ensure!(begun.elapsed() < Duration::from_secs(10), "no answer within 10 s");
                 tokio::time::sleep(Duration::from_micros(500)).await;

@@ -11,8 +11,11 @@ use anyhow::{Context, bail};
 use base::entropy::SystemEntropy;
 use base::seal::{KeyId, MasterKey};
 
-/// The program under measurement.
-pub const BFF: &str = env!("CARGO_BIN_EXE_supabase-bff");
+/// The program under measurement: the one that was built along, or the one that `BENCH_PROGRAM` names.
+pub fn program() -> String {
+    std::env::var("BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_supabase-bff").to_owned())
+}
+
 /// A password that no list knows.
 pub const PASSWORD: &str = "plover gantry mist";
 

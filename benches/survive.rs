@@ -166,14 +166,14 @@ impl Stage {
             ("AUTH_SITE_URL", format!("http://localhost:{}", self.port)),
             ("AUTH_ACCESS_TOKEN_LIFETIME", format!("{}s", self.lifetime)),
         ];
-        let process = Process::start(rig::BFF, &["auth", "serve"], &env, &self.auth_folder, None)?;
+        let process = Process::start(&rig::program(), &["auth", "serve"], &env, &self.auth_folder, None)?;
         rig::wait_for(&format!("http://{}/health", self.auth)).await?;
         Ok(process)
     }
 
     async fn bff(&self) -> anyhow::Result<Process> {
         let env = rig::bff_env(self.port, self.admin, &self.tap.url(), &self.keys);
-        let process = Process::start(rig::BFF, &["serve"], &env, &self.bff_folder, None)?;
+        let process = Process::start(&rig::program(), &["serve"], &env, &self.bff_folder, None)?;
         rig::wait_for(&format!("http://127.0.0.1:{}/readyz", self.admin)).await?;
         Ok(process)
     }

@@ -8,6 +8,7 @@ pub mod cookie;
 mod ended;
 pub(crate) mod flights;
 mod open;
+mod opened;
 mod record;
 mod remote;
 mod sessions;

@@ -63,19 +63,31 @@ impl Tap {
 }
 
 impl Inner {
+    /// Whether `bytes` ask for a refresh. One request is one write of the client's: its head is never cut in two here.
+    fn count(&self, bytes: &[u8]) -> bool {
+        let asks = bytes.windows(REFRESH.len()).any(|part| part == REFRESH);
+        if asks {
+            self.refreshes.fetch_add(1, Ordering::SeqCst);
+        }
+        asks
+    }
+
     async fn pass(self: Arc<Self>, mut near: TcpStream) {
-        // No auth server: the connection ends before a byte is answered.
-        let Ok(mut far) = TcpStream::connect(self.to).await else { return };
         let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+        let Ok(mut far) = TcpStream::connect(self.to).await else {
+            // No auth server: the connection ends before a byte is answered. What was asked for is counted.
+            if let Ok(read) = near.read(&mut asked).await {
+                self.count(&asked[..read]);
+            }
+            return;
+        };
         let mut holds = false;
         loop {
             tokio::select! {
                 read = near.read(&mut asked) => {
                     let Ok(read @ 1..) = read else { return };
                     let bytes = &asked[..read];
-                    // One request is one write of the client's: its head is never cut in two here.
-                    if bytes.windows(REFRESH.len()).any(|part| part == REFRESH) {
-                        self.refreshes.fetch_add(1, Ordering::SeqCst);
+                    if self.count(bytes) {
                         holds = self.hold.swap(false, Ordering::SeqCst);
                     }
                     if far.write_all(bytes).await.is_err() {

@@ -11,7 +11,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::clock::{SharedClock, SystemClock};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -83,8 +83,23 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// The fields of a span, kept with it.
-struct Fields(Map<String, Value>);
+/// Names and values, in the order in which they came, each name once. There are a dozen at most.
+#[derive(Default)]
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Fields {
+    fn put(&mut self, name: &'static str, value: Value) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(known, _)| *known == name)?;
+        Some(self.0.remove(at).1)
+    }
+}
 
 impl<S, W> Layer<S> for Lines<W>
 where
@@ -96,35 +111,37 @@ where
     }
 
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
-        let mut fields = Map::new();
-        attributes.record(&mut Collect(&mut fields));
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
-            span.extensions_mut().replace(Fields(fields));
+            span.extensions_mut().replace(fields);
         }
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(Fields(fields)) = span.extensions_mut().get_mut() {
-            values.record(&mut Collect(fields));
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Map::new();
+        let mut fields = Fields(Vec::with_capacity(16));
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(Fields(of_span)) = span.extensions().get() {
-                fields.extend(of_span.iter().map(|(name, value)| (name.clone(), value.clone())));
+                of_span.iter().for_each(|(name, value)| fields.put(name, value.clone()));
             }
         }
-        event.record(&mut Collect(&mut fields));
-        let message = match fields.remove("message") {
+        event.record(&mut fields);
+        let message = match fields.take("message") {
             Some(Value::String(text)) => text,
             _ => event.metadata().name().to_owned(),
         };
+        let Fields(mut fields) = fields;
+        fields.sort_unstable_by_key(|(name, _)| *name);
         let now = self.clock.now();
         let text = match self.form {
-            Form::Json => line::json(now, *event.metadata().level(), message, fields),
+            Form::Json => line::json(now, *event.metadata().level(), &message, &fields),
             Form::Text { colour } => line::text(now, *event.metadata().level(), &message, &fields, colour),
         };
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,41 +150,33 @@ where
 }
 
 /// Takes the fields of a span or an event, with their types.
-struct Collect<'a>(&'a mut Map<String, Value>);
-
-impl Collect<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Collect<'_> {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field.name(), format!("{value:?}").into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field.name(), value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field.name(), value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field.name(), value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.put(field.name(), value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field.name(), value.into());
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, value.to_string());
+        self.put(field.name(), value.to_string().into());
     }
 }
 

@@ -3,6 +3,8 @@
 //! Over https every name begins with `__Host-Http-` and every cookie is `Secure`. A loopback http origin has neither
 //! and carries its port in the name instead, since cookies ignore ports (interfaces: Cookies; S-01).
 
+use std::borrow::Cow;
+
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 use time::Duration;
@@ -111,10 +113,14 @@ impl Names {
             .collect()
     }
 
+    /// Whether `name` looks like a chunk.
+    fn is_part(&self, name: &str) -> bool {
+        name.strip_prefix(self.session()).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Whether `name` looks like a chunk and cannot be one.
     fn is_stray(&self, name: &str) -> bool {
-        name.strip_prefix(self.session()).is_some_and(|rest| rest.starts_with('.'))
-            && !self.session.iter().any(|known| known == name)
+        self.is_part(name) && !self.session.iter().any(|known| known == name)
     }
 
     /// Sets the session cookies for one sealed text; chunks that a larger predecessor left in `jar` are deleted.
@@ -144,26 +150,35 @@ impl Names {
 
     /// The sealed session that `jar` carries: what is present up to the cap, joined. A gap or a chunk beyond the cap
     /// makes it nothing; whether it is whole, the seal says.
-    pub fn read_session(&self, jar: &Jar<'_>) -> Carried {
+    pub fn read_session<'a>(&self, jar: &Jar<'a>) -> Carried<'a> {
         let extra = jar.names().any(|name| self.is_stray(name));
         let present = self.session.iter().filter(|name| jar.has(name)).count();
         if present == 0 && !extra {
             return Carried::Nothing;
         }
         let parts: Vec<&str> = self.session.iter().map_while(|name| jar.get(name)).collect();
-        if extra || parts.len() != present { Carried::Damaged } else { Carried::Sealed(parts.concat()) }
+        match parts.as_slice() {
+            _ if extra || parts.len() != present => Carried::Damaged,
+            [whole] => Carried::Sealed(Cow::Borrowed(whole)),
+            parts => Carried::Sealed(Cow::Owned(parts.concat())),
+        }
+    }
+
+    /// Whether `jar` carries anything in place of a session, be it damaged.
+    pub fn carries_session(&self, jar: &Jar<'_>) -> bool {
+        jar.names().any(|name| name == self.session() || self.is_part(name))
     }
 }
 
 /// What a request carries in place of a session.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Carried {
+pub enum Carried<'a> {
     /// No session cookie at all.
     Nothing,
     /// Cookies that cannot belong together.
     Damaged,
     /// A text to open.
-    Sealed(String),
+    Sealed(Cow<'a, str>),
 }
 
 /// The cookies of one request, read by RFC 6265 alone (S-05): crumbs joined, split at `;`, spaces and tabs trimmed,
@@ -179,11 +194,24 @@ impl<'a> Jar<'a> {
 
     /// Reads every `Cookie` header. A pair with a byte outside ASCII is passed over; its neighbours are not.
     pub fn read(headers: &'a HeaderMap) -> Self {
-        let pairs =
-            headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|b| *b == b';'));
-        let text = |pair: &'a [u8]| str::from_utf8(pair).ok().filter(|text| text.is_ascii());
-        let split = |pair: &'a str| pair.split_once('=').map(|(name, value)| (trim(name), trim(value)));
-        Self(pairs.filter_map(text).filter_map(split).filter(|(name, _)| !name.is_empty()).collect())
+        Self::of(headers.get_all(header::COOKIE))
+    }
+
+    /// Reads the values of `Cookie` headers.
+    pub fn of(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+        let mut jar = Self::empty();
+        for line in lines {
+            match line.to_str() {
+                Ok(line) => jar.0.extend(line.split(';').filter_map(pair)), // text: the usual case
+                Err(_) => {
+                    let pieces = line.as_bytes().split(|b| *b == b';');
+                    let texts =
+                        pieces.filter(|piece| piece.is_ascii()).filter_map(|p| str::from_utf8(p).ok());
+                    jar.0.extend(texts.filter_map(pair));
+                }
+            }
+        }
+        jar
     }
 
     /// The value of `name`; a name that occurs twice counts as absent.
@@ -202,6 +230,12 @@ impl<'a> Jar<'a> {
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|(name, _)| *name)
     }
+}
+
+fn pair(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    let name = trim(name);
+    (!name.is_empty()).then(|| (name, trim(value)))
 }
 
 /// Whether `name` can stand in `Set-Cookie` as it is.
@@ -258,7 +292,7 @@ mod tests {
             let pairs: Vec<_> = set.iter().map(|v| v.to_str().unwrap().split(';').next().unwrap()).collect();
             assert!(pairs.iter().all(|pair| pair.len() <= LIMIT));
             let headers = header(pairs.join("; ").as_bytes());
-            assert_eq!(names.read_session(&Jar::read(&headers)), Carried::Sealed(text));
+            assert_eq!(names.read_session(&Jar::read(&headers)), Carried::Sealed(text.into()));
         }
     }
 
@@ -266,12 +300,14 @@ mod tests {
     #[test]
     fn chunks_that_do_not_belong_together_are_no_session() {
         let names = loopback();
-        let read = |value: &str| names.read_session(&Jar::read(&header(value.as_bytes())));
-        assert_eq!(read("sb_session_8080.1=b"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.2=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.99999999=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_8080=a; sb_session_8080.01=c"), Carried::Damaged);
-        assert_eq!(read("sb_session_80801=a"), Carried::Nothing);
+        let read = |value: &str, expected: Carried<'_>| {
+            assert_eq!(names.read_session(&Jar::read(&header(value.as_bytes()))), expected, "{value}");
+        };
+        read("sb_session_8080.1=b", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.2=c", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.99999999=c", Carried::Damaged);
+        read("sb_session_8080=a; sb_session_8080.01=c", Carried::Damaged);
+        read("sb_session_80801=a", Carried::Nothing);
         let headers = header(b"sb_session_8080=old; sb_session_8080.1=old");
         let set = names.set_session("new", None, &Jar::read(&headers)).unwrap();
         assert_eq!(set.len(), 2);

@@ -19,19 +19,33 @@ impl Inner {
             Carried::Damaged => return (Presented::Ended(Reason::Damaged), false),
             Carried::Sealed(sealed) => sealed,
         };
-        let opened = match self.sealer.open(&[self.names.session(), &self.origin], &sealed) {
+        let (session, stale) = match self.unseal(&sealed) {
             Ok(opened) => opened,
-            Err(Unopened::KeyMissing) => return (Presented::Ended(Reason::KeyMissing), false),
-            Err(Unopened::Malformed | Unopened::Forged) => return (Presented::Ended(Reason::Damaged), false),
-        };
-        let Some(session) = Session::from_bytes(&opened.plain) else {
-            return (Presented::Ended(Reason::Damaged), false);
+            Err(reason) => return (Presented::Ended(reason), false),
         };
         let over = self.denied_reason(&session, now).or_else(|| self.limit_passed(&session, now));
         match over {
-            Some(reason) => (Presented::Ended(reason), false),
-            None => (Presented::Session(Arc::new(session)), opened.stale),
+            Some(reason) => {
+                self.opened.remove(&sealed);
+                (Presented::Ended(reason), false)
+            }
+            None => (Presented::Session(session), stale),
         }
+    }
+
+    /// The session in `sealed`, and whether an older key had sealed it.
+    pub(super) fn unseal(&self, sealed: &str) -> Result<(Arc<Session>, bool), Reason> {
+        if let Some(known) = self.opened.get(sealed) {
+            return Ok(known);
+        }
+        let opened = match self.sealer.open(&[self.names.session(), &self.origin], sealed) {
+            Ok(opened) => opened,
+            Err(Unopened::KeyMissing) => return Err(Reason::KeyMissing),
+            Err(Unopened::Malformed | Unopened::Forged) => return Err(Reason::Damaged),
+        };
+        let session = Arc::new(Session::from_bytes(&opened.plain).ok_or(Reason::Damaged)?);
+        self.opened.insert(sealed, &session, opened.stale);
+        Ok((session, opened.stale))
     }
 
     pub(super) fn limit_passed(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {

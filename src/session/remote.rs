@@ -119,11 +119,10 @@ impl Inner {
             return;
         }
         let Carried::Sealed(sealed) = self.names.read_session(&slot.jar()) else { return };
-        let Ok(opened) = self.sealer.open(&[self.names.session(), &self.origin], &sealed) else { return };
-        let Some(session) = Session::from_bytes(&opened.plain) else { return };
+        let Ok((session, _)) = self.unseal(&sealed) else { return };
         if self.denied.reason(session.id, self.clock.now()).is_none() {
             self.end(&session, reason);
-            self.end_at_gotrue_later(Arc::new(session), Scope::Local);
+            self.end_at_gotrue_later(session, Scope::Local);
         }
     }
 

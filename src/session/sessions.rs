@@ -15,6 +15,7 @@ use super::Error;
 use super::cookie::Names;
 use super::ended::DenyList;
 use super::flights::Flights;
+use super::opened::OpenedSessions;
 use super::record::Session;
 use super::remote::Outcome;
 use super::settings::{SameSite, Settings};
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     pub(super) gotrue: Arc<GoTrue>,
     pub(super) flights: Flights<Outcome>,
     pub(super) denied: DenyList,
+    pub(super) opened: OpenedSessions,
     log: LogHash,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
@@ -85,6 +87,7 @@ impl Sessions {
             gotrue: parts.gotrue,
             flights: Flights::default(),
             denied: DenyList::default(),
+            opened: OpenedSessions::default(),
             clock: parts.clock,
             entropy: parts.entropy,
         }))

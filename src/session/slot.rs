@@ -29,9 +29,12 @@ pub(super) enum Change {
 
 /// Shared by the layers and the handler of one request. Opened when somebody first asks for the session.
 #[derive(Debug, Clone)]
-pub struct Slot {
-    cookies: Arc<HeaderMap>,
-    state: Arc<Mutex<State>>,
+pub struct Slot(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    cookies: Vec<HeaderValue>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
@@ -44,31 +47,28 @@ struct State {
 impl Slot {
     /// For a request with `headers`; only its `Cookie` headers are kept.
     pub fn new(headers: &HeaderMap) -> Self {
-        let mut cookies = HeaderMap::new();
-        for value in headers.get_all(header::COOKIE) {
-            cookies.append(header::COOKIE, HeaderValue::clone(value));
-        }
-        let state = State { presented: None, change: Change::None, poll: false };
-        Self { cookies: Arc::new(cookies), state: Arc::new(Mutex::new(state)) }
+        let cookies = headers.get_all(header::COOKIE).iter().cloned().collect();
+        let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
+        Self(Arc::new(Inner { cookies, state }))
     }
 
     /// The cookies of the request.
     pub fn jar(&self) -> Jar<'_> {
-        Jar::read(&self.cookies)
+        Jar::of(&self.0.cookies)
     }
 
     /// This request is a poll of the page's script: it must not keep an idle session alive.
     pub fn mark_as_poll(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).poll = true;
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).poll = true;
     }
 
     pub(super) fn is_poll(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).poll
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).poll
     }
 
     /// What came in, opened by `open` at the first call.
     pub(super) fn presented(&self, open: impl FnOnce(&Jar<'_>) -> (Presented, bool)) -> Presented {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(presented) = &state.presented {
             return presented.clone();
         }
@@ -84,19 +84,19 @@ impl Slot {
 
     /// From now on the request works with `session`, and the answer sets it.
     pub(super) fn set(&self, session: Arc<Session>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.presented = Some(Presented::Session(session.clone()));
         state.change = Change::Set(session);
     }
 
     /// From now on the request has no session, and the answer clears it.
     pub(super) fn clear(&self, reason: Option<Reason>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.presented = Some(reason.map_or(Presented::Nothing, Presented::Ended));
         state.change = Change::Clear(reason);
     }
 
     pub(super) fn change(&self) -> Change {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).change.clone()
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).change.clone()
     }
 }

@@ -9,7 +9,6 @@ use super::error::{Code, Error};
 use super::visit::{Face, Visit};
 use crate::event::{self, Event, Outcome, Record};
 use crate::policy::{Via, Who};
-use crate::session::cookie::Carried;
 use crate::session::{self, Session};
 use crate::token::{Claims, Refusal};
 use base::secret::Secret;
@@ -68,7 +67,7 @@ impl Caller {
 /// 400 for two identities at once, 401 for a token or session that is not good, 503 where nobody can tell.
 pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {
     let app = visit.app();
-    let carries_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
+    let carries_session = app.sessions.names().carries_session(&visit.slot().jar());
     // Below the mount the cookie wins: a client there sends its key as a bearer, always.
     if !app.bearer || !bearers_count || (carries_session && visit.face() == Face::Supabase) {
         return by_cookie(visit, carries_session).await;

@@ -11,7 +11,7 @@ mod trace;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::header;
@@ -28,14 +28,12 @@ use crate::limit::client;
 
 /// Puts the stack around `router`.
 pub fn around(router: Router<AppState>, app: &AppState) -> Router {
-    router
-        .layer(from_fn_with_state(app.clone(), attend))
-        .layer(from_fn_with_state(app.clone(), trace::record))
-        .with_state(app.clone())
+    // One layer of axum, not one for each step: every one of them boxes what it hands on.
+    router.layer(from_fn_with_state(app.clone(), trace::record)).with_state(app.clone())
 }
 
 /// Everything between the log line and the handler.
-async fn attend(State(app): State<AppState>, request: Request, next: Next) -> Response {
+async fn attend(app: AppState, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let request_id = trace::request_id(&parts.extensions).to_owned();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());

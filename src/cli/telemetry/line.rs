@@ -2,41 +2,64 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use tracing::Level;
 
 /// `{"ts":…,"level":…,"msg":…, fields}`.
-pub(super) fn json(now: OffsetDateTime, level: Level, message: String, fields: Map<String, Value>) -> String {
+pub(super) fn json(
+    now: OffsetDateTime,
+    level: Level,
+    message: &str,
+    fields: &[(&'static str, Value)],
+) -> String {
     let ts = now.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default();
-    let mut line = String::with_capacity(256);
-    line.push('{');
-    let own = [("ts", ts), ("level", level.as_str().to_ascii_lowercase()), ("msg", message)];
-    for (name, value) in own {
-        member(&mut line, name, &Value::String(value));
+    let level = match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    };
+    let mut line = String::with_capacity(384);
+    for (name, value) in [("{\"ts\":", ts.as_str()), (",\"level\":", level), (",\"msg\":", message)] {
+        line.push_str(name);
+        json_text(&mut line, value);
     }
     for (name, value) in fields {
-        member(&mut line, &name, &value);
+        line.push(',');
+        json_text(&mut line, name);
+        line.push(':');
+        match value {
+            Value::String(text) => json_text(&mut line, text),
+            other => json_escaped(&mut line, &other.to_string()),
+        }
     }
     line.push_str("}\n");
     line
 }
 
-fn member(line: &mut String, name: &str, value: &Value) {
-    if line.len() > 1 {
-        line.push(',');
-    }
-    // JSON escapes C0 controls by itself; DEL and C1, which terminals obey too, are text to it.
-    let pair = format!("{}:{value}", Value::from(name));
-    for c in pair.chars() {
-        if c.is_control() { write_json_escape(line, c) } else { line.push(c) }
+fn json_text(line: &mut String, text: &str) {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        line.push('"');
+        line.push_str(text);
+        line.push('"');
+    } else {
+        json_escaped(line, &Value::from(text).to_string());
     }
 }
 
-fn write_json_escape(line: &mut String, c: char) {
-    let _ = write!(line, "\\u{:04x}", u32::from(c)); // every control character has at most four digits
+/// JSON escapes C0 controls by itself; DEL and C1, which terminals obey too, are text to it.
+fn json_escaped(line: &mut String, json: &str) {
+    for c in json.chars() {
+        if c.is_control() {
+            let _ = write!(line, "\\u{:04x}", u32::from(c)); // every control character has at most four digits
+        } else {
+            line.push(c);
+        }
+    }
 }
 
 /// `12:00:00 INFO  message  name=value …`.
@@ -44,7 +67,7 @@ pub(super) fn text(
     now: OffsetDateTime,
     level: Level,
     message: &str,
-    fields: &Map<String, Value>,
+    fields: &[(&'static str, Value)],
     colour: bool,
 ) -> String {
     let clock = format_description!("[hour]:[minute]:[second]");

@@ -16,19 +16,20 @@ use crate::web::visit::Visit;
 
 /// `GET /auth/session`: 200 signed in or not; a bad bearer is 401, an outage that hides the answer 503. A poll: it never
 /// slides the idle limit.
-#[tracing::instrument(name = "session.show", skip_all)]
+#[tracing::instrument(name = "session.show", level = "debug", skip_all)]
 pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Response, Error> {
     visit.slot().mark_as_poll();
-    match guard::caller(&visit, &headers, true).await {
+    let found = match guard::caller(&visit, &headers, true).await {
         Ok(Caller::Bearer { claims, .. }) => {
             return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
         }
+        Ok(Caller::Session { session, claims }) => Ok(Current { session, claims }),
         Err(error) if matches!(error.code, Code::InvalidToken | Code::AmbiguousCredentials) => {
             return Err(guard::refused(error, None));
         }
-        _ => {} // what the cookie says follows
-    }
-    match visit.app().sessions.current(visit.slot()).await {
+        _ => visit.app().sessions.current(visit.slot()).await, // what the cookie says
+    };
+    match found {
         Ok(current) => Ok(visit.json(StatusCode::OK, &describe(&visit, &current.claims, Some(&current)))),
         Err(error @ (session::Error::Missing | session::Error::Ended(_))) => {
             let reason = match error {

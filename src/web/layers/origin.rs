@@ -5,7 +5,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::event::{self, Event, Outcome, Record};
-use crate::session::cookie::Carried;
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
 use crate::web::visit::{Face, FetchSite, Visit, is_form, text};
@@ -39,7 +38,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
-    let has_session = app.sessions.names().read_session(&visit.slot().jar()) != Carried::Nothing;
+    let has_session = app.sessions.names().carries_session(&visit.slot().jar());
     if !has_session || visit.is_navigation() {
         return Ok(());
     }

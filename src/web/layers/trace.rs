@@ -31,16 +31,17 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     request.extensions_mut().insert(Id(id.clone()));
     let begun = app.clock.now();
     let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
     // The address is found out by the next layer, the upstream by the gateway.
     let span = tracing::info_span!(
         "request",
-        request_id = %id,
+        request_id = id.as_str(),
         client.address = tracing::field::Empty,
         upstream = tracing::field::Empty,
         upstream_ms = tracing::field::Empty,
     );
-    let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let run =
+        AssertUnwindSafe(super::attend(app.clone(), request, next)).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
     let response = headers::finish(&id, response);
@@ -48,8 +49,8 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let took = app.clock.now() - begun;
     span.in_scope(|| {
         tracing::info!(
-            http.method = %method,
-            http.route = route.or(path.as_deref()).unwrap_or("none"),
+            http.method = method.as_str(),
+            http.route = route.or(path.as_ref().map(MatchedPath::as_str)).unwrap_or("none"),
             http.status = response.status().as_u16(),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"
