@@ -30,7 +30,7 @@ use crate::web::forms::Forms;
 use crate::web::templates::{Development, Templates};
 use crate::web::{self, AppState};
 
-/// GoTrue is given up after this long (interfaces: Figures).
+/// GoTrue is given up after this long.
 const GOTRUE_TIME: Duration = Duration::from_secs(10);
 
 /// Why the parts could not be joined.

@@ -101,7 +101,14 @@ mod tests {
         }
     }
 
+    /// With one subscriber alone, `tracing` asks only the thread that meets a line first whether anybody wants it; a
+    /// test that listens to nothing would say no for all. A second one, for the life of the process, ends that.
+    static SECOND: std::sync::OnceLock<tracing::Dispatch> = std::sync::OnceLock::new();
+
     fn written(record: &Record<'_>) -> String {
+        SECOND.get_or_init(|| {
+            tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish())
+        });
         let lines = Lines::default();
         let sink = lines.clone();
         let subscriber =

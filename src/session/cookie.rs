@@ -1,7 +1,7 @@
 //! Our cookies: their names and attributes, a strict reader, and a writer that splits what is large.
 //!
 //! Over https every name begins with `__Host-Http-` and every cookie is `Secure`. A loopback http origin has neither
-//! and carries its port in the name instead, since cookies ignore ports (interfaces: Cookies; S-01).
+//! and carries its port in the name instead, since cookies ignore ports (S-01).
 
 use std::borrow::Cow;
 

@@ -13,7 +13,7 @@ use crate::event::{self, Event, Reason};
 use crate::gotrue::{self, FinalRefresh, Scope};
 use crate::token::Claims;
 
-/// How long a finished refresh answers late requests with the old cookie (interfaces: Figures).
+/// How long a finished refresh answers late requests with the old cookie.
 const REMEMBERED: Duration = Duration::seconds(30);
 
 /// What became of a refresh.

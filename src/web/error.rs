@@ -1,4 +1,4 @@
-//! Every refusal: a status, a code that never changes, a sentence with the fix. One table (interfaces: Errors).
+//! Every refusal: a status, a code that never changes, a sentence with the fix. One table.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -160,7 +160,7 @@ impl Error {
         body
     }
 
-    /// The one body for all clients below the mount, which look for different members (interfaces: Errors).
+    /// The one body for all clients below the mount, which look for different members.
     pub fn supabase(&self, request_id: &str, login_url: &str) -> Value {
         let status = self.code.status();
         let hint = if status == StatusCode::UNAUTHORIZED {

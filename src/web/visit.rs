@@ -274,7 +274,7 @@ impl Visit {
     }
 
     /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
-    /// on our own site (interfaces: Strict without the first-click problem).
+    /// on our own site.
     pub fn onwards(&self, target: &ReturnTo) -> Response {
         if target.is_own_page() {
             return see_other(target.as_str());

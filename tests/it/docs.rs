@@ -111,3 +111,37 @@ fn examples_are_accepted() {
 fn line(text: &str) -> String {
     format!("{text}\n")
 }
+
+/// Every rule that code or tests name can be looked up, and every one that is told is named somewhere.
+#[test]
+fn security_rules_are_told() {
+    let told: BTreeSet<String> = rules(include_str!("../../docs/security.md"), "| ");
+    let mut named = BTreeSet::new();
+    let mut folders: Vec<_> = ["src", "crates", "tests", "benches"]
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                named.extend(rules(&std::fs::read_to_string(path).unwrap(), ""));
+            }
+        }
+    }
+    assert_eq!(told, named);
+}
+
+/// `S-` and digits, wherever `before` and nothing else of a word comes first.
+fn rules(text: &str, before: &str) -> BTreeSet<String> {
+    let start = format!("{before}S-");
+    let places = text.match_indices(&start).filter(|(at, _)| {
+        !text[..*at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '"')
+    });
+    let numbers = places.map(|(at, _)| {
+        let rest = &text[at + start.len()..];
+        &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())]
+    });
+    numbers.filter(|number| number.len() >= 2).map(|number| format!("S-{number}")).collect()
+}

@@ -194,7 +194,7 @@ fn unknown_keys_are_refused() {
     assert_eq!(settings(json!([{"name": "r", "path": "/x"}]))[0].allow, crate::policy::Allow::User);
 }
 
-/// interfaces.md, section 2: a rule as it stands in `bff.toml`.
+/// A rule as it stands in `bff.toml`.
 #[cfg(feature = "axum")]
 #[test]
 fn a_rule_reads_from_toml() {

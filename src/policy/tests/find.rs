@@ -67,7 +67,7 @@ fn first_match_wins_and_none_is_a_no() {
     assert!(matches!(find(&custom, "/api/x"), Err(Denied::MethodNotAllowed { .. })), "methods have case");
 }
 
-/// interfaces.md, section 2: what storage gives everybody, and the services behind it.
+/// What storage gives everybody, and the services behind it.
 #[test]
 fn the_mount_has_its_own_rules() {
     let policy = policy(json!([{"name": "site", "path": "/**", "to": "web", "allow": "public"}]));

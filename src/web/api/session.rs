@@ -57,7 +57,7 @@ pub(crate) async fn refresh(visit: Visit) -> Result<Response, Error> {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The fixed list of fields (interfaces: Bodies), in the order in which people look for them.
+/// The fixed list of fields, in the order in which people look for them.
 #[derive(Serialize)]
 pub(crate) struct Description<'a> {
     authenticated: bool,
