@@ -17,6 +17,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use cache::Digest;
 pub use claims::{Amr, Claims};
 pub use keys::{BadKeySet, KeySet};
 pub use settings::{Misconfigured, Settings};

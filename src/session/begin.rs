@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::cookie::{self, Jar};
-use super::record::{Fresh, Limited, Session};
+use super::record::{Fresh, Limited, Memo, Session};
 use super::remote::times;
 use super::sessions::{Current, Sessions};
 use super::settings::Remember;
@@ -75,6 +75,7 @@ impl Sessions {
             remember,
             limited,
             next_aal: fresh.next_aal,
+            memo: Memo::default(),
         });
         if self.0.cookies_for(&session, &Jar::empty(), now).is_none() {
             self.0.discard(session.access_token.clone());

@@ -74,6 +74,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::session::record::Memo;
 
     fn session() -> Arc<Session> {
         let then = datetime!(2026-01-01 00:00 UTC);
@@ -92,6 +93,7 @@ mod tests {
             remember: false,
             limited: None,
             next_aal: 1,
+            memo: Memo::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a session consists of, and its form under the seal.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base::secret::Secret;
@@ -9,6 +10,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::gotrue;
+use crate::token::Digest;
 
 /// The step that a person must take before a session opens anything (S-32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,20 @@ pub struct Session {
     pub limited: Option<Limited>,
     /// The level that the person's factors make possible: 1 or 2.
     pub next_aal: u8,
+    pub(super) memo: Memo,
+}
+
+/// What was worked out about this very value. A changed session is another value: it starts without.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    pub(super) token: OnceLock<Digest>,
+    pub(super) public_id: OnceLock<String>,
+}
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// The sealed form. Names are short because they ride in a cookie; times are unix seconds.
@@ -123,6 +139,7 @@ impl Session {
             remember: stored.m,
             limited: stored.l,
             next_aal: stored.x,
+            memo: Memo::default(),
         })
     }
 

@@ -278,9 +278,14 @@ impl Sessions {
     }
 
     /// The name of `session` towards its own person: stable, and good for nothing else.
-    pub fn public_id(&self, session: &Session) -> String {
-        let mac = self.0.sealer.mac(&[b"public id", session.id.as_bytes()]);
-        format!("s_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9]))
+    pub fn public_id<'a>(&self, session: &'a Session) -> &'a str {
+        session.memo.public_id.get_or_init(|| {
+            let mac = self.0.sealer.mac(&[b"public id", session.id.as_bytes()]);
+            format!(
+                "s_{}",
+                base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9])
+            )
+        })
     }
 
     /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
@@ -302,7 +307,9 @@ impl Sessions {
 
 impl Inner {
     pub(super) async fn verified(&self, session: &Session) -> Result<Arc<Claims>, Refusal> {
-        let claims = self.verifier.verify(session.access_token.expose()).await?;
+        let token = session.access_token.expose();
+        let digest = session.memo.token.get_or_init(|| self.verifier.digest(token));
+        let claims = self.verifier.verify_known(token, *digest).await?;
         let own = claims.sub == session.user_id && claims.session_id == session.gotrue_id;
         if own { Ok(claims) } else { Err(Refusal::Invalid(Invalid::Claims("sub"))) }
     }

@@ -15,8 +15,13 @@ const CAPACITY: u64 = 32 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     generation: u64,
-    digest: [u8; 32],
+    digest: Digest,
 }
+
+/// The digest over issuer and token. Whoever keeps a token may keep it beside: made once, it saves every later look-up
+/// the reading of the whole token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
 
 /// A signature that held. Times are no part of it: they are judged on each use.
 #[derive(Debug, Clone)]
@@ -40,13 +45,17 @@ impl Verdicts {
         Self { issuer: context, known }
     }
 
-    /// The name of `token` under the keys of `generation`.
-    pub(super) fn name(&self, token: &str, generation: u64) -> Name {
+    pub(super) fn digest(&self, token: &str) -> Digest {
         let mut context = self.issuer.clone();
         context.update(token.as_bytes());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
-        Name { generation, digest: bytes }
+        Digest(bytes)
+    }
+
+    /// The name of the verdict on a token under the keys of `generation`.
+    pub(super) fn name(digest: Digest, generation: u64) -> Name {
+        Name { generation, digest }
     }
 
     pub(super) fn get(&self, name: &Name) -> Option<Arc<Claims>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base::clock::{SharedClock, SystemClock};
 use time::OffsetDateTime;
 
-use super::cache::{Name, Verdicts};
+use super::cache::{Digest, Name, Verdicts};
 use super::disk::KeptSet;
 use super::jwks::{Asked, Published, Publisher, Want};
 use super::keys::{Header, KeySet};
@@ -83,10 +83,28 @@ impl Verifier {
     ///
     /// [`Refusal`]. What is merely unknown during an outage is [`Refusal::KeysUnavailable`], never a pass.
     pub async fn verify(&self, token: &str) -> Result<Arc<Claims>, Refusal> {
+        if token.len() > shape::MAX_LENGTH {
+            return Err(Invalid::Shape.into());
+        }
+        self.verify_known(token, self.digest(token)).await
+    }
+
+    /// For [`verify_known`](Self::verify_known).
+    pub fn digest(&self, token: &str) -> Digest {
+        self.0.verdicts.digest(token)
+    }
+
+    /// As [`verify`](Self::verify), for a token whose digest is known. `digest` must be the one that this verifier made
+    /// of this very `token`: the verdict is looked up by it.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub async fn verify_known(&self, token: &str, digest: Digest) -> Result<Arc<Claims>, Refusal> {
         let now = self.0.clock.now();
-        match self.0.remembered(token, now) {
+        match self.0.remembered(digest, now) {
             Some(verdict) => verdict,
-            None => Box::pin(self.0.examine(token, now)).await, // rare: no weight on every request
+            None => Box::pin(self.0.examine(token, digest, now)).await, // rare: no weight on every request
         }
     }
 
@@ -116,31 +134,33 @@ impl Verifier {
     pub fn forget(&self, token: &str) {
         let now = self.0.clock.now();
         let set = self.0.published.as_ref().and_then(|p| p.usable(now));
-        self.0.verdicts.remove(&self.0.name(token, set.as_deref()));
+        self.0.verdicts.remove(&Inner::name(self.digest(token), set.as_deref()));
     }
 }
 
 impl Inner {
     /// Verdicts under a set that is gone or too old are not found: its generation is not asked for.
-    fn name(&self, token: &str, set: Option<&Published>) -> Name {
-        self.verdicts.name(token, set.map_or(0, |set| set.generation))
+    fn name(digest: Digest, set: Option<&Published>) -> Name {
+        Verdicts::name(digest, set.map_or(0, |set| set.generation))
     }
 
-    /// What was found about `token` before, judged by today's clock and keys; `None` if it was never examined.
-    fn remembered(&self, token: &str, now: OffsetDateTime) -> Option<Result<Arc<Claims>, Refusal>> {
-        if token.len() > shape::MAX_LENGTH {
-            return Some(Err(Invalid::Shape.into()));
-        }
+    /// What was found about a token before, judged by today's clock and keys; `None` if it was never examined.
+    fn remembered(&self, digest: Digest, now: OffsetDateTime) -> Option<Result<Arc<Claims>, Refusal>> {
         let set = self.published.as_ref().and_then(|published| {
             let set = published.usable(now)?;
             published.keep_fresh(&set, now);
             Some(set)
         });
-        let claims = self.verdicts.get(&self.name(token, set.as_deref()))?;
+        let claims = self.verdicts.get(&Self::name(digest, set.as_deref()))?;
         Some(self.expect.in_time(&claims, now).map(|()| claims).map_err(Refusal::from))
     }
 
-    async fn examine(&self, token: &str, now: OffsetDateTime) -> Result<Arc<Claims>, Refusal> {
+    async fn examine(
+        &self,
+        token: &str,
+        digest: Digest,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Claims>, Refusal> {
         let parts = shape::split(token)?;
         let header = Header::read(&parts.header)?;
         let set = self.set_for(&header, now).await?;
@@ -148,7 +168,7 @@ impl Inner {
         let key = keys.find(&header)?;
         // The clock again: a fetch may have taken seconds.
         let claims = Arc::new(judge(parts, key, &self.expect, self.clock.now())?);
-        self.verdicts.insert(self.name(token, set.as_deref()), Arc::clone(&claims), token.len());
+        self.verdicts.insert(Self::name(digest, set.as_deref()), Arc::clone(&claims), token.len());
         Ok(claims)
     }
 

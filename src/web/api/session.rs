@@ -70,7 +70,7 @@ pub(crate) struct Description<'a> {
     claims: serde_json::Map<String, Value>,
     limited: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<Lifetimes>,
+    session: Option<Lifetimes<'a>>,
     csrf: Csrf,
     logout_url: &'static str,
     account_url: &'static str,
@@ -83,8 +83,8 @@ struct Person<'a> {
     phone: &'a str,
     name: Option<&'a str>,
     avatar_url: Option<&'a str>,
-    provider: Value,
-    providers: Value,
+    provider: Option<&'a Value>,
+    providers: &'a Value,
     is_anonymous: bool,
 }
 
@@ -95,13 +95,16 @@ struct Csrf {
 }
 
 #[derive(Serialize)]
-struct Lifetimes {
-    id: String,
+struct Lifetimes<'a> {
+    id: &'a str,
     created_at: String,
     auth_time: String,
     idle_expires_in: i64,
     expires_in: i64,
 }
+
+/// A list without entries.
+static NONE: Value = Value::Array(Vec::new());
 
 /// Describes who is signed in; `current` only where a cookie says so.
 pub(crate) fn describe<'a>(
@@ -125,8 +128,8 @@ pub(crate) fn describe<'a>(
             phone: &claims.phone,
             name: own_text(["full_name", "name"]),
             avatar_url: own_text(["avatar_url", "picture"]).filter(|url| url.starts_with("https://")),
-            provider: claims.at("app_metadata.provider").cloned().unwrap_or(Value::Null),
-            providers: claims.at("app_metadata.providers").cloned().unwrap_or_else(|| json!([])),
+            provider: claims.at("app_metadata.provider"),
+            providers: claims.at("app_metadata.providers").unwrap_or(&NONE),
             is_anonymous: claims.is_anonymous,
         },
         roles: access.roles,
@@ -143,7 +146,7 @@ pub(crate) fn describe<'a>(
     }
 }
 
-fn lifetimes(visit: &Visit, current: &Current) -> Lifetimes {
+fn lifetimes<'a>(visit: &Visit, current: &'a Current) -> Lifetimes<'a> {
     let app = visit.app();
     let (session, settings, now) = (&current.session, app.sessions.settings(), app.clock.now());
     let stamp = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
