@@ -83,8 +83,8 @@ impl Project {
         Ok(Self { auth, token, keys, expect: settings.expectations(), verifier })
     }
 
-    /// Sessions of this project, and a request's headers with one of them.
-    async fn session(&self) -> anyhow::Result<(Sessions, HeaderMap)> {
+    /// Sessions of this project, and one of them.
+    async fn session(&self) -> anyhow::Result<(Sessions, Arc<session::Session>)> {
         let public_url: Url = "http://localhost:8080".parse()?;
         let master = MasterKey::generate(KeyId::parse("k1").context("a key id")?, &SystemEntropy);
         let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(10))?;
@@ -113,25 +113,28 @@ impl Project {
         });
         let proof = session::Proof { method: "bench", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;
-        let cookie = sessions.cookie_header(&made.session).context("too large")?;
-        let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, cookie.parse()?);
-        Ok((sessions, headers))
+        Ok((sessions, made.session))
     }
 }
 
 fn open_a_session(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
-    let (sessions, headers) = runtime
+    let (sessions, session) = runtime
         .block_on(async { Project::start(auth_server::Algorithm::Es256).await?.session().await })
         .unwrap();
-    c.bench_function("session/open", |b| {
-        b.iter_batched(
-            || Slot::new(&headers),
-            |slot| black_box(sessions.peek(&slot)).expect("a session"),
-            BatchSize::SmallInput,
-        );
-    });
+    let headers = || {
+        let mut headers = HeaderMap::new();
+        let cookie = sessions.cookie_header(&session).expect("it fits");
+        headers.insert(header::COOKIE, cookie.parse().expect("a header's value"));
+        headers
+    };
+    let open = |slot: Slot| black_box(sessions.peek(&slot)).expect("a session");
+    // Sealed anew each time, so that it was never opened before.
+    let unseen = || Slot::new(&headers());
+    c.bench_function("session/open/first", |b| b.iter_batched(unseen, open, BatchSize::SmallInput));
+    let known = headers();
+    let seen = || Slot::new(&known);
+    c.bench_function("session/open/again", |b| b.iter_batched(seen, open, BatchSize::SmallInput));
 }
 
 fn verify_a_token(c: &mut Criterion) {
