@@ -14,6 +14,7 @@ mod remote;
 mod sessions;
 mod settings;
 mod slot;
+pub mod store;
 
 use std::time::Duration;
 
