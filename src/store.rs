@@ -1,0 +1,7 @@
+//! Where sessions rest: the adapters of the traits in `session::store`.
+//!
+//! `memory` is one process, `sqlite` one machine, `redis` many nodes. All keep the same promises, and one suite of
+//! tests, `tests/stores`, holds them to it.
+
+pub mod memory;
+mod news;
