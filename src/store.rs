@@ -4,4 +4,7 @@
 //! tests, `tests/stores`, holds them to it.
 
 pub mod memory;
+mod moment;
 mod news;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
