@@ -4,6 +4,7 @@
 //! deployment's prefix. Every change is one script, so one round trip and atomic. Leases go by the server's clock;
 //! expiry is handed over as a time to live, so the nodes' clocks need not agree with it either.
 
+mod breaker;
 mod connect;
 mod leases;
 mod revocations;
@@ -24,6 +25,7 @@ use crate::event::Reason;
 use crate::session::store::{
     Change, Changed, Draft, Entry, Failure, Found, Key, Listed, Owner, SessionStore, Version,
 };
+use breaker::Breaker;
 use scripts::Scripts;
 
 /// No answer within this time is a [`Failure`]: the wait for a lost connection included.
@@ -37,6 +39,7 @@ struct Inner<C> {
     commands: C,
     /// Waits for revocations, so nothing else can use it meanwhile.
     waiting: C,
+    breaker: Breaker,
     names: Names,
     scripts: Scripts,
     clock: SharedClock,
@@ -58,20 +61,25 @@ impl<C: Connection> Redis<C> {
     /// has no time limit of its own. The braces around `prefix` keep all names in one slot of a cluster.
     pub fn over(commands: C, waiting: C, prefix: &str, clock: SharedClock) -> Self {
         let names = Names(format!("{{{prefix}}}"));
-        Self(Arc::new(Inner { commands, waiting, names, scripts: Scripts::default(), clock }))
+        let (breaker, scripts) = (Breaker::new(), Scripts::default());
+        Self(Arc::new(Inner { commands, waiting, breaker, names, scripts, clock }))
     }
 
     fn now(&self) -> i64 {
         millis(self.0.clock.now())
     }
 
-    /// One answer, or a failure within [`PATIENCE`].
+    /// One answer, or a failure within [`PATIENCE`]; at once in an outage.
     async fn ask<T>(
         &self,
         operation: &'static str,
         question: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(PATIENCE, question).await {
+        let _trial = self.0.breaker.enter().map_err(|open| failure(operation, open))?;
+        let answer = tokio::time::timeout(PATIENCE, question).await;
+        let lost = |error: &RedisError| error.is_io_error() || error.is_unrecoverable_error();
+        self.0.breaker.note(matches!(&answer, Ok(answer) if !answer.as_ref().is_err_and(lost)));
+        match answer {
             Ok(answer) => answer.map_err(|error| failure(operation, error)),
             Err(late) => Err(failure(operation, late)),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::session::store::Failure;
 
@@ -99,11 +99,25 @@ fn connect(path: &Path) -> Result<Connection, BadFile> {
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     migrate(&step)?;
     step.commit()?;
-    db.pragma_update(None, "journal_mode", "WAL")?; // after the look whether the file is ours
+    write_ahead(&mut db)?; // after the look whether the file is ours
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "trusted_schema", "OFF")?;
     db.set_prepared_statement_cache_capacity(32);
     Ok(db)
+}
+
+/// Switches to WAL. SQLite waits for nobody here, so where somebody else is at the file we wait for his transaction.
+fn write_ahead(db: &mut Connection) -> rusqlite::Result<()> {
+    let mut tries = 0;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < 100 => {
+                db.transaction_with_behavior(TransactionBehavior::Immediate)?.commit()?;
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
 }
 
 fn migrate(db: &Transaction<'_>) -> Result<(), BadFile> {
@@ -127,10 +141,16 @@ fn migrate(db: &Transaction<'_>) -> Result<(), BadFile> {
 }
 
 /// Makes the file with mode 0600 before SQLite does with a wider one; its journals inherit the mode (S-80).
+///
+/// One that is there is not opened: to close it again would take the locks from every other connection of this process.
 fn make_private(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_file() => {
+            std::fs::set_permissions(path, Permissions::from_mode(0o600))
+        }
+        made => made.map(drop),
+    }
 }
