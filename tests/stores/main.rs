@@ -6,6 +6,7 @@ mod opening;
 mod outage;
 mod records;
 mod redis_server;
+mod redis_values;
 mod revocations;
 mod sqlite_file;
 mod stand;
