@@ -1,12 +1,14 @@
 //! Both servers, a tap between them and an echo upstream in one process.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::{Router, ServiceExt};
 use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
@@ -16,6 +18,7 @@ use supabase_bff::app::Bff;
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
+use tower::Service;
 
 use crate::client::Browser;
 use crate::tap::Tap;
@@ -242,7 +245,7 @@ impl TestApp {
         let bff = build(&env, folder.path(), shared, entropy);
         bff.warm_up().await;
         let admin = bff.admin();
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
         Self { base, browser, clock, auth, echo, admin, handle, folder, env }
@@ -256,7 +259,7 @@ impl TestApp {
         bff.warm_up().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         address
     }
 
@@ -338,7 +341,11 @@ pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entrop
     Bff::build(settings.unwrap(), None, clock, entropy).unwrap()
 }
 
-pub fn serve(listener: TcpListener, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+pub fn serve<S>(listener: TcpListener, site: S)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(site);
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
 }
