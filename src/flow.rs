@@ -203,9 +203,9 @@ impl Inner {
     /// Counts one try in `bucket`, before anybody is asked (S-84).
     ///
     /// `None` where the operator set no limit.
-    fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
+    async fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
         let Some(quota) = self.limits.rate(bucket) else { return Ok(None) };
-        self.limiter.take(bucket, key, quota).map(Some).map_err(|wait| {
+        self.limiter.take(bucket, key, quota).await.map(Some).map_err(|wait| {
             event::emit(&Record {
                 code: Some("rate_limited"),
                 bucket: Some(bucket.as_str()),

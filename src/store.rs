@@ -18,6 +18,7 @@ use base::clock::SharedClock;
 
 pub use settings::{Server, Settings};
 
+use crate::limit::LimitStore;
 use crate::session::store::{Failure, Leases, Revocations, SessionStore};
 
 /// A store, as its users see it. Clones are the same store.
@@ -29,13 +30,15 @@ pub struct Store {
     pub leases: Arc<dyn Leases>,
     /// What all nodes must hear of.
     pub revocations: Arc<dyn Revocations>,
+    /// Where all nodes count their limits together; `None` where each counts by itself.
+    pub limits: Option<Arc<dyn LimitStore>>,
 }
 
 impl Store {
-    /// One adapter in its three parts.
+    /// One adapter in its parts, without shared limits.
     pub fn of(adapter: impl SessionStore + Leases + Revocations + 'static) -> Self {
         let adapter = Arc::new(adapter);
-        Self { sessions: adapter.clone(), leases: adapter.clone(), revocations: adapter }
+        Self { sessions: adapter.clone(), leases: adapter.clone(), revocations: adapter, limits: None }
     }
 }
 
@@ -53,7 +56,7 @@ pub async fn open(settings: &Settings, clock: SharedClock) -> Result<Option<Stor
         #[cfg(feature = "redis")]
         Settings::Redis(server) => {
             let redis = redis::Redis::connect(&server.url, &server.prefix, clock).await?;
-            Ok(Some(Store::of(redis)))
+            Ok(Some(Store { limits: Some(Arc::new(redis.clone())), ..Store::of(redis) }))
         }
         #[cfg(not(all(feature = "sqlite", feature = "redis")))]
         _ => {

@@ -60,7 +60,7 @@ impl Flows {
         if let Some(problem) = inner.passwords.judge(form.password.expose(), &words) {
             return Err(Failure::Form(problem));
         }
-        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
+        inner.count(Bucket::MailNetwork, &inner.network_key(from)).await?;
         let (id, pending) = self.pending_sign_up(&email, form.return_to);
         let account = SignUp {
             email: email.as_str(),
@@ -70,7 +70,7 @@ impl Flows {
             redirect_to: &callback_url(form.public, &id),
             captcha: form.captcha,
         };
-        let due = self.mail_is_due(&email);
+        let due = self.mail_is_due(&email).await;
         let answer = if due || self.offer().await.autoconfirm {
             match inner.gotrue.sign_up(&account, from).await {
                 // Of two sign-ups at once, a double click, GoTrue fails one with 500 (contract, trap 34). Nothing of it
@@ -142,7 +142,7 @@ impl Flows {
         if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
-        let tried = inner.count(Bucket::Code, &inner.account_key(&email))?;
+        let tried = inner.count(Bucket::Code, &inner.account_key(&email)).await?;
         let verified =
             inner.gotrue.verify_code(CodeKind::Signup, email.as_str(), &Secret::new(digits), from).await;
         let tokens = match verified {
@@ -172,9 +172,9 @@ impl Flows {
     ) -> Result<Vec<HeaderValue>, Failure> {
         let inner = &self.0;
         let email = read_email(typed)?;
-        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
+        inner.count(Bucket::MailNetwork, &inner.network_key(from)).await?;
         let (id, pending) = self.pending_sign_up(&email, return_to);
-        if self.mail_is_due(&email) {
+        if self.mail_is_due(&email).await {
             let challenge = pending.verifier.challenge();
             let to = callback_url(public, &id);
             let sent =
@@ -201,10 +201,10 @@ impl Flows {
     }
 
     /// Whether a mail to `email` is due: at most one a minute (S-82).
-    fn mail_is_due(&self, email: &Email) -> bool {
+    async fn mail_is_due(&self, email: &Email) -> bool {
         let inner = &self.0;
         let key = inner.account_key(email);
-        inner.count(Bucket::MailRecipient, &key).is_ok()
+        inner.count(Bucket::MailRecipient, &key).await.is_ok()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod dump;
 mod leases;
+mod limits;
 mod opening;
 mod outage;
 mod records;
