@@ -113,7 +113,8 @@ async fn two_processes_share_the_file() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let listening = store.after(&Cursor::default(), LONG);
+    let beginning = Cursor::default();
+    let listening = store.after(&beginning, LONG);
     let (heard, ()) = tokio::join!(listening, change_many_times(&store));
     assert_eq!(heard.unwrap().0, [b"from the other process"]);
     let other = other.wait_with_output().unwrap();
