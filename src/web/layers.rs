@@ -56,6 +56,7 @@ async fn attend(app: AppState, request: Request, next: Next) -> Response {
             Ok(()) => match code::guard(&visit, &parts) {
                 Some(clean) => clean,
                 None => {
+                    visit.load_session().await;
                     parts.extensions.insert(visit.clone());
                     next.run(Request::from_parts(parts, body)).await
                 }
