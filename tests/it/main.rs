@@ -7,6 +7,7 @@ mod demo_app;
 mod harness;
 mod raw;
 mod tap;
+mod weather;
 
 mod bearer;
 mod browser_stories;
@@ -31,4 +32,5 @@ mod refresh;
 mod sealing;
 mod sign_in;
 mod sizes;
+mod stores;
 mod streams;

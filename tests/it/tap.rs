@@ -26,6 +26,8 @@ pub enum Fault {
     Hold,
     /// Passes the call on, but keeps the answer until [`Tap::release`].
     HoldAnswer,
+    /// Holds the call until [`Tap::release`], then answers with a status and a code, and asks nobody.
+    HoldThen(u16, &'static str),
 }
 
 impl Fault {
@@ -164,6 +166,12 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
         Some(Fault::Answer(status, kind, body)) => {
             let status = StatusCode::from_u16(*status).unwrap();
             return (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response();
+        }
+        Some(Fault::HoldThen(status, code)) => {
+            tap.held().await;
+            let Fault::Answer(status, kind, body) = Fault::code(*status, code) else { unreachable!() };
+            return (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, kind)], body)
+                .into_response();
         }
         Some(Fault::Reset) => return broken(String::new()),
         Some(Fault::Hold) => {
