@@ -59,7 +59,7 @@ fn reason(last: FinalRefresh) -> Reason {
 /// What GoTrue's answer to a refresh means for the session.
 pub(super) enum Answer {
     /// The session with new tokens, and the level that they say, if that could be verified.
-    New(Session, Option<u8>),
+    New(Box<Session>, Option<u8>),
     /// It is over.
     Final(Reason),
     /// It is kept, and nobody asks again before then.
@@ -102,7 +102,7 @@ impl Inner {
             tracing::error!("a refreshed session does not fit into its cookies: its metadata is too large");
             return Outcome::TooLarge { until: now + self.settings.refresh_cooldown };
         }
-        Outcome::Refreshed(Arc::new(refreshed))
+        Outcome::Refreshed(Arc::from(refreshed))
     }
 
     /// The call itself.
@@ -132,7 +132,7 @@ impl Inner {
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
         let refreshed = session.refreshed(Fresh::new(tokens, issued_at, expires_at), now);
-        Answer::New(refreshed, claims.map(|claims| claims.aal))
+        Answer::New(Box::new(refreshed), claims.map(|claims| claims.aal))
     }
 
     /// Ends a session that GoTrue refreshes no more.

@@ -73,7 +73,7 @@ impl Inner {
             return outcome;
         }
         match hold(vault, &key, fence, self.ask_gotrue(session)).await {
-            Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, fresh, aal).await,
+            Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
             Answer::Kept(until) => {
                 give_back(vault, &key, fence).await;
                 Outcome::Kept { until }
