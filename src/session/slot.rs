@@ -35,7 +35,7 @@ pub struct Slot(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    cookies: Vec<HeaderValue>,
+    jar: Jar,
     agent: Option<HeaderValue>,
     carries: OnceLock<bool>,
     state: Mutex<State>,
@@ -51,15 +51,14 @@ struct State {
 impl Slot {
     /// For a request with `headers`; only `Cookie` and `User-Agent` are kept.
     pub fn new(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().cloned().collect();
         let agent = headers.get(header::USER_AGENT).cloned();
         let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
-        Self(Arc::new(Inner { cookies, agent, carries: OnceLock::new(), state }))
+        Self(Arc::new(Inner { jar: Jar::read(headers), agent, carries: OnceLock::new(), state }))
     }
 
     /// The cookies of the request.
-    pub fn jar(&self) -> Jar<'_> {
-        Jar::of(&self.0.cookies)
+    pub fn jar(&self) -> &Jar {
+        &self.0.jar
     }
 
     /// The browser, as it calls itself.
@@ -69,7 +68,7 @@ impl Slot {
 
     /// Whether the request carries anything in place of a session, be it damaged.
     pub fn carries_session(&self, names: &Names) -> bool {
-        *self.0.carries.get_or_init(|| names.carries_session(&self.jar()))
+        *self.0.carries.get_or_init(|| names.carries_session(&self.0.jar))
     }
 
     /// This request is a poll of the page's script: it must not keep an idle session alive.
@@ -82,12 +81,12 @@ impl Slot {
     }
 
     /// What came in, opened by `open` at the first call.
-    pub(super) fn presented(&self, open: impl FnOnce(&Jar<'_>) -> (Presented, bool)) -> Presented {
+    pub(super) fn presented(&self, open: impl FnOnce(&Jar) -> (Presented, bool)) -> Presented {
         let mut state = self.state();
         if let Some(presented) = &state.presented {
             return presented.clone();
         }
-        let (presented, stale) = open(&self.jar());
+        let (presented, stale) = open(&self.0.jar);
         state.learn(&presented, stale);
         presented
     }
