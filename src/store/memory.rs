@@ -9,7 +9,8 @@ use base::clock::SharedClock;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use super::news::News;
+use super::moment::{of_seconds, seconds};
+use super::news::{self, FULL, News};
 use crate::event::Reason;
 use crate::session::store::{
     Change, Changed, Cursor, Draft, Entry, Failure, Fence, Found, Key, Leased, Leases, Listed, Owner,
@@ -76,7 +77,7 @@ impl Memory {
             clock,
             capacity,
             rows: Mutex::default(),
-            news: Mutex::new(News::new(capacity)),
+            news: Mutex::new(News::new(capacity.min(news::CAPACITY))),
             published: Notify::new(),
         }))
     }
@@ -139,8 +140,8 @@ impl Rows {
 }
 
 /// `moment` as [`Entry::seen`] has it.
-fn seconds(moment: OffsetDateTime) -> OffsetDateTime {
-    moment.replace_nanosecond(0).unwrap_or(moment)
+fn whole(moment: OffsetDateTime) -> OffsetDateTime {
+    of_seconds(seconds(moment))
 }
 
 #[async_trait]
@@ -155,7 +156,7 @@ impl SessionStore for Memory {
         if rows.by_key.len() >= self.0.capacity {
             return Err(Failure { operation: "create", source: "the store is full".into() });
         }
-        let entry = Entry { version: Version(1), sealed: draft.sealed.clone(), seen: seconds(draft.seen) };
+        let entry = Entry { version: Version(1), sealed: draft.sealed.clone(), seen: whole(draft.seen) };
         let (owner, label) = (draft.owner, draft.label.clone());
         let live = Live { owner, entry, label, fence: Fence(0), leased_until: None };
         rows.by_key.insert(*key, Row { until: draft.until, state: State::Live(live) });
@@ -182,7 +183,7 @@ impl SessionStore for Memory {
             return Ok(Changed::Conflict);
         }
         let version = Version(change.from.0 + 1);
-        let seen = seconds(change.seen).max(live.entry.seen);
+        let seen = whole(change.seen).max(live.entry.seen);
         live.entry = Entry { version, sealed: change.sealed.clone(), seen };
         if let Some(label) = &change.label {
             live.label.clone_from(label);
@@ -198,9 +199,9 @@ impl SessionStore for Memory {
         let now = self.now();
         let mut rows = self.rows();
         if let Some(live) = rows.live(key, now)
-            && live.entry.seen < seconds(seen)
+            && live.entry.seen < whole(seen)
         {
-            live.entry.seen = seconds(seen);
+            live.entry.seen = whole(seen);
             rows.keep(key, until);
         }
         Ok(())
@@ -273,7 +274,7 @@ impl Revocations for Memory {
     async fn publish(&self, sealed: &[u8], until: OffsetDateTime) -> Result<(), Failure> {
         let now = self.now();
         if !self.news().add(sealed, until, now) {
-            return Err(Failure { operation: "publish", source: "the list of revocations is full".into() });
+            return Err(Failure { operation: "publish", source: FULL.into() });
         }
         self.0.published.notify_waiters();
         Ok(())

@@ -1,4 +1,4 @@
-//! What was published, in order, for the store in memory.
+//! Revocations: bounds and cursors of every store, and the list of the one in memory.
 
 use std::collections::VecDeque;
 
@@ -8,6 +8,12 @@ use crate::session::store::Cursor;
 
 /// Revocations that one answer holds.
 pub(super) const AT_ONCE: usize = 1_000;
+
+/// Revocations that still count, at most. More are refused, loudly: to forget one would let somebody in again.
+pub(super) const CAPACITY: usize = 100_000;
+
+/// Why one more is refused.
+pub(super) const FULL: &str = "the list of revocations is full";
 
 /// A bounded list; what is no longer needed leaves it at the old end.
 #[derive(Debug)]
