@@ -110,7 +110,7 @@ impl Project {
             gotrue,
             clock: clock(),
             entropy: entropy(),
-            stores: None,
+            store: None,
         });
         let proof = session::Proof { method: "bench", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;

@@ -23,7 +23,7 @@ use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
 use crate::limit::Limiter;
 use crate::policy::{Policy, Site};
-use crate::session::store::Stores;
+use crate::session::store::Store;
 use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
@@ -61,7 +61,7 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `stores`; in cookies without.
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`; in cookies without.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Bff {
         development: Option<Development>,
         clock: SharedClock,
         entropy: SharedEntropy,
-        stores: Option<Stores>,
+        store: Option<Store>,
     ) -> Result<Self, Error> {
         let tls = base::http::tls_config();
         let http = base::http::client(tls.clone(), GOTRUE_TIME)?;
@@ -99,7 +99,7 @@ impl Bff {
             gotrue: gotrue.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
-            stores,
+            store,
         });
         let others: Vec<String> =
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();

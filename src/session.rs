@@ -6,6 +6,7 @@
 //! session in either mode, [`Slot`] its place in a request.
 
 mod agent;
+mod answer;
 mod begin;
 mod breaker;
 pub mod cookie;

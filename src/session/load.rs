@@ -28,7 +28,7 @@ impl Sessions {
 
 impl Inner {
     async fn look_up(self: &Arc<Self>, vault: &Arc<Vault>, slot: &Slot) -> Presented {
-        let ticket = match self.names.read_session(&slot.jar()) {
+        let ticket = match self.names.read_session(slot.jar()) {
             Carried::Nothing => return Presented::Nothing,
             Carried::Damaged => return Presented::Ended(Reason::Damaged),
             Carried::Sealed(text) => Ticket::parse(&text),

@@ -87,7 +87,7 @@ impl Inner {
     pub(super) fn follow(self: &Arc<Self>) {
         let Some(vault) = &self.vault else { return };
         self.follower.get_or_init(|| {
-            let task = follow(Arc::downgrade(self), Arc::clone(&vault.stores.revocations));
+            let task = follow(Arc::downgrade(self), Arc::clone(&vault.store.revocations));
             Follower(tokio::spawn(task))
         });
     }
@@ -118,7 +118,7 @@ impl Vault {
     async fn publish(&self, news: &News) -> bool {
         let plain = serde_json::to_vec(news).unwrap_or_default();
         let sealed = self.news.seal(&[&self.origin], &plain, &*self.entropy);
-        timely("publish", self.stores.revocations.publish(sealed.as_bytes(), news.until())).await.is_ok()
+        timely("publish", self.store.revocations.publish(sealed.as_bytes(), news.until())).await.is_ok()
     }
 
     /// `None` for what another deployment, or a key that is gone, has sealed.

@@ -6,7 +6,6 @@ use std::time::Duration as StdDuration;
 use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
 use base::seal::{Keyring, Sealer};
-use http::HeaderValue;
 use time::{Duration, OffsetDateTime};
 use url::Url;
 use uuid::Uuid;
@@ -21,8 +20,8 @@ use super::opened::OpenedSessions;
 use super::record::Session;
 use super::remote::Outcome;
 use super::settings::{SameSite, Settings};
-use super::slot::{Change, Presented, Slot};
-use super::store::Stores;
+use super::slot::{Presented, Slot};
+use super::store::Store;
 use super::vault::{Vault, timely};
 use crate::event::{self, Event, LogHash, Reason, Record};
 use crate::gotrue::GoTrue;
@@ -48,7 +47,7 @@ pub struct Parts {
     /// Randomness for ids and seals.
     pub entropy: SharedEntropy,
     /// Where sessions rest; `None` for cookie mode.
-    pub stores: Option<Stores>,
+    pub store: Option<Store>,
 }
 
 /// Every session of this process. Clones share everything.
@@ -91,8 +90,8 @@ impl Sessions {
         let origin = parts.public_url.origin().ascii_serialization();
         let (settings, entropy) = (&parts.settings, &parts.entropy);
         let vault = parts
-            .stores
-            .map(|stores| Arc::new(Vault::new(stores, &parts.keys, &origin, settings, entropy.clone())));
+            .store
+            .map(|store| Arc::new(Vault::new(store, &parts.keys, &origin, settings, entropy.clone())));
         Self(Arc::new(Inner {
             names: Names::new(&parts.public_url, strict),
             origin,
@@ -127,7 +126,7 @@ impl Sessions {
         match known {
             Some((at, answers)) if (now - at).abs() < PROBED => answers,
             _ => {
-                let answers = timely("probe", vault.stores.sessions.probe()).await.is_ok();
+                let answers = timely("probe", vault.store.sessions.probe()).await.is_ok();
                 *self.0.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answers));
                 answers
             }
@@ -280,52 +279,6 @@ impl Sessions {
         self.0.denied.reason_for(&[claims.session_id], claims.sub, since, self.0.clock.now())
     }
 
-    /// The `Set-Cookie` values that the answer to `slot`'s request needs. Written whatever became of the request, or
-    /// a rotated token would be lost (S-42).
-    pub fn set_cookies(&self, slot: &Slot) -> Vec<HeaderValue> {
-        let inner = &self.0;
-        let ended = &inner.names.ended;
-        match slot.change() {
-            Change::None => Vec::new(),
-            Change::Set(session) => {
-                let jar = slot.jar();
-                let cookies = inner.cookies_for(&session, &jar, inner.clock.now());
-                if cookies.is_none() {
-                    // The browser keeps the old cookie, with whose token GoTrue refreshes again: nobody is signed out.
-                    tracing::error!(
-                        "a refreshed session has grown beyond its cookies: its metadata is too large"
-                    );
-                }
-                let mut cookies = cookies.unwrap_or_default();
-                if jar.has(ended) {
-                    cookies.push(inner.names.clear(ended, ::cookie::SameSite::Strict));
-                }
-                cookies
-            }
-            Change::Clear(reason) => {
-                let mut cookies = inner.names.clear_session(slot.jar());
-                if let Some(reason) = reason {
-                    let life = Some(Duration::minutes(10));
-                    cookies.push(inner.names.set(ended, reason.as_str(), ::cookie::SameSite::Strict, life));
-                }
-                cookies
-            }
-        }
-    }
-
-    /// The name of `session` towards its own person: stable, and good for nothing else.
-    pub fn public_id<'a>(&self, session: &'a Session) -> &'a str {
-        session.memo.public_id.get_or_init(|| self.0.public_id(session.id))
-    }
-
-    /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
-    /// does not fit.
-    pub fn cookie_header(&self, session: &Session) -> Option<String> {
-        let cookies = self.0.cookies_for(session, &super::cookie::Jar::empty(), self.0.clock.now())?;
-        let pair = |cookie: &HeaderValue| Some(cookie.to_str().ok()?.split(';').next()?.to_owned());
-        Some(cookies.iter().map(pair).collect::<Option<Vec<_>>>()?.join("; "))
-    }
-
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
     async fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
         let tenth: Duration = self.0.settings.idle / 10;
@@ -346,12 +299,6 @@ impl Inner {
             None => slot.set(session),
             Some(_) => slot.go_on_with(session),
         }
-    }
-
-    pub(super) fn public_id(&self, id: Uuid) -> String {
-        let mac = self.sealer.mac(&[b"public id", id.as_bytes()]);
-        let name = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9]);
-        format!("s_{name}")
     }
 
     pub(super) async fn verified(&self, session: &Session) -> Result<Arc<Claims>, Refusal> {

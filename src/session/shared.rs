@@ -43,7 +43,7 @@ impl Inner {
         let (begun, key) = (Instant::now(), ticket.key());
         let mut pause = SHORT;
         while begun.elapsed() < PATIENCE {
-            match timely("lease", vault.stores.leases.lease(&key, LEASE)).await {
+            match timely("lease", vault.store.leases.lease(&key, LEASE)).await {
                 Err(_) => return self.store_away(),
                 Ok(Leased::Ours(fence)) => return self.refresh_under(vault, ticket, session, fence).await,
                 Ok(Leased::Gone) => return self.gone(vault, ticket).await,
@@ -172,7 +172,7 @@ async fn hold<T>(vault: &Vault, key: &Key, fence: Fence, work: impl Future<Outpu
     let renewing = async {
         loop {
             tokio::time::sleep(RENEWAL).await;
-            if let Ok(false) = timely("renew", vault.stores.leases.renew(key, fence, LEASE)).await {
+            if let Ok(false) = timely("renew", vault.store.leases.renew(key, fence, LEASE)).await {
                 tracing::warn!("the lease of a refresh was lost");
                 return std::future::pending::<std::convert::Infallible>().await;
             }
@@ -187,5 +187,5 @@ async fn hold<T>(vault: &Vault, key: &Key, fence: Fence, work: impl Future<Outpu
 
 /// What cannot be given back runs out by itself.
 async fn give_back(vault: &Vault, key: &Key, fence: Fence) {
-    let _ = timely("release", vault.stores.leases.release(key, fence)).await;
+    let _ = timely("release", vault.store.leases.release(key, fence)).await;
 }

@@ -185,7 +185,7 @@ pub trait Revocations: Debug + Send + Sync {
 
 /// One store in its three roles, as [`Sessions`](super::Sessions) takes it.
 #[derive(Debug, Clone)]
-pub struct Stores {
+pub struct Store {
     /// Its records.
     pub sessions: Arc<dyn SessionStore>,
     /// Its leases.
@@ -194,7 +194,7 @@ pub struct Stores {
     pub revocations: Arc<dyn Revocations>,
 }
 
-impl Stores {
+impl Store {
     /// `store` in every role.
     pub fn of<S: SessionStore + Leases + Revocations + 'static>(store: S) -> Self {
         let store = Arc::new(store);

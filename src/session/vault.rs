@@ -18,7 +18,7 @@ use super::opened::OpenedSessions;
 use super::record::Session;
 use super::settings::Settings;
 use super::store::{
-    Change, Changed, Draft, Entry, Failure, Fence, Found, Key, Listed, Owner, Stores, Version,
+    Change, Changed, Draft, Entry, Failure, Fence, Found, Key, Listed, Owner, Store, Version,
 };
 use super::ticket::Ticket;
 use super::unsaved::Unsaved;
@@ -31,7 +31,7 @@ const AFTERLIFE: Duration = Duration::days(1);
 
 /// The store with what is needed to read it.
 pub(super) struct Vault {
-    pub(super) stores: Stores,
+    pub(super) store: Store,
     /// New tokens that the store did not take.
     pub(super) unsaved: Unsaved,
     pub(super) later: Later,
@@ -55,14 +55,14 @@ pub(super) enum Look {
 
 impl Vault {
     pub(super) fn new(
-        stores: Stores,
+        store: Store,
         keys: &Keyring,
         origin: &str,
         settings: &Settings,
         entropy: SharedEntropy,
     ) -> Self {
         Self {
-            stores,
+            store,
             unsaved: Unsaved::default(),
             later: Later::default(),
             news: keys.purpose("revocation"),
@@ -77,7 +77,7 @@ impl Vault {
 
     /// The record of `ticket`, with one look into the store.
     pub(super) async fn look(&self, ticket: &Arc<Ticket>) -> Result<Look, Failure> {
-        Ok(match timely("read", self.stores.sessions.read(&ticket.key())).await? {
+        Ok(match timely("read", self.store.sessions.read(&ticket.key())).await? {
             Found::Live(entry) => self.open(ticket, &entry).map_or(Look::Damaged, Look::Live),
             Found::Ended(reason) => Look::Ended(reason),
             Found::Nothing => Look::Nothing,
@@ -118,7 +118,7 @@ impl Vault {
             seen: session.last_seen,
             until: self.until(session),
         };
-        timely("create", self.stores.sessions.create(&key, &draft)).await
+        timely("create", self.store.sessions.create(&key, &draft)).await
     }
 
     /// Writes `session` over the version that it came from, under a lease if there is one. `aal` as its token says, if
@@ -139,18 +139,18 @@ impl Vault {
             seen: session.last_seen,
             until: self.until(session),
         };
-        timely("change", self.stores.sessions.change(&key, &change)).await
+        timely("change", self.store.sessions.change(&key, &change)).await
     }
 
     /// Moves the idle limit.
     pub(super) async fn touch(&self, session: &Session, seen: OffsetDateTime) -> Result<(), Failure> {
         let Some(rest) = &session.rest else { return Ok(()) };
-        timely("touch", self.stores.sessions.touch(&rest.ticket.key(), seen, self.until(session))).await
+        timely("touch", self.store.sessions.touch(&rest.ticket.key(), seen, self.until(session))).await
     }
 
     /// Puts the mark of an end. `true` if this was it.
     pub(super) async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
-        timely("end", self.stores.sessions.end(key, reason)).await
+        timely("end", self.store.sessions.end(key, reason)).await
     }
 
     /// As [`end`](Self::end); what fails now is tried again until it works.
@@ -168,7 +168,7 @@ impl Vault {
     pub(super) async fn list(&self, user: Uuid) -> Result<Vec<(Listed, Label)>, Failure> {
         let mut all = Vec::new();
         for owner in self.owners.macs(&[b"owner", user.as_bytes()]) {
-            for listed in timely("list", self.stores.sessions.list(&Owner(owner))).await? {
+            for listed in timely("list", self.store.sessions.list(&Owner(owner))).await? {
                 if let Some(label) = self.read_label(&listed.label) {
                     all.push((listed, label));
                 }

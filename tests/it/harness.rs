@@ -11,10 +11,11 @@ use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
 use base::vars::Problems;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
-use supabase_bff::session::store::Stores;
+use supabase_bff::session::store::Store;
 use supabase_bff::store::memory::Memory;
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
@@ -43,7 +44,7 @@ pub struct Plan {
 }
 
 /// Opens a store.
-pub type Opener = Arc<dyn Fn(SharedClock) -> Stores + Send + Sync>;
+pub type Opener = Arc<dyn Fn(SharedClock) -> BoxFuture<'static, Store> + Send + Sync>;
 
 impl Default for Plan {
     fn default() -> Self {
@@ -58,14 +59,17 @@ impl Plan {
     }
 
     /// Sessions rest in what `open` makes; every node of the story shares it.
-    pub fn resting_in(mut self, open: impl Fn(SharedClock) -> Stores + Send + Sync + 'static) -> Self {
-        self.store = Some(Arc::new(open));
+    pub fn resting_in<F>(mut self, open: impl Fn(SharedClock) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Store> + Send + 'static,
+    {
+        self.store = Some(Arc::new(move |clock| Box::pin(open(clock))));
         self
     }
 
     /// Sessions rest in memory.
     pub fn in_memory() -> Self {
-        Self::default().resting_in(|clock| Stores::of(Memory::new(clock)))
+        Self::default().resting_in(|clock| async { Store::of(Memory::new(clock)) })
     }
 }
 
@@ -204,7 +208,7 @@ pub struct TestApp {
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
-    stores: Option<Stores>,
+    store: Option<Store>,
 }
 
 impl TestApp {
@@ -258,14 +262,17 @@ impl TestApp {
             plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
-        let stores = plan.store.map(|open| open(shared.clone()));
-        let bff = build(&env, folder.path(), shared, entropy, stores.clone());
+        let store = match plan.store {
+            Some(open) => Some(open(shared.clone()).await),
+            None => None,
+        };
+        let bff = build(&env, folder.path(), shared, entropy, store.clone());
         bff.warm_up().await;
         let admin = bff.admin();
         serve(listener, bff.router());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, handle, folder, env, stores }
+        Self { base, browser, clock, auth, echo, admin, handle, folder, env, store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
@@ -273,7 +280,7 @@ impl TestApp {
         let mut env = self.env.clone();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let clock = Arc::new(self.clock.clone());
-        let bff = build(&env, self.folder.path(), clock, Arc::new(SystemEntropy), self.stores.clone());
+        let bff = build(&env, self.folder.path(), clock, Arc::new(SystemEntropy), self.store.clone());
         bff.warm_up().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -349,7 +356,7 @@ pub fn build(
     folder: &Path,
     clock: SharedClock,
     entropy: SharedEntropy,
-    stores: Option<Stores>,
+    store: Option<Store>,
 ) -> Bff {
     let inputs = Inputs {
         environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
@@ -362,7 +369,7 @@ pub fn build(
     let network = Network::read(&sources, &mut problems).expect("network settings");
     let settings = Settings::read(&sources, network, None, &mut problems);
     assert!(!problems.has_faults(), "{problems:#?}");
-    Bff::build(settings.unwrap(), None, clock, entropy, stores).unwrap()
+    Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
 
 pub fn serve(listener: TcpListener, router: Router) {

@@ -8,7 +8,7 @@ use base::clock::SharedClock;
 use supabase_bff::event::Reason;
 use supabase_bff::session::store::{
     Change, Changed, Cursor, Draft, Failure, Fence, Found, Key, Leased, Leases, Listed, Owner, Revocations,
-    SessionStore, Stores,
+    SessionStore, Store,
 };
 use supabase_bff::store::memory::Memory;
 use time::OffsetDateTime;
@@ -40,7 +40,7 @@ pub struct Weather(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    behind: Mutex<Option<(Stores, SharedClock)>>,
+    behind: Mutex<Option<(Store, SharedClock)>>,
     mood: Mutex<Mood>,
     refused_changes: Mutex<usize>,
     counts: Mutex<Counts>,
@@ -64,8 +64,8 @@ impl Weather {
         }));
         let shared = weather.clone();
         let plan = Plan::default().resting_in(move |clock| {
-            *shared.0.behind.lock().unwrap() = Some((Stores::of(Memory::new(clock.clone())), clock));
-            Stores::of(shared.clone())
+            *shared.0.behind.lock().unwrap() = Some((Store::of(Memory::new(clock.clone())), clock));
+            std::future::ready(Store::of(shared.clone()))
         });
         (weather, plan)
     }
@@ -78,7 +78,7 @@ impl Weather {
     pub fn flush(&self) {
         let mut behind = self.0.behind.lock().unwrap();
         let clock = behind.as_ref().expect("a started story").1.clone();
-        *behind = Some((Stores::of(Memory::new(clock.clone())), clock));
+        *behind = Some((Store::of(Memory::new(clock.clone())), clock));
     }
 
     /// The next `count` changes of a record fail.
@@ -91,11 +91,11 @@ impl Weather {
         std::mem::take(&mut *self.0.counts.lock().unwrap())
     }
 
-    fn behind(&self) -> Stores {
+    fn behind(&self) -> Store {
         self.0.behind.lock().unwrap().as_ref().expect("a started story").0.clone()
     }
 
-    async fn weather(&self, operation: &'static str, kind: Kind) -> Result<Stores, Failure> {
+    async fn weather(&self, operation: &'static str, kind: Kind) -> Result<Store, Failure> {
         {
             let mut counts = self.0.counts.lock().unwrap();
             match kind {
