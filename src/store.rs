@@ -12,32 +12,12 @@ mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::sync::Arc;
-
 use base::clock::SharedClock;
 
 pub use settings::{Server, Settings};
 
-use crate::session::store::{Failure, Leases, Revocations, SessionStore};
-
-/// A store, as its users see it. Clones are the same store.
-#[derive(Debug, Clone)]
-pub struct Store {
-    /// The records.
-    pub sessions: Arc<dyn SessionStore>,
-    /// Who may refresh them.
-    pub leases: Arc<dyn Leases>,
-    /// What all nodes must hear of.
-    pub revocations: Arc<dyn Revocations>,
-}
-
-impl Store {
-    /// One adapter in its three parts.
-    pub fn of(adapter: impl SessionStore + Leases + Revocations + 'static) -> Self {
-        let adapter = Arc::new(adapter);
-        Self { sessions: adapter.clone(), leases: adapter.clone(), revocations: adapter }
-    }
-}
+use crate::session::store::Failure;
+pub use crate::session::store::Store;
 
 /// Opens the store that `settings` name; `None` in cookie mode. Afterwards it mends itself: a server that goes away
 /// and comes back needs no second call.

@@ -88,7 +88,7 @@ impl Flows {
             Ok(gotrue::SignedUp::Session(tokens)) => {
                 let proof = Proof { method: "signup", remember: false, recovery: false };
                 let current = inner.sessions.make(*tokens, proof).await?;
-                inner.sessions.adopt(slot, current.session.clone());
+                inner.sessions.adopt(slot, &current).await?;
                 SignedUp::Session(current)
             }
             Ok(gotrue::SignedUp::Confirm) => confirm(),
@@ -156,7 +156,7 @@ impl Flows {
         }
         let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
-        inner.sessions.adopt(slot, current.session.clone());
+        inner.sessions.adopt(slot, &current).await?;
         event::emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok((current, inner.targets.choose(Some(&pending.return_to)), inner.pending.clear(&id)))
     }

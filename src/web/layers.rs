@@ -95,6 +95,7 @@ async fn attend(app: AppState, request_id: String, request: Request, mut router:
             Ok(()) => match code::guard(&visit, &parts) {
                 Some(clean) => clean,
                 None => {
+                    visit.load_session().await;
                     parts.extensions.insert(visit.clone());
                     let Ok(answer) = router.call(Request::from_parts(parts, body)).await;
                     answer

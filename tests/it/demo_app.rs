@@ -78,7 +78,7 @@ impl DemoApp {
             outbox_url: Some(format!("{}/outbox", auth.url())),
             demo_url: Some("/".to_owned()),
         };
-        let bff = Bff::build(settings, Some(development), clock, entropy).unwrap();
+        let bff = Bff::build(settings, Some(development), clock, entropy, None).unwrap();
         serve(demo, supabase_bff::demo::router(bff.verifier()));
         bff.warm_up().await;
         let wire = Wire::default();

@@ -5,8 +5,13 @@ mod client;
 mod crawl;
 mod demo_app;
 mod harness;
+mod modes;
 mod raw;
+#[path = "../stores/redis_server.rs"]
+#[expect(dead_code, reason = "the suite of the stores uses the rest")]
+mod redis_server;
 mod tap;
+mod weather;
 
 mod bearer;
 mod browser_stories;
@@ -22,7 +27,10 @@ mod hosts;
 mod input;
 mod limits;
 mod logs;
+mod matrix;
+mod model;
 mod mount;
+mod nodes;
 mod owners;
 mod policy;
 mod provider;
@@ -31,4 +39,6 @@ mod refresh;
 mod sealing;
 mod sign_in;
 mod sizes;
+mod store_outages;
+mod stores;
 mod streams;
