@@ -5,6 +5,7 @@
 //! hold. The stream and the door in front of it know.
 
 mod caps;
+mod heads;
 mod stream;
 mod work;
 

@@ -114,6 +114,11 @@ pub struct Error {
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// What the listener saw wrong with a request's head, in its extensions: what is handed on of the head no longer shows
+/// it. The request is refused before anything else is read of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Flaw(pub Code);
+
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
         Self { code, reason: None, retry_after: None, challenge: None, allow: None, field: None, cause: None }

@@ -13,7 +13,9 @@ use base::seal::{KeyId, MasterKey};
 use base::vars::Problems;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
+use supabase_bff::app::listen::{self, Caps};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use supabase_bff::limit::client::TrustedProxies;
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
@@ -338,7 +340,8 @@ pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entrop
     Bff::build(settings.unwrap(), None, clock, entropy).unwrap()
 }
 
+/// The listener that the program itself uses.
 pub fn serve(listener: TcpListener, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    let caps = Caps { connections: 100_000, per_network: 100_000, proxies: TrustedProxies::none() };
+    drop(listen::serve(listener.into_std().unwrap(), router, caps).unwrap()); // dropped, it stays at work
 }
