@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::tick;
+use super::problem;
 use crate::flow::{Confirm, Confirmed, Failure};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::forms::Lock;
-use crate::web::views::{CodeProblem, ConfirmPage, ConfirmStep, LinkKind};
+use crate::web::views::{ConfirmPage, ConfirmStep, FormProblem, LinkKind};
 use crate::web::visit::Visit;
 
 /// What the form and the JSON body hold.
@@ -53,11 +53,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
     let kind = kind_of(&form.kind).ok_or(Code::LinkExpired)?;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let press = ConfirmStep::Press { token_hash: &form.token_hash };
-    let refused = match input.lock {
-        Lock::Fits => None,
-        Lock::Broken => Some(CodeProblem::FormExpired),
-        Lock::NoCookie => Some(CodeProblem::CookiesBlocked { host: visit.host() }),
-    };
+    let refused = problem::of_lock(input.lock, &visit);
     if refused.is_some() {
         return Ok(page(&visit, StatusCode::FORBIDDEN, kind, press, target.as_str(), refused));
     }
@@ -81,13 +77,10 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
             let step = ConfirmStep::Switch { token_hash: &form.token_hash, email: &current.claims.email };
             Ok(page(&visit, StatusCode::OK, kind, step, target.as_str(), None))
         }
-        Err(Failure::Unavailable(error)) if input.form => {
-            let wait = super::login::wait(std::time::Duration::from_secs(10));
-            let error = Error::from(Failure::Unavailable(error));
-            let problem = Some(CodeProblem::Unavailable { wait });
-            let mut response = page(&visit, error.code.status(), kind, press, target.as_str(), problem);
-            error.headers(response.headers_mut(), None);
-            Ok(response)
+        Err(failure @ Failure::Unavailable(_)) if input.form => {
+            let problem = problem::of_failure(&failure);
+            let again = page(&visit, StatusCode::OK, kind, press, target.as_str(), problem);
+            Ok(problem::answer(failure, again))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -105,7 +98,7 @@ fn page(
     kind: LinkKind,
     step: ConfirmStep<'_>,
     return_to: &str,
-    problem: Option<CodeProblem<'_>>,
+    problem: Option<FormProblem<'_>>,
 ) -> Response {
     let token = visit.form_token("confirm");
     let view = ConfirmPage { form_token: &token, kind, step, return_to: Some(return_to), problem };

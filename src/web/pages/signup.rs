@@ -6,13 +6,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::login::wait;
+use super::problem;
 use crate::flow::{Account, Failure, Problem, ReturnTo, SignedUp};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::forms::Lock;
-use crate::web::views::{FieldProblem, Provider, SignupPage, SignupProblem};
+use crate::web::views::{FieldProblem, FormProblem, Provider, SignupPage};
 use crate::web::visit::{Visit, see_other};
 
 /// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
@@ -57,13 +56,8 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ..Shown::plain(&target) };
-    let refused = match input.lock {
-        Lock::Fits => None,
-        Lock::Broken => Some(SignupProblem::FormExpired),
-        Lock::NoCookie => Some(SignupProblem::CookiesBlocked { host: visit.host() }),
-    };
-    if refused.is_some() {
-        return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: refused, ..shown }).await);
+    if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }).await);
     }
     if form.anonymous {
         return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
@@ -118,22 +112,12 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         Failure::Form(problem) if password(problem).is_some() => {
             Shown { password_problem: password(problem), ..shown }
         }
-        Failure::Form(Problem::CaptchaFailed) => {
-            Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown }
-        }
-        Failure::Limited { retry_after } => {
-            Shown { problem: Some(SignupProblem::Limited { wait: wait(*retry_after) }), ..shown }
-        }
-        Failure::Unavailable(_) | Failure::Refused(_) => {
-            let wait = wait(std::time::Duration::from_secs(10));
-            Shown { problem: Some(SignupProblem::Unavailable { wait }), ..shown }
-        }
-        _ => return Err(failure.into()),
+        other => match problem::of_failure(other) {
+            Some(problem) => Shown { problem: Some(problem), ..shown },
+            None => return Err(failure.into()),
+        },
     };
-    let error = Error::from(failure);
-    let mut response = page(&visit, error.code.status(), &shown).await;
-    error.headers(response.headers_mut(), None);
-    Ok(response)
+    Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await))
 }
 
 /// What varies on the page.
@@ -141,7 +125,7 @@ struct Shown<'a> {
     email: &'a str,
     closed: bool,
     target: &'a ReturnTo,
-    problem: Option<SignupProblem<'a>>,
+    problem: Option<FormProblem<'a>>,
     email_problem: Option<FieldProblem>,
     password_problem: Option<FieldProblem>,
 }
