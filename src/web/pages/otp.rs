@@ -1,5 +1,6 @@
 //! `/auth/otp`: check your mail, and type the code from it. In this version for new accounts.
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
@@ -40,20 +41,40 @@ pub(crate) async fn show(visit: Visit) -> Response {
 
 /// `POST /auth/otp`.
 #[tracing::instrument(name = "otp.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<OtpForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    // Counted before it is known whether a mail is asked for; a network that has none left may still type codes.
+    let mail = app.flows.count_mail(visit.client());
+    let input = match Input::<OtpForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            mail.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let waiting = app.flows.awaited(visit.slot());
     let email = waiting.clone().unwrap_or_else(|| form.email.clone());
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        mail.give_back();
         let shown = Shown { problem: Some(problem), ..Shown::plain(&email) };
         return Ok(page(&visit, StatusCode::FORBIDDEN, &shown));
     }
-    let failure = if form.again {
+    let mail = if form.again {
+        Some(mail)
+    } else {
+        mail.give_back();
+        None
+    };
+    let failure = if let Some(mail) = mail {
         let target = app.flows.targets().default();
         let typed = if form.email.is_empty() { &email } else { &form.email };
         let (public, slot, from) = (visit.public(), visit.slot(), visit.client());
-        match app.flows.send_confirmation_again(typed, &target, public, slot, from).await {
+        let sent = match mail.passed() {
+            Ok(mail) => app.flows.send_confirmation_again(typed, mail, &target, public, slot, from).await,
+            Err(failure) => Err(failure),
+        };
+        match sent {
             Ok(cookies) => {
                 cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
                 if input.form {

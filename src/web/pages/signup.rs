@@ -1,5 +1,6 @@
 //! `/auth/signup`: a new account.
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
@@ -12,7 +13,7 @@ use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
 use crate::web::views::{FieldProblem, FormProblem, Provider, SignupPage};
-use crate::web::visit::{Visit, see_other};
+use crate::web::visit::{Visit, is_form, see_other};
 
 /// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
 const DATA: usize = 4 << 10;
@@ -51,18 +52,37 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 
 /// `POST /auth/signup`: makes an account, or says that a mail may be on its way.
 #[tracing::instrument(name = "signup.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    let mail = match app.flows.count_mail(visit.client()).passed() {
+        Ok(mail) => mail,
+        Err(failure) if is_form(request.headers()) => {
+            let target = app.flows.targets().default();
+            let shown = Shown { problem: problem::of_failure(&failure), ..Shown::plain(&target) };
+            return Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await));
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let input = match Input::<SignupForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            mail.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ..Shown::plain(&target) };
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        mail.give_back();
         return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }).await);
     }
     if form.anonymous {
+        mail.give_back();
         return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
     }
     if form.data.as_ref().is_some_and(|data| json!(data).to_string().len() > DATA) {
+        mail.give_back();
         return Err(Error::field(Code::BadRequest, "data"));
     }
     let account = Account {
@@ -73,7 +93,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         captcha: form.captcha_token.as_deref(),
         public: visit.public(),
     };
-    let failure = match app.flows.sign_up(&account, visit.slot(), visit.client()).await {
+    let failure = match app.flows.sign_up(&account, mail, visit.slot(), visit.client()).await {
         Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),
         Ok(SignedUp::Session(current)) => return Ok(signed_in(&visit, &current, target.as_str())),
         Ok(SignedUp::Confirm(cookies)) => {
