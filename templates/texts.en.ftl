@@ -171,6 +171,7 @@ error-csrf_form = This form is no longer valid, and nothing was sent. Here is a 
 error-forbidden = You are signed in, but this account may not open this page. Use another account, or ask the people who run the site.
 error-insufficient_scope = { error-forbidden }
 error-session_limited = One step is missing before you can go on.
+error-session_open = Somebody is signed in here already. Sign out first, or go on with that account.
 error-anonymous_not_allowed = This page needs a full account. Create one, or sign in.
 error-proxy_not_trusted = This site is not set up for this address. Use its usual address.
 error-unknown_host = { error-proxy_not_trusted }

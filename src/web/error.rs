@@ -74,6 +74,7 @@ codes! {
     ProviderUnknown "provider_unknown" 404 "This provider is not offered." "Use one that the login page shows.",
     FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project, or use another way.",
     MethodNotAllowed "method_not_allowed" 405 "This address does not take this method." "Use a method that Allow lists.",
+    SessionOpen "session_open" 409 "Somebody is signed in here." "Ask the person; then send \"switch\": true, or sign out first.",
     LinkExpired "link_expired" 410 "The link is used or too old." "Have a new mail sent.",
     BodyTooLarge "body_too_large" 413 "The body is too large." "Send less at once.",
     UriTooLong "uri_too_long" 414 "The address is too long." "Send less than 8 KiB.",

@@ -60,7 +60,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
     let link = Confirm {
         kind: kind.as_str(),
         token_hash: &Secret::new(form.token_hash.clone()),
-        switch: form.switch || !input.form,
+        switch: form.switch,
     };
     match app.flows.confirm(&link, visit.slot(), visit.client()).await {
         Ok(Confirmed::SignedIn(current)) if input.form => {
@@ -72,6 +72,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
             Ok(visit.redirect_with_notice("/auth/account", "confirm-half", ""))
         }
         Ok(Confirmed::Half) => Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmed" }))),
+        Ok(Confirmed::AskFirst) if !input.form => Err(Code::SessionOpen.into()),
         Ok(Confirmed::AskFirst) => {
             let current = app.sessions.current(visit.slot()).await?;
             let step = ConfirmStep::Switch { token_hash: &form.token_hash, email: &current.claims.email };

@@ -28,7 +28,7 @@ pub struct ErrorPage<'a> {
 }
 
 /// The closed list of error codes with their statuses, and one that is not in it.
-const CODES: [(u16, &str); 51] = [
+const CODES: [(u16, &str); 52] = [
     (400, "bad_request"),
     (400, "bad_path"),
     (400, "duplicate_parameter"),
@@ -59,6 +59,7 @@ const CODES: [(u16, &str); 51] = [
     (404, "feature_disabled"),
     (405, "method_not_allowed"),
     (409, "identity_taken"),
+    (409, "session_open"),
     (410, "link_expired"),
     (413, "body_too_large"),
     (414, "uri_too_long"),
@@ -95,7 +96,7 @@ impl View for ErrorPage<'_> {
             login: "/auth/login?return_to=%2Fnotes",
             switch: (status == 403).then_some("form-token"),
             again: (status == 410).then_some("form-token"),
-            provider: (status == 409).then_some("Google"),
+            provider: (code == "identity_taken").then_some("Google"),
         };
         let mut all: Vec<_> = CODES.into_iter().map(page).collect();
         all.extend([403, 409, 410, 503].map(|status| Self {
