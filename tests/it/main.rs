@@ -20,6 +20,7 @@ mod flows;
 mod headers;
 mod hosts;
 mod input;
+mod limited;
 mod limits;
 mod logs;
 mod mount;
