@@ -36,13 +36,16 @@ pub struct Plan {
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the BFF's randomness comes from.
+    pub entropy: SharedEntropy,
     /// Where the auth server finds GitHub, instead of its pretend one.
     pub github: Option<url::Url>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None }
+        let entropy = Arc::new(SystemEntropy);
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, entropy, github: None }
     }
 }
 
@@ -241,7 +244,7 @@ impl TestApp {
             plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
-        let bff = build(&env, folder.path(), shared, entropy);
+        let bff = build(&env, folder.path(), shared, plan.entropy);
         bff.warm_up().await;
         let admin = bff.admin();
         serve(listener, bff.router());

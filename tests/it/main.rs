@@ -25,6 +25,7 @@ mod limits;
 mod logs;
 mod mount;
 mod owners;
+mod panics;
 mod policy;
 mod provider;
 mod proxy;
