@@ -16,6 +16,7 @@ mod cookies;
 mod cors;
 mod csrf;
 mod docs;
+mod environment;
 mod flows;
 mod headers;
 mod hosts;
