@@ -111,6 +111,8 @@ pub struct Error {
     pub allow: Option<HeaderValue>,
     /// A field of a form at fault.
     pub field: Option<&'static str>,
+    /// The page may offer another mail that confirms a sign-up.
+    pub again: bool,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -122,7 +124,16 @@ pub struct Flaw(pub Code);
 
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
-        Self { code, reason: None, retry_after: None, challenge: None, allow: None, field: None, cause: None }
+        Self {
+            code,
+            reason: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            field: None,
+            again: false,
+            cause: None,
+        }
     }
 }
 

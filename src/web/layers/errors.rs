@@ -74,6 +74,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
     let session = visit.app().sessions.peek(visit.slot()).filter(|_| status == StatusCode::FORBIDDEN);
     let switch = session.as_ref().map(|_| visit.form_token("logout"));
     let limited = session.and_then(|session| session.limited).filter(|_| error.code == Code::SessionLimited);
+    let again = error.again.then(|| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
     let login = visit.login_url();
     let view = ErrorPage {
@@ -85,7 +86,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
         login: &login,
         switch: switch.as_deref(),
         step: limited.map(Limited::as_str),
-        again: None,
+        again: again.as_deref(),
         provider: None,
     };
     visit.page(status, &view)

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::fields::tick;
 use super::problem;
-use crate::flow::{Confirm, Confirmed, Failure};
+use crate::flow::{Confirm, Confirmed, Failure, Problem};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
@@ -36,7 +36,7 @@ impl Fields for ConfirmForm {
 #[tracing::instrument(name = "confirm.show", skip_all)]
 pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
     let kind = kind_of(params.get("type").unwrap_or("signup")).ok_or(Code::LinkExpired)?;
-    let hash = params.get("token_hash").ok_or(Code::LinkExpired)?;
+    let hash = params.get("token_hash").ok_or_else(|| expired(kind))?;
     let flows = &visit.app().flows;
     let named = params.return_to().and_then(|text| flows.targets().parse(text));
     let began = || if kind == LinkKind::Signup { flows.awaited_target(visit.slot()) } else { None };
@@ -83,8 +83,14 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
             let again = page(&visit, StatusCode::OK, kind, press, target.as_str(), problem);
             Ok(problem::answer(failure, again))
         }
+        Err(Failure::Form(Problem::LinkExpired)) => Err(expired(kind)),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// The end of a link. Only the mail of a sign-up can be had again here.
+fn expired(kind: LinkKind) -> Error {
+    Error { again: kind == LinkKind::Signup, ..Code::LinkExpired.into() }
 }
 
 fn kind_of(word: &str) -> Option<LinkKind> {
