@@ -26,6 +26,7 @@ pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use trace::Route;
 
+use super::error::Flaw;
 use super::state::AppState;
 use super::visit::Visit;
 use crate::gateway;
@@ -78,6 +79,9 @@ async fn attend(app: AppState, request_id: String, request: Request, mut router:
     let address = peer.map(resolve);
     if let Some(address) = address {
         tracing::Span::current().record("client.address", tracing::field::display(address));
+    }
+    if let Some(Flaw(code)) = parts.extensions.get() {
+        return Attended { response: errors::bare(&(*code).into(), &request_id), visit: None };
     }
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,

@@ -1,14 +1,12 @@
 //! Both servers, a tap between them and an echo upstream in one process.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::{Router, ServiceExt};
 use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
@@ -16,12 +14,13 @@ use base::vars::Problems;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
+use supabase_bff::app::listen::{self, App, Caps};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use supabase_bff::limit::client::TrustedProxies;
 use supabase_bff::session::store::Store;
 use supabase_bff::store::memory::Memory;
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
-use tower::Service;
 
 use crate::client::Browser;
 use crate::tap::Tap;
@@ -40,6 +39,8 @@ pub struct Plan {
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the BFF's randomness comes from.
+    pub entropy: SharedEntropy,
     /// Where the auth server finds GitHub, instead of its pretend one.
     pub github: Option<url::Url>,
     /// Makes the store of the sessions, on the clock of the story; `None`: they are in cookies.
@@ -51,7 +52,8 @@ pub type Opener = Arc<dyn Fn(SharedClock) -> BoxFuture<'static, Store> + Send + 
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None, store: None }
+        let entropy = Arc::new(SystemEntropy);
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, entropy, github: None, store: None }
     }
 }
 
@@ -269,7 +271,7 @@ impl TestApp {
             Some(open) => Some(open(shared.clone()).await),
             None => None,
         };
-        let bff = build(&env, folder.path(), shared, entropy, store.clone());
+        let bff = build(&env, folder.path(), shared, plan.entropy, store.clone());
         bff.warm_up().await;
         let admin = bff.admin();
         serve(listener, bff.site());
@@ -375,11 +377,8 @@ pub fn build(
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
 
-pub fn serve<S>(listener: TcpListener, site: S)
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
-    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(site);
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+/// The listener that the program itself uses.
+pub fn serve(listener: TcpListener, site: impl App) {
+    let caps = Caps { connections: 100_000, per_network: 100_000, proxies: TrustedProxies::none() };
+    drop(listen::serve(listener.into_std().unwrap(), site, caps).unwrap()); // dropped, it stays at work
 }
