@@ -111,6 +111,7 @@ impl Project {
             gotrue,
             clock: clock(),
             entropy: entropy(),
+            store: None,
         });
         let proof = session::Proof { method: "bench", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;
@@ -205,7 +206,7 @@ impl Proxied {
         let network = Network::read(&sources, &mut problems).context("network settings")?;
         let settings = Settings::read(&sources, network, None, &mut problems);
         ensure!(!problems.has_faults(), "{problems:#?}");
-        let bff = Bff::build(settings.context("settings")?, None, clock(), entropy())?;
+        let bff = Bff::build(settings.context("settings")?, None, clock(), entropy(), None)?;
         bff.warm_up().await;
         let site = bff.site();
         let body = serde_json::json!({ "email": "grace@example.test", "password": PASSWORD });

@@ -23,6 +23,7 @@ use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
 use crate::limit::Limiter;
 use crate::policy::{Policy, Site};
+use crate::session::store::Store;
 use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
@@ -60,7 +61,7 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does.
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`; in cookies without.
     ///
     /// # Errors
     ///
@@ -70,6 +71,7 @@ impl Bff {
         development: Option<Development>,
         clock: SharedClock,
         entropy: SharedEntropy,
+        store: Option<Store>,
     ) -> Result<Self, Error> {
         let tls = base::http::tls_config();
         let http = base::http::client(tls.clone(), GOTRUE_TIME)?;
@@ -89,6 +91,7 @@ impl Bff {
         let gotrue = Arc::new(GoTrue::new(settings.gotrue, http));
         let ask_remember = settings.session.remember == Remember::Ask;
         let expose_claims = settings.session.expose_claims.clone();
+        let limits = store.as_ref().and_then(|store| store.limits.clone());
         let sessions = Sessions::new(session::Parts {
             settings: settings.session,
             public_url: public_url.clone(),
@@ -97,7 +100,12 @@ impl Bff {
             gotrue: gotrue.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
+            store,
         });
+        let limiter = match limits {
+            Some(limits) => Limiter::sharing(clock.clone(), limits, &keys.purpose("limit").mac(&[b"nodes"])),
+            None => Limiter::new(clock.clone(), &*entropy),
+        };
         let others: Vec<String> =
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
@@ -106,7 +114,7 @@ impl Bff {
         let flows = Flows::new(flow::Parts {
             gotrue,
             sessions: sessions.clone(),
-            limiter: Limiter::new(clock.clone(), &*entropy),
+            limiter,
             limits: settings.limits,
             providers: settings.providers,
             passwords: settings.password,
@@ -147,9 +155,10 @@ impl Bff {
         Ok(Self { state })
     }
 
-    /// Fetches the key set and the project's settings, so that the first visitor need not wait. An outage is no error:
-    /// both are asked for again when they are needed.
+    /// Fetches the key set and the project's settings, so that the first visitor need not wait, and begins to hear of what
+    /// other nodes revoke. An outage is no error: all of it is asked for again when it is needed.
     pub async fn warm_up(&self) {
+        self.state.sessions.follow();
         tokio::join!(self.state.verifier.warm_up(), self.state.flows.warm_up());
     }
 

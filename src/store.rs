@@ -12,35 +12,15 @@ mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(feature = "redis")]
 use std::sync::Arc;
 
 use base::clock::SharedClock;
 
 pub use settings::{Server, Settings};
 
-use crate::limit::LimitStore;
-use crate::session::store::{Failure, Leases, Revocations, SessionStore};
-
-/// A store, as its users see it. Clones are the same store.
-#[derive(Debug, Clone)]
-pub struct Store {
-    /// The records.
-    pub sessions: Arc<dyn SessionStore>,
-    /// Who may refresh them.
-    pub leases: Arc<dyn Leases>,
-    /// What all nodes must hear of.
-    pub revocations: Arc<dyn Revocations>,
-    /// Where all nodes count their limits together; `None` where each counts by itself.
-    pub limits: Option<Arc<dyn LimitStore>>,
-}
-
-impl Store {
-    /// One adapter in its parts, without shared limits.
-    pub fn of(adapter: impl SessionStore + Leases + Revocations + 'static) -> Self {
-        let adapter = Arc::new(adapter);
-        Self { sessions: adapter.clone(), leases: adapter.clone(), revocations: adapter, limits: None }
-    }
-}
+use crate::session::store::Failure;
+pub use crate::session::store::Store;
 
 /// Opens the store that `settings` name; `None` in cookie mode. Afterwards it mends itself: a server that goes away
 /// and comes back needs no second call.

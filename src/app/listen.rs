@@ -5,6 +5,7 @@
 //! hold. The stream and the door in front of it know.
 
 mod caps;
+mod heads;
 mod stream;
 mod work;
 
@@ -91,16 +92,22 @@ impl Listening {
 
 /// What can be served: a router, or one with more around it.
 pub trait App:
-    Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static
+    Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
 {
 }
 
-impl<S> App for S where
+impl<S> App for S
+where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>
         + Clone
         + Send
         + Sync
-        + 'static
+        + 'static,
+    S::Future: Send,
 {
 }
 
@@ -109,17 +116,11 @@ impl<S> App for S where
 /// # Errors
 ///
 /// When the listener cannot be used.
-pub fn serve<S: App>(listener: TcpListener, app: S, caps: Caps) -> io::Result<Listening>
-where
-    S::Future: Send,
-{
+pub fn serve(listener: TcpListener, app: impl App, caps: Caps) -> io::Result<Listening> {
     serve_with(listener, app, caps, Limits::default())
 }
 
-fn serve_with<S: App>(listener: TcpListener, app: S, caps: Caps, limits: Limits) -> io::Result<Listening>
-where
-    S::Future: Send,
-{
+fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) -> io::Result<Listening> {
     let guard = Guard { door: Door::new(caps), refusals: Arc::new(Semaphore::new(REFUSALS)), limits };
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?

@@ -43,7 +43,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
 
     let (drain, caps) = (settings.network.drain, caps(&settings));
     let known = settings.clone();
-    let bff = Bff::build(settings, development, clock, entropy)?;
+    let bff = Bff::build(settings, development, clock, entropy, None)?;
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }

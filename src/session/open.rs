@@ -43,7 +43,7 @@ impl Inner {
             Err(Unopened::KeyMissing) => return Err(Reason::KeyMissing),
             Err(Unopened::Malformed | Unopened::Forged) => return Err(Reason::Damaged),
         };
-        let session = Arc::new(Session::from_bytes(&opened.plain).ok_or(Reason::Damaged)?);
+        let session = Arc::new(Session::from_bytes(&opened.plain, None).ok_or(Reason::Damaged)?);
         self.opened.insert(sealed, &session, opened.stale);
         Ok((session, opened.stale))
     }
@@ -59,7 +59,8 @@ impl Inner {
     }
 
     pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
-        self.denied.reason(session.id, now).or_else(|| self.denied.reason(session.gotrue_id, now))
+        let (ids, user) = ([session.id, session.gotrue_id], session.user_id);
+        self.denied.reason_for(&ids, user, session.created_at, now)
     }
 
     pub(super) fn seal(&self, session: &Session) -> String {
@@ -74,6 +75,10 @@ impl Inner {
         now: OffsetDateTime,
     ) -> Option<Vec<HeaderValue>> {
         let left = session.created_at + self.settings.absolute - now;
-        self.names.set_session(&self.seal(session), session.remember.then_some(left), jar)
+        let value = match &session.rest {
+            Some(rest) => rest.ticket.to_text(),
+            None => self.seal(session),
+        };
+        self.names.set_session(&value, session.remember.then_some(left), jar)
     }
 }

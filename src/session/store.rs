@@ -6,12 +6,14 @@
 //! the module `store`; one suite of tests holds them all to these words.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::event::Reason;
+use crate::limit::LimitStore;
 
 /// Finds a record: the SHA-256 of the session id that the cookie holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,8 +23,8 @@ pub struct Key(pub [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(pub [u8; 32]);
 
-/// Counts the writes of one record, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Counts the writes of one record, from 1; 0 is that of none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Version(pub u64);
 
 /// Counts the leases of one record: a later holder has the greater number.
@@ -181,4 +183,25 @@ pub trait Revocations: Debug + Send + Sync {
     /// What was published after `cursor`, oldest first, with the cursor to go on from. Waits up to `patience` for the
     /// first, or not at all; an empty answer means that nothing came. At most 1,000 at once. One reader at a time.
     async fn after(&self, cursor: &Cursor, patience: Duration) -> Result<(Vec<Vec<u8>>, Cursor), Failure>;
+}
+
+/// One store in its three roles, as [`Sessions`](super::Sessions) takes it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Its records.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Its leases.
+    pub leases: Arc<dyn Leases>,
+    /// Its revocations.
+    pub revocations: Arc<dyn Revocations>,
+    /// Where all nodes count their limits together; `None` where each counts by itself.
+    pub limits: Option<Arc<dyn LimitStore>>,
+}
+
+impl Store {
+    /// `store` in every role but that of counting limits.
+    pub fn of<S: SessionStore + Leases + Revocations + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { sessions: store.clone(), leases: store.clone(), revocations: store, limits: None }
+    }
 }

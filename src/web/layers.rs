@@ -26,6 +26,7 @@ pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use trace::Route;
 
+use super::error::Flaw;
 use super::state::AppState;
 use super::visit::Visit;
 use crate::gateway;
@@ -79,6 +80,9 @@ async fn attend(app: AppState, request_id: String, request: Request, mut router:
     if let Some(address) = address {
         tracing::Span::current().record("client.address", tracing::field::display(address));
     }
+    if let Some(Flaw(code)) = parts.extensions.get() {
+        return Attended { response: errors::bare(&(*code).into(), &request_id), visit: None };
+    }
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return Attended { response, visit: None },
@@ -95,6 +99,7 @@ async fn attend(app: AppState, request_id: String, request: Request, mut router:
             Ok(()) => match code::guard(&visit, &parts) {
                 Some(clean) => clean,
                 None => {
+                    visit.load_session().await;
                     parts.extensions.insert(visit.clone());
                     let Ok(answer) = router.call(Request::from_parts(parts, body)).await;
                     answer

@@ -9,6 +9,7 @@ mod fields;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod otp;
+mod problem;
 pub(super) mod signup;
 pub(super) mod start;
 

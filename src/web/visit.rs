@@ -125,6 +125,15 @@ impl Visit {
         &self.0.slot
     }
 
+    /// Reads the session from its store for our own pages, which ask for it in passing; what is proxied asks by name.
+    pub(super) async fn load_session(&self) {
+        let path = self.target().split('?').next().unwrap_or_default();
+        let own = path.starts_with("/auth/") && !path.starts_with("/auth/assets/");
+        if own || (path == "/" && self.app().demo) {
+            self.app().sessions.load(self.slot()).await;
+        }
+    }
+
     /// How the caller wants to be answered.
     pub fn face(&self) -> Face {
         self.0.face

@@ -192,7 +192,8 @@ fn known(visit: &Visit, current: &Current) -> Response {
 
 /// The JSON of a sign-in that succeeded.
 pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Response {
-    let status = if current.session.limited.is_some() { "mfa_required" } else { "signed_in" };
+    let needs_code = current.session.limited == Some(session::Limited::Mfa);
+    let status = if needs_code { "mfa_required" } else { "signed_in" };
     #[derive(Serialize)]
     struct SignedIn<'a> {
         status: &'static str,
