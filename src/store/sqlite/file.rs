@@ -105,6 +105,8 @@ fn connect(path: &Path) -> Result<Connection, BadFile> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "trusted_schema", "OFF")?;
     db.set_prepared_statement_cache_capacity(32);
+    // The first look makes the files beside it: what stands in their way shall stop the start, not the first request.
+    db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(db)
 }
 
