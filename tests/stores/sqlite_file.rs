@@ -26,11 +26,10 @@ async fn refused(path: &Path) -> String {
     open(path).await.unwrap_err().source.downcast::<BadFile>().unwrap().to_string()
 }
 
-/// S-80: nobody but its owner may read the file, nor what SQLite puts beside it.
+/// S-80: nobody but its owner may read the file, nor what SQLite puts beside it, which is there from the start on.
 #[tokio::test]
 async fn the_file_belongs_to_its_owner_alone() {
     let stand = Stand::sqlite().await;
-    stand.session().await;
     let modes: Vec<_> = fs::read_dir(stand.folder.path())
         .unwrap()
         .map(|file| file.unwrap())
