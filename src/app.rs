@@ -28,6 +28,7 @@ use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
 use crate::web::forms::Forms;
+use crate::web::ids::RequestIds;
 use crate::web::templates::{Development, Templates};
 use crate::web::{self, AppState};
 
@@ -145,6 +146,7 @@ impl Bff {
             in_flight,
             demo,
             clock,
+            ids: RequestIds::new(entropy.clone()),
             entropy,
         });
         Ok(Self { state })
