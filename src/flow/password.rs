@@ -86,8 +86,8 @@ impl Flows {
         }
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
+        inner.sessions.adopt(slot, &current).await?;
         event::emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
-        inner.sessions.adopt(slot, current.session.clone());
         Ok(current)
     }
 }

@@ -147,7 +147,7 @@ impl Flows {
             scopes: &settings.scopes,
             params: &params,
         });
-        Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
+        Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })
     }
 
     /// Deletes the cookie of `flow`, whatever became of it. `None` for what is no id of a flow: such a text must not
@@ -168,7 +168,7 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Arrival, Failure> {
         let inner = &self.0;
-        let Some(pending) = inner.pending.take(back.flow, &slot.jar(), inner.now()) else {
+        let Some(pending) = inner.pending.take(back.flow, slot.jar(), inner.now()) else {
             return Ok(match inner.sessions.peek(slot) {
                 Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
                 _ => turned_away(Arrival::Invalid),
@@ -185,8 +185,8 @@ impl Flows {
         };
         let provider = pending.provider.clone();
         match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
-            Some(Exchanged::Session(session)) => {
-                inner.sessions.adopt(slot, session);
+            Some(Exchanged::Session(current)) => {
+                inner.sessions.adopt(slot, &current).await?;
                 Ok(Arrival::SignedIn(return_to))
             }
             Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
@@ -220,7 +220,7 @@ impl Flows {
         match inner.sessions.make(tokens, proof).await {
             Ok(current) => {
                 event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
-                Exchanged::Session(current.session)
+                Exchanged::Session(current)
             }
             Err(error) => {
                 tracing::error!(%error, "no session could be made of the tokens of a provider sign-in");

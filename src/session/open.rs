@@ -13,7 +13,7 @@ use super::slot::Presented;
 use crate::event::Reason;
 
 impl Inner {
-    pub(super) fn open(&self, jar: &Jar<'_>, now: OffsetDateTime) -> (Presented, bool) {
+    pub(super) fn open(&self, jar: &Jar, now: OffsetDateTime) -> (Presented, bool) {
         let sealed = match self.names.read_session(jar) {
             Carried::Nothing => return (Presented::Nothing, false),
             Carried::Damaged => return (Presented::Ended(Reason::Damaged), false),
@@ -43,7 +43,7 @@ impl Inner {
             Err(Unopened::KeyMissing) => return Err(Reason::KeyMissing),
             Err(Unopened::Malformed | Unopened::Forged) => return Err(Reason::Damaged),
         };
-        let session = Arc::new(Session::from_bytes(&opened.plain).ok_or(Reason::Damaged)?);
+        let session = Arc::new(Session::from_bytes(&opened.plain, None).ok_or(Reason::Damaged)?);
         self.opened.insert(sealed, &session, opened.stale);
         Ok((session, opened.stale))
     }
@@ -59,7 +59,8 @@ impl Inner {
     }
 
     pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
-        self.denied.reason(session.id, now).or_else(|| self.denied.reason(session.gotrue_id, now))
+        let (ids, user) = ([session.id, session.gotrue_id], session.user_id);
+        self.denied.reason_for(&ids, user, session.created_at, now)
     }
 
     pub(super) fn seal(&self, session: &Session) -> String {
@@ -70,10 +71,14 @@ impl Inner {
     pub(super) fn cookies_for(
         &self,
         session: &Session,
-        jar: &Jar<'_>,
+        jar: &Jar,
         now: OffsetDateTime,
     ) -> Option<Vec<HeaderValue>> {
         let left = session.created_at + self.settings.absolute - now;
-        self.names.set_session(&self.seal(session), session.remember.then_some(left), jar)
+        let value = match &session.rest {
+            Some(rest) => rest.ticket.to_text(),
+            None => self.seal(session),
+        };
+        self.names.set_session(&value, session.remember.then_some(left), jar)
     }
 }

@@ -90,6 +90,7 @@ codes! {
     SessionTooLarge "session_too_large" 500 "The session does not fit into its cookies." "Move data out of user_metadata and app_metadata.",
     UpstreamFailed "upstream_failed" 502 "The service behind this path does not answer." "Try again after the seconds in Retry-After.",
     AuthUnavailable "auth_unavailable" 503 "Signing in does not work right now; sessions are kept." "Try again after the seconds in Retry-After.",
+    StoreUnavailable "store_unavailable" 503 "Sessions cannot be read or written right now; they are kept." "Try again after the seconds in Retry-After.",
     KeysUnavailable "keys_unavailable" 503 "Tokens cannot be verified right now; sessions are kept." "Try again after the seconds in Retry-After.",
     Overloaded "overloaded" 503 "Too many requests at once." "Try again after the seconds in Retry-After.",
     UpstreamTimeout "upstream_timeout" 504 "The service behind this path is too slow." "Try again after the seconds in Retry-After.",
@@ -237,6 +238,9 @@ impl From<session::Error> for Error {
                 Self { reason: Some(*reason), ..code.into() }
             }
             session::Error::Unavailable { retry_after } => Self::later(Code::AuthUnavailable, *retry_after),
+            session::Error::StoreUnavailable { retry_after } => {
+                Self::later(Code::StoreUnavailable, *retry_after)
+            }
             session::Error::KeysUnavailable { retry_after } => {
                 Self::later(Code::KeysUnavailable, *retry_after)
             }

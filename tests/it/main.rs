@@ -5,8 +5,13 @@ mod client;
 mod crawl;
 mod demo_app;
 mod harness;
+mod modes;
 mod raw;
+#[path = "../stores/redis_server.rs"]
+#[expect(dead_code, reason = "the suite of the stores uses the rest")]
+mod redis_server;
 mod tap;
+mod weather;
 
 mod bearer;
 mod browser_stories;
@@ -24,7 +29,10 @@ mod input;
 mod limited;
 mod limits;
 mod logs;
+mod matrix;
+mod model;
 mod mount;
+mod nodes;
 mod owners;
 mod panics;
 mod policy;
@@ -34,4 +42,6 @@ mod refresh;
 mod sealing;
 mod sign_in;
 mod sizes;
+mod store_outages;
+mod stores;
 mod streams;
