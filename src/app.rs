@@ -92,6 +92,7 @@ impl Bff {
         let gotrue = Arc::new(GoTrue::new(settings.gotrue, http));
         let ask_remember = settings.session.remember == Remember::Ask;
         let expose_claims = settings.session.expose_claims.clone();
+        let limits = store.as_ref().and_then(|store| store.limits.clone());
         let sessions = Sessions::new(session::Parts {
             settings: settings.session,
             public_url: public_url.clone(),
@@ -102,6 +103,10 @@ impl Bff {
             entropy: entropy.clone(),
             store,
         });
+        let limiter = match limits {
+            Some(limits) => Limiter::sharing(clock.clone(), limits, &keys.purpose("limit").mac(&[b"nodes"])),
+            None => Limiter::new(clock.clone(), &*entropy),
+        };
         let others: Vec<String> =
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
@@ -110,7 +115,7 @@ impl Bff {
         let flows = Flows::new(flow::Parts {
             gotrue,
             sessions: sessions.clone(),
-            limiter: Limiter::new(clock.clone(), &*entropy),
+            limiter,
             limits: settings.limits,
             providers: settings.providers,
             passwords: settings.password,
