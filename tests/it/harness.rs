@@ -209,6 +209,8 @@ pub struct TestApp {
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
     store: Option<Store>,
+    /// Holds what the store stands on.
+    _open: Option<Opener>,
 }
 
 impl TestApp {
@@ -262,7 +264,7 @@ impl TestApp {
             plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
-        let store = match plan.store {
+        let store = match &plan.store {
             Some(open) => Some(open(shared.clone()).await),
             None => None,
         };
@@ -272,7 +274,7 @@ impl TestApp {
         serve(listener, bff.router());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, handle, folder, env, store }
+        Self { base, browser, clock, auth, echo, admin, handle, folder, env, store, _open: plan.store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
