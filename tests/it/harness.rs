@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
 use supabase_bff::store::memory::Memory;
 use time::{Duration, OffsetDateTime};
@@ -204,6 +205,7 @@ pub struct TestApp {
     pub auth: Tap,
     pub echo: Echo,
     pub admin: Router,
+    pub sessions: Sessions,
     browser: Browser,
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
@@ -270,11 +272,24 @@ impl TestApp {
         };
         let bff = build(&env, folder.path(), shared, entropy, store.clone());
         bff.warm_up().await;
-        let admin = bff.admin();
+        let (admin, sessions) = (bff.admin(), bff.sessions());
         serve(listener, bff.router());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, handle, folder, env, store, _open: plan.store }
+        Self {
+            base,
+            browser,
+            clock,
+            auth,
+            echo,
+            admin,
+            sessions,
+            handle,
+            folder,
+            env,
+            store,
+            _open: plan.store,
+        }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.

@@ -88,7 +88,7 @@ async fn two_nodes_refresh_once() {
         }
         let before = app.refreshes();
         app.auth.fail_once(REFRESH, Fault::Hold);
-        let ask = |n: usize| if n % 2 == 0 { here.clone() } else { there.clone() };
+        let ask = |n: usize| if n.is_multiple_of(2) { here.clone() } else { there.clone() };
         let all = tokio::spawn(join_all(
             (0..200).map(ask).map(|tab| async move { tab.get("/api/notes").await.status }),
         ));

@@ -2,6 +2,7 @@
 
 mod dump;
 mod leases;
+mod opening;
 mod outage;
 mod records;
 mod redis_server;

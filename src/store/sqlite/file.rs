@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::session::store::Failure;
 
@@ -94,7 +94,9 @@ fn failure(operation: &'static str, error: BadFile) -> Failure {
 
 fn connect(path: &Path) -> Result<Connection, BadFile> {
     make_private(path).map_err(BadFile::Closed)?;
-    let mut db = Connection::open(path)?;
+    // Without URIs, which could ask for anything: a path is a path.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY)?;
     let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     migrate(&step)?;
