@@ -181,8 +181,8 @@ impl Bff {
     }
 
     /// The public port.
-    pub fn router(&self) -> Router {
-        web::router(&self.state)
+    pub fn site(&self) -> web::Site {
+        web::site(&self.state)
     }
 
     /// The admin port.

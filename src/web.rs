@@ -18,6 +18,7 @@ mod visit;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub use layers::Site;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
@@ -25,7 +26,7 @@ use api::session;
 use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
-pub fn router(app: &AppState) -> Router {
+pub fn site(app: &AppState) -> Site {
     let mut router = Router::new()
         .route("/auth/login", get(login::show).post(login::submit))
         .route("/auth/signup", get(signup::show).post(signup::submit))
@@ -45,5 +46,5 @@ pub fn router(app: &AppState) -> Router {
         router = router.route("/", get(demo::show).post(demo::submit));
     }
     let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
-    layers::around(router, app)
+    Site::new(app, router)
 }

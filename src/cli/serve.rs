@@ -47,7 +47,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }
-    let mut front = listen::serve(public, bff.router(), caps.clone())?;
+    let mut front = listen::serve(public, bff.site(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
     announce(&known, &bff, &loaded.warnings.list()).await;

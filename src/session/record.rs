@@ -84,6 +84,7 @@ pub(super) struct Rest {
 pub(super) struct Memo {
     pub(super) token: OnceLock<Digest>,
     pub(super) public_id: OnceLock<String>,
+    pub(super) description: OnceLock<String>,
 }
 
 impl Clone for Memo {
@@ -117,6 +118,11 @@ struct Stored<'a> {
 }
 
 impl Session {
+    /// How this very session is described to its person: `make`'s text, made once.
+    pub fn described(&self, make: impl FnOnce() -> String) -> &str {
+        self.memo.description.get_or_init(make)
+    }
+
     /// The bytes to seal.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let stored = Stored {

@@ -74,6 +74,7 @@ codes! {
     ProviderUnknown "provider_unknown" 404 "This provider is not offered." "Use one that the login page shows.",
     FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project, or use another way.",
     MethodNotAllowed "method_not_allowed" 405 "This address does not take this method." "Use a method that Allow lists.",
+    SessionOpen "session_open" 409 "Somebody is signed in here." "Ask the person; then send \"switch\": true, or sign out first.",
     LinkExpired "link_expired" 410 "The link is used or too old." "Have a new mail sent.",
     BodyTooLarge "body_too_large" 413 "The body is too large." "Send less at once.",
     UriTooLong "uri_too_long" 414 "The address is too long." "Send less than 8 KiB.",
@@ -111,13 +112,29 @@ pub struct Error {
     pub allow: Option<HeaderValue>,
     /// A field of a form at fault.
     pub field: Option<&'static str>,
+    /// The page may offer another mail that confirms a sign-up.
+    pub again: bool,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// What the listener saw wrong with a request's head, in its extensions: what is handed on of the head no longer shows
+/// it. The request is refused before anything else is read of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Flaw(pub Code);
+
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
-        Self { code, reason: None, retry_after: None, challenge: None, allow: None, field: None, cause: None }
+        Self {
+            code,
+            reason: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            field: None,
+            again: false,
+            cause: None,
+        }
     }
 }
 

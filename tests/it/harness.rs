@@ -14,7 +14,9 @@ use base::vars::Problems;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
+use supabase_bff::app::listen::{self, App, Caps};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use supabase_bff::limit::client::TrustedProxies;
 use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
 use supabase_bff::store::memory::Memory;
@@ -38,6 +40,8 @@ pub struct Plan {
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the BFF's randomness comes from.
+    pub entropy: SharedEntropy,
     /// Where the auth server finds GitHub, instead of its pretend one.
     pub github: Option<url::Url>,
     /// Makes the store of the sessions, on the clock of the story; `None`: they are in cookies.
@@ -49,7 +53,8 @@ pub type Opener = Arc<dyn Fn(SharedClock) -> BoxFuture<'static, Store> + Send + 
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None, store: None }
+        let entropy = Arc::new(SystemEntropy);
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, entropy, github: None, store: None }
     }
 }
 
@@ -210,9 +215,8 @@ pub struct TestApp {
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
-    store: Option<Store>,
-    /// Holds what the store stands on.
-    _open: Option<Opener>,
+    /// With what holds it.
+    store: Option<(Store, Opener)>,
 }
 
 impl TestApp {
@@ -266,30 +270,17 @@ impl TestApp {
             plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
-        let store = match &plan.store {
-            Some(open) => Some(open(shared.clone()).await),
+        let store = match plan.store {
+            Some(open) => Some((open(shared.clone()).await, open)),
             None => None,
         };
-        let bff = build(&env, folder.path(), shared, entropy, store.clone());
+        let bff = build(&env, folder.path(), shared, plan.entropy, store.as_ref().map(|s| s.0.clone()));
         bff.warm_up().await;
         let (admin, sessions) = (bff.admin(), bff.sessions());
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self {
-            base,
-            browser,
-            clock,
-            auth,
-            echo,
-            admin,
-            sessions,
-            handle,
-            folder,
-            env,
-            store,
-            _open: plan.store,
-        }
+        Self { base, browser, clock, auth, echo, admin, sessions, handle, folder, env, store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
@@ -297,11 +288,17 @@ impl TestApp {
         let mut env = self.env.clone();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let clock = Arc::new(self.clock.clone());
-        let bff = build(&env, self.folder.path(), clock, Arc::new(SystemEntropy), self.store.clone());
+        let bff = build(
+            &env,
+            self.folder.path(),
+            clock,
+            Arc::new(SystemEntropy),
+            self.store.as_ref().map(|s| s.0.clone()),
+        );
         bff.warm_up().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         address
     }
 
@@ -389,7 +386,8 @@ pub fn build(
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
 
-pub fn serve(listener: TcpListener, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+/// The listener that the program itself uses.
+pub fn serve(listener: TcpListener, site: impl App) {
+    let caps = Caps { connections: 100_000, per_network: 100_000, proxies: TrustedProxies::none() };
+    drop(listen::serve(listener.into_std().unwrap(), site, caps).unwrap()); // dropped, it stays at work
 }

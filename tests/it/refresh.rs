@@ -87,6 +87,33 @@ async fn a_sign_out_during_a_refresh_wins() {
     app.auth.arrived("/logout?scope=local", 2).await;
 }
 
+/// S-43: the same for a refresh that was asked for by name: what it brings comes too late.
+#[tokio::test]
+async fn a_sign_out_during_a_forced_refresh_wins() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("ada@example.test").await;
+    app.clock.advance(time::Duration::minutes(1));
+    app.auth.fail_once("grant_type=refresh_token", Fault::HoldAnswer);
+    let tab = browser.stolen();
+    let waiting = {
+        let tab = tab.clone();
+        tokio::spawn(async move { tab.post("/auth/refresh", &json!({})).await })
+    };
+    app.auth.holding().await;
+    assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
+    app.auth.release();
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (401, "session_ended"), "{}", answer.body);
+    assert_eq!(answer.header("x-session-ended"), "user");
+    assert!(
+        tab.cookie("sb_session_").is_none(),
+        "nothing of the new session is left: {:?}",
+        tab.cookie_names()
+    );
+    app.auth.arrived("/logout?scope=local", 2).await; // the new token's session at GoTrue has ended as well
+    assert_eq!(app.refreshes(), 1);
+}
+
 /// S-11: copies of the cookie are refused at once.
 #[tokio::test]
 async fn a_copied_cookie_is_dead_after_sign_out() {

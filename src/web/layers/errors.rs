@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::origin;
+use crate::session::Limited;
 use crate::web::error::{Code, Error};
 use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
@@ -70,8 +71,10 @@ fn page(visit: &Visit, error: &Error) -> Response {
         return see_other(&visit.login_url());
     }
     let status = error.code.status();
-    let switch = (status == StatusCode::FORBIDDEN && visit.app().sessions.peek(visit.slot()).is_some())
-        .then(|| visit.form_token("logout"));
+    let session = visit.app().sessions.peek(visit.slot()).filter(|_| status == StatusCode::FORBIDDEN);
+    let switch = session.as_ref().map(|_| visit.form_token("logout"));
+    let limited = session.and_then(|session| session.limited).filter(|_| error.code == Code::SessionLimited);
+    let again = error.again.then(|| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
     let login = visit.login_url();
     let view = ErrorPage {
@@ -82,7 +85,8 @@ fn page(visit: &Visit, error: &Error) -> Response {
         retry: get.then(|| visit.target()).filter(|_| status.is_server_error() || wait.is_some()),
         login: &login,
         switch: switch.as_deref(),
-        again: None,
+        step: limited.map(Limited::as_str),
+        again: again.as_deref(),
         provider: None,
     };
     visit.page(status, &view)

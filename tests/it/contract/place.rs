@@ -113,7 +113,7 @@ impl Place {
         std::fs::write(folder.path().join("bff.toml"), format!("[upstreams]\n{upstream}\n{RULES}")).unwrap();
         let bff = harness::build(&env, folder.path(), Arc::new(SystemClock), Arc::new(SystemEntropy), None);
         bff.warm_up().await;
-        harness::serve(listener, bff.router());
+        harness::serve(listener, bff.site());
         Self {
             base,
             tap,
