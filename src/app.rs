@@ -80,7 +80,9 @@ impl Bff {
             settings.store.report(&failure, &mut problems);
             Error::Store(problems)
         })?;
-        Self::build(settings, development, clock, entropy, store)
+        let bff = Self::build(settings, development, clock, entropy, store)?;
+        bff.state.sessions.follow();
+        Ok(bff)
     }
 
     /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`,
