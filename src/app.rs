@@ -28,6 +28,7 @@ use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
 use crate::web::forms::Forms;
+use crate::web::ids::RequestIds;
 use crate::web::templates::{Development, Templates};
 use crate::web::{self, AppState};
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// An upstream or a rule is refused; `check` lists why.
     #[error("the upstreams or rules are refused: run `supabase-bff check`")]
     Rules,
+    /// The session store cannot be used: one finding, which says what to do about it.
+    #[error("the session store cannot be used")]
+    Store(Problems),
     /// `pages.default_return` is no path of this site.
     #[error("pages.default_return is not a path of this site")]
     DefaultReturn,
@@ -61,7 +65,29 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`; in cookies without.
+    /// Opens the store that the settings name, then joins the parts as [`build`](Self::build) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; a store that does not answer now is one, since nothing tells a wrong address from an outage.
+    pub async fn open(
+        settings: Settings,
+        development: Option<Development>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, Error> {
+        let store = crate::store::open(&settings.store, clock.clone()).await.map_err(|failure| {
+            let mut problems = Problems::default();
+            settings.store.report(&failure, &mut problems);
+            Error::Store(problems)
+        })?;
+        let bff = Self::build(settings, development, clock, entropy, store)?;
+        bff.state.sessions.follow();
+        Ok(bff)
+    }
+
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`,
+    /// whatever the settings name; without one, in cookies.
     ///
     /// # Errors
     ///
@@ -150,6 +176,7 @@ impl Bff {
             in_flight,
             demo,
             clock,
+            ids: RequestIds::new(entropy.clone()),
             entropy,
         });
         Ok(Self { state })
@@ -181,6 +208,11 @@ impl Bff {
             "not to be had yet: asked for at the first use"
         };
         Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
+    }
+
+    /// The sessions: who is signed in by a cookie, what ends them.
+    pub fn sessions(&self) -> Sessions {
+        self.state.sessions.clone()
     }
 
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::assets::Assets;
 use super::forms::Forms;
+use super::ids::RequestIds;
 use super::templates::Templates;
 use crate::flow::Flows;
 use crate::gateway::Gateway;
@@ -67,7 +68,9 @@ pub struct Parts {
     pub demo: bool,
     /// The time.
     pub clock: SharedClock,
-    /// Randomness for request ids and forms.
+    /// Names of requests.
+    pub ids: RequestIds,
+    /// Randomness for forms.
     pub entropy: SharedEntropy,
 }
 

@@ -39,6 +39,7 @@ mod policy;
 mod provider;
 mod proxy;
 mod refresh;
+mod revocations;
 mod sealing;
 mod sign_in;
 mod sizes;

@@ -1,5 +1,7 @@
 //! What every answer carries (S-09, S-65 to S-67).
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -7,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::policy::Rule;
 use crate::web::visit::Visit;
 
 /// The policy of every page (S-65).
@@ -18,9 +21,9 @@ const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Marks an answer of an upstream: the gateway has dressed it already.
-#[derive(Debug, Clone, Copy)]
-pub struct Foreign;
+/// Marks an answer of an upstream, which the gateway has dressed already, with the rule that led there.
+#[derive(Debug, Clone)]
+pub struct Foreign(pub Arc<Rule>);
 
 /// What depends on the request: HSTS where it came over https, and no trace of a code that is still in the address (S-27).
 pub(super) fn correct(visit: &Visit, answer: &mut Response) {
@@ -47,6 +50,7 @@ pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/html"));
     let headers = response.headers_mut();
+    headers.reserve(8); // once, not step by step
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
