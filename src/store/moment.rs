@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 /// Whole milliseconds; what none can hold is the end of time.
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 pub(super) fn millis(moment: OffsetDateTime) -> i64 {
     i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX)
 }
