@@ -108,6 +108,7 @@ impl Project {
             keys: Keyring::new(&[master]).context("a ring")?,
             verifier: self.verifier.clone(),
             gotrue,
+            trail: supabase_bff::event::Trail::default(),
             clock: clock(),
             entropy: entropy(),
         });

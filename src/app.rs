@@ -16,12 +16,13 @@ use tokio::sync::Semaphore;
 use url::Origin;
 
 use crate::config::{Live, Network, OWN_COOKIES, Project, Settings};
+use crate::event::{Lists, Metrics, Trail};
 use crate::flow::{self, Flows, Targets};
 use crate::gateway::Gateway;
 use crate::gateway::settings::UpstreamSettings;
 use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
-use crate::limit::Limiter;
+use crate::limit::{Bucket, Limiter};
 use crate::policy::{Policy, Site};
 use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
@@ -87,6 +88,15 @@ impl Bff {
         let verifier =
             Verifier::new(&settings.token, http.clone(), clock.clone(), Some(network.data_dir.clone()));
         let gotrue = Arc::new(GoTrue::new(settings.gotrue, http));
+        let trail = Trail::new(Metrics::new(Lists {
+            routes: routes(&policy),
+            providers: settings.providers.names().map(str::to_owned).collect(),
+            codes: web::error::Code::ALL.iter().map(|code| code.as_str()).collect(),
+            buckets: Bucket::ALL.map(Bucket::as_str).to_vec(),
+            gotrue: Some(gotrue.counted()),
+            jwks: Some(verifier.counted().jwks),
+            tokens: Some(verifier.counted().tokens),
+        }));
         let ask_remember = settings.session.remember == Remember::Ask;
         let expose_claims = settings.session.expose_claims.clone();
         let sessions = Sessions::new(session::Parts {
@@ -95,6 +105,7 @@ impl Bff {
             keys: keys.clone(),
             verifier: verifier.clone(),
             gotrue: gotrue.clone(),
+            trail: trail.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
         });
@@ -107,6 +118,7 @@ impl Bff {
             gotrue,
             sessions: sessions.clone(),
             limiter: Limiter::new(clock.clone(), &*entropy),
+            trail: trail.clone(),
             limits: settings.limits,
             providers: settings.providers,
             passwords: settings.password,
@@ -140,6 +152,7 @@ impl Bff {
             expose_claims,
             ask_remember,
             in_flight,
+            trail,
             demo,
             clock,
             entropy,
@@ -178,6 +191,12 @@ impl Bff {
     pub fn verifier(&self) -> Verifier {
         self.state.verifier.clone()
     }
+}
+
+/// What a request can be counted under: a template of our own paths, or the rule that it matched.
+fn routes(policy: &Policy) -> Vec<String> {
+    let own = web::templates_of_paths().into_iter().map(str::to_owned);
+    own.chain(policy.rules().iter().map(|rule| rule.name().to_owned())).collect()
 }
 
 /// The project behind the mount, and the upstreams of `bff.toml`.

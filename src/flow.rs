@@ -32,7 +32,7 @@ pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
 
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken};
 use crate::session::{self, Sessions};
@@ -45,6 +45,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Counts tries.
     pub limiter: Limiter,
+    /// Tells and counts what happens.
+    pub trail: Trail,
     /// `limits.*`.
     pub limits: crate::limit::Settings,
     /// `[providers]`.
@@ -71,6 +73,7 @@ struct Inner {
     gotrue: Arc<GoTrue>,
     sessions: Sessions,
     limiter: Limiter,
+    trail: Trail,
     limits: crate::limit::Settings,
     providers: Providers,
     passwords: PasswordRules,
@@ -97,6 +100,7 @@ impl Flows {
             gotrue: parts.gotrue,
             sessions: parts.sessions,
             limiter: parts.limiter,
+            trail: parts.trail,
             limits: parts.limits,
             providers: parts.providers,
             passwords: parts.passwords,
@@ -206,7 +210,7 @@ impl Inner {
     fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
         let Some(quota) = self.limits.rate(bucket) else { return Ok(None) };
         self.limiter.take(bucket, key, quota).map(Some).map_err(|wait| {
-            event::emit(&Record {
+            self.trail.emit(&Record {
                 code: Some("rate_limited"),
                 bucket: Some(bucket.as_str()),
                 ..Record::of(Event::RateLimited, Outcome::Refused)

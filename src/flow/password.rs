@@ -6,7 +6,7 @@ use base::secret::Secret;
 
 use super::email::Email;
 use super::{Failure, Flows, Problem};
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue;
 use crate::limit::{Bucket, Taken};
 use crate::session::{Current, Proof, Slot};
@@ -87,7 +87,7 @@ impl Flows {
         let tokens = match answer {
             Ok(tokens) => tokens,
             Err(error) => {
-                event::emit(&Record {
+                inner.trail.emit(&Record {
                     method: Some("password"),
                     code: error.code(),
                     ..Record::of(Event::SignIn, Outcome::Failed)
@@ -100,7 +100,7 @@ impl Flows {
         }
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
-        event::emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
         inner.sessions.adopt(slot, current.session.clone());
         Ok(current)
     }

@@ -9,7 +9,7 @@ use super::cookie::{Carried, Jar};
 use super::record::{Fresh, Session};
 use super::sessions::Inner;
 use super::slot::Slot;
-use crate::event::{self, Event, Reason};
+use crate::event::{self, Event, Reason, Refreshed};
 use crate::gotrue::{self, FinalRefresh, Scope};
 use crate::token::Claims;
 
@@ -50,10 +50,14 @@ impl Inner {
     /// The one call of a refresh, what its answer means, and for how long that holds.
     pub(super) async fn ask_for_refresh(&self, session: &Arc<Session>) -> (Outcome, OffsetDateTime) {
         let outcome = self.refresh_outcome(session).await;
-        let until = match &outcome {
-            Outcome::Kept { until } | Outcome::TooLarge { until } => *until,
-            Outcome::Refreshed(_) | Outcome::Ended(_) => self.clock.now() + REMEMBERED,
+        let remembered = self.clock.now() + REMEMBERED;
+        let (until, counted) = match &outcome {
+            Outcome::Refreshed(_) => (remembered, Refreshed::Ok),
+            Outcome::Ended(_) => (remembered, Refreshed::Ended),
+            Outcome::Kept { until } => (*until, Refreshed::Kept),
+            Outcome::TooLarge { until } => (*until, Refreshed::TooLarge),
         };
+        self.trail.metrics().refreshed(counted);
         (outcome, until)
     }
 

@@ -20,7 +20,7 @@ use super::record::Session;
 use super::remote::Outcome;
 use super::settings::{SameSite, Settings};
 use super::slot::{Change, Presented, Slot};
-use crate::event::{self, Event, LogHash, Reason, Record};
+use crate::event::{self, Event, LogHash, Reason, Record, Trail};
 use crate::gotrue::{GoTrue, Scope};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
@@ -39,6 +39,8 @@ pub struct Parts {
     pub verifier: Verifier,
     /// Asked for refreshes and sign-outs.
     pub gotrue: Arc<GoTrue>,
+    /// Tells and counts what happens.
+    pub trail: Trail,
     /// The time.
     pub clock: SharedClock,
     /// Randomness for ids and seals.
@@ -60,6 +62,7 @@ pub(super) struct Inner {
     pub(super) denied: DenyList,
     pub(super) opened: OpenedSessions,
     log: LogHash,
+    pub(super) trail: Trail,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
 }
@@ -82,6 +85,7 @@ impl Sessions {
             origin: parts.public_url.origin().ascii_serialization(),
             sealer: parts.keys.purpose("session"),
             log: LogHash::from_ring(&parts.keys),
+            trail: parts.trail,
             settings: parts.settings,
             verifier: parts.verifier,
             gotrue: parts.gotrue,
@@ -352,7 +356,7 @@ impl Inner {
         method: Option<&str>,
     ) {
         let (user, id) = (self.log.user(session.user_id), self.log.session(session.gotrue_id));
-        event::emit(&Record {
+        self.trail.emit(&Record {
             reason,
             method,
             user: Some(&user),

@@ -45,7 +45,10 @@ async fn attend(app: AppState, request: Request, next: Next) -> Response {
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return response,
-        Err(host::Refused::No(error)) => return errors::bare(&error, &request_id),
+        Err(host::Refused::No(error)) => {
+            app.trail.metrics().refused(error.code as usize);
+            return errors::bare(&error, &request_id);
+        }
     };
     let visit = Visit::new(app.clone(), &parts, address, request_id, public);
     let place = load::admit(&app, &parts);

@@ -12,6 +12,7 @@ use url::Url;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::templates::Templates;
+use crate::event::Trail;
 use crate::flow::Flows;
 use crate::gateway::Gateway;
 use crate::limit::client::TrustedProxies;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub ask_remember: bool,
     /// Requests at once.
     pub in_flight: Arc<Semaphore>,
+    /// Counts requests and refusals.
+    pub trail: Trail,
     /// The demo page at `/`, if it is on.
     pub demo: bool,
     /// The time.

@@ -181,6 +181,11 @@ impl Visit {
         &self.0.public[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
+    /// Counts a refusal whose answer is a page of its own; any other is counted where it is dressed.
+    pub(super) fn count_refusal(&self, code: Code) {
+        self.app().trail.metrics().refused(code as usize);
+    }
+
     /// `/auth/login` with the way back to this request, where it leads somewhere.
     pub fn login_url(&self) -> String {
         let back = (self.0.method == Method::GET).then_some(self.target());

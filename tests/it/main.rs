@@ -22,6 +22,7 @@ mod hosts;
 mod input;
 mod limits;
 mod logs;
+mod metrics;
 mod mount;
 mod owners;
 mod policy;

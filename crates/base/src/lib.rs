@@ -4,6 +4,7 @@
 //! past them into the other.
 
 pub mod clock;
+pub mod count;
 pub mod entropy;
 pub mod http;
 pub mod seal;

@@ -20,6 +20,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         origin::allow(visit.app(), visit.origin(), response.headers_mut());
         return response;
     };
+    visit.count_refusal(error.code);
     if error.code.status().is_server_error() {
         let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");

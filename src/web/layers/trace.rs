@@ -44,14 +44,19 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
     let attend = Box::pin(super::attend(app.clone(), request, next));
     let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
-    let response = run.await.unwrap_or_else(|_| errors::bare(&Code::Internal.into(), &id));
+    let response = run.await.unwrap_or_else(|_| {
+        app.trail.metrics().refused(Code::Internal as usize);
+        errors::bare(&Code::Internal.into(), &id)
+    });
     let response = headers::finish(&id, response);
     let route = response.extensions().get::<Route>().map(|route| route.0.as_str());
+    let route = route.or(path.as_ref().map(MatchedPath::as_str));
     let took = app.clock.now() - begun;
+    app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
     span.in_scope(|| {
         tracing::info!(
             http.method = method.as_str(),
-            http.route = route.or(path.as_ref().map(MatchedPath::as_str)).unwrap_or("none"),
+            http.route = route.unwrap_or("none"),
             http.status = response.status().as_u16(),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"

@@ -84,6 +84,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
         Err(Failure::Unavailable(error)) if input.form => {
             let wait = super::login::wait(std::time::Duration::from_secs(10));
             let error = Error::from(Failure::Unavailable(error));
+            visit.count_refusal(error.code);
             let problem = Some(CodeProblem::Unavailable { wait });
             let mut response = page(&visit, error.code.status(), kind, press, target.as_str(), problem);
             error.headers(response.headers_mut(), None);

@@ -146,6 +146,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
 /// The page again, with the status and headers of what went wrong.
 async fn once_more(visit: &Visit, failure: Failure, shown: &Shown<'_>) -> Result<Response, Error> {
     let error = Error::from(failure);
+    visit.count_refusal(error.code);
     let mut response = page(visit, error.code.status(), shown).await?;
     error.headers(response.headers_mut(), None);
     response.headers_mut().remove(http::header::WWW_AUTHENTICATE); // a browser would not show the page

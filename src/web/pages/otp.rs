@@ -105,6 +105,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<OtpForm>) -> Result<Respon
         _ => return Err(failure.into()),
     };
     let error = Error::from(failure);
+    visit.count_refusal(error.code);
     let mut response = page(&visit, error.code.status(), &shown);
     error.headers(response.headers_mut(), None);
     Ok(response)

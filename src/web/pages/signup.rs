@@ -131,6 +131,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         _ => return Err(failure.into()),
     };
     let error = Error::from(failure);
+    visit.count_refusal(error.code);
     let mut response = page(&visit, error.code.status(), &shown).await;
     error.headers(response.headers_mut(), None);
     Ok(response)
