@@ -152,6 +152,7 @@ impl Bff {
             expose_claims,
             ask_remember,
             in_flight,
+            hooks: settings.hooks.map(web::Hooks::new),
             trail,
             demo,
             clock,

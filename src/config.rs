@@ -5,6 +5,7 @@
 
 mod demo;
 mod file;
+mod hooks;
 mod keys;
 pub mod known;
 mod later;
@@ -21,6 +22,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use base::vars::{Problems, Vars, variable};
+use base::webhook::Secrets;
 
 pub use keys::SessionKeys;
 pub use network::Network;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub session: session::Settings,
     /// What seals them.
     pub keys: SessionKeys,
+    /// What proves a hook call; `None` keeps the endpoint closed.
+    pub hooks: Option<Secrets>,
     /// The pages.
     pub pages: Pages,
     /// New passwords.
@@ -94,6 +98,7 @@ impl Settings {
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);
         let keys = SessionKeys::read(sources, &network, problems);
+        let hooks = hooks::read(sources, problems);
         let session = session::Settings::read(sources, problems);
         let pages = Pages::read(sources, problems);
         let providers = providers::read(sources, problems);
@@ -128,6 +133,7 @@ impl Settings {
             token: token?,
             session: session?,
             keys: keys?,
+            hooks,
             pages: pages?,
             password,
             providers,

@@ -11,6 +11,7 @@ mod open;
 mod opened;
 mod record;
 mod remote;
+mod revoke;
 mod sessions;
 mod settings;
 mod slot;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use begin::Proof;
 pub use record::{Limited, Session};
+pub use revoke::Subject;
 pub use sessions::{Current, Parts, Sessions};
 pub use settings::{Remember, SameSite, Settings};
 pub use slot::Slot;

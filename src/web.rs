@@ -18,15 +18,16 @@ mod visit;
 use axum::Router;
 use axum::routing::{MethodRouter, any, get, post};
 
+pub use api::hooks::Hooks;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
-use api::session;
+use api::{hooks, session};
 use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn router(app: &AppState) -> Router {
-    let own = paths(app.demo).into_iter();
+    let own = paths(app.demo, app.hooks.is_some()).into_iter();
     let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
     layers::around(router, app)
@@ -34,10 +35,10 @@ pub fn router(app: &AppState) -> Router {
 
 /// Every path of ours, for the figures about requests.
 pub fn templates_of_paths() -> Vec<&'static str> {
-    paths(true).into_iter().map(|(path, _)| path).collect()
+    paths(true, true).into_iter().map(|(path, _)| path).collect()
 }
 
-fn paths(demo: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
+fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
     let mut paths = vec![
         ("/auth/login", get(login::show).post(login::submit)),
         ("/auth/signup", get(signup::show).post(signup::submit)),
@@ -54,6 +55,9 @@ fn paths(demo: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
         ("/auth", get(pages::home)),
         ("/auth/{*rest}", any(pages::nothing)),
     ];
+    if hooks {
+        paths.push(("/auth/hooks/revoke", post(hooks::revoke)));
+    }
     if demo {
         paths.push(("/", get(demo::show).post(demo::submit)));
     }

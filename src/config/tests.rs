@@ -169,7 +169,7 @@ fn seeded_faults_are_refused() {
         ("BFF_SESSION_STORE", "sqlite:data/sessions.db", "BFF-CONF-003"),
         ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-STORE-003"),
         ("BFF_FORWARD_AUTH_HOSTS", "a.example.test", "BFF-CONF-003"),
-        ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-003"),
+        ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
         ("BFF_TOKEN_ENABLED", "true", "BFF-CONF-003"),
         ("BFF_MFA_ENFORCE", "per_rule", "BFF-CONF-003"),
         ("BFF_LIMITS_SOCKETS_PER_SESSION", "5", "BFF-CONF-003"),

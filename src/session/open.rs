@@ -59,7 +59,9 @@ impl Inner {
     }
 
     pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
-        self.denied.reason(session.id, now).or_else(|| self.denied.reason(session.gotrue_id, now))
+        let ended = self.denied.reason(session.id, now);
+        let ended = ended.or_else(|| self.denied.reason(session.gotrue_id, now));
+        ended.or_else(|| self.end_if_barred(session, now))
     }
 
     pub(super) fn seal(&self, session: &Session) -> String {

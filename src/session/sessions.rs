@@ -9,7 +9,6 @@ use base::seal::{Keyring, Sealer};
 use http::HeaderValue;
 use time::{Duration, OffsetDateTime};
 use url::Url;
-use uuid::Uuid;
 
 use super::Error;
 use super::cookie::Names;
@@ -18,6 +17,7 @@ use super::flights::Flights;
 use super::opened::OpenedSessions;
 use super::record::Session;
 use super::remote::Outcome;
+use super::revoke::Barred;
 use super::settings::{SameSite, Settings};
 use super::slot::{Change, Presented, Slot};
 use crate::event::{self, Event, LogHash, Reason, Record, Trail};
@@ -60,8 +60,9 @@ pub(super) struct Inner {
     pub(super) gotrue: Arc<GoTrue>,
     pub(super) flights: Flights<Outcome>,
     pub(super) denied: DenyList,
+    pub(super) barred: Barred,
     pub(super) opened: OpenedSessions,
-    log: LogHash,
+    pub(super) log: LogHash,
     pub(super) trail: Trail,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
@@ -91,6 +92,7 @@ impl Sessions {
             gotrue: parts.gotrue,
             flights: Flights::default(),
             denied: DenyList::default(),
+            barred: Barred::default(),
             opened: OpenedSessions::default(),
             clock: parts.clock,
             entropy: parts.entropy,
@@ -241,11 +243,6 @@ impl Sessions {
         slot.clear(Some(reason));
         let _ = tokio::time::timeout(SIGN_OUT_PATIENCE, self.0.end_at_gotrue_later(session, scope)).await;
         true
-    }
-
-    /// Why a token of GoTrue session `id` is refused although it verifies (S-40, S-45).
-    pub fn denied(&self, id: Uuid) -> Option<Reason> {
-        self.0.denied.reason(id, self.0.clock.now())
     }
 
     /// The `Set-Cookie` values that the answer to `slot`'s request needs. Written whatever became of the request, or

@@ -9,6 +9,7 @@ use base::entropy::SharedEntropy;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::api::hooks::Hooks;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::templates::Templates;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub ask_remember: bool,
     /// Requests at once.
     pub in_flight: Arc<Semaphore>,
+    /// The receiving end of the project's hooks, if there is one.
+    pub hooks: Option<Hooks>,
     /// Counts requests and refusals.
     pub trail: Trail,
     /// The demo page at `/`, if it is on.

@@ -18,6 +18,7 @@ mod csrf;
 mod docs;
 mod flows;
 mod headers;
+mod hooks;
 mod hosts;
 mod input;
 mod limits;

@@ -236,3 +236,12 @@ async fn the_names_are_the_documented_ones() {
         ]
     );
 }
+
+/// How many sessions have ended, for each reason that occurred.
+pub async fn ended(app: &TestApp) -> Vec<(String, f64)> {
+    let all = figures(app).await.into_iter();
+    let reason = |name: String| {
+        Some(name.strip_prefix("bff_sessions_ended_total{reason=\"")?.strip_suffix("\"}")?.to_owned())
+    };
+    all.filter_map(|(name, count)| Some((reason(name)?, count))).filter(|(_, count)| *count > 0.0).collect()
+}

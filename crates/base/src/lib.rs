@@ -10,3 +10,4 @@ pub mod http;
 pub mod seal;
 pub mod secret;
 pub mod vars;
+pub mod webhook;
