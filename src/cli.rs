@@ -73,6 +73,12 @@ enum Command {
         /// Its id
         uuid: uuid::Uuid,
     },
+    /// Print the triggers that tell this program of ended sessions, for the project's database
+    Sql {
+        /// Print what takes them away again
+        #[arg(long)]
+        uninstall: bool,
+    },
     /// For load tests: Supabase sessions as JSON lines in, `Cookie` header values out
     MintSession,
     /// The embedded auth server alone, and its people
@@ -156,6 +162,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         }
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
+        Command::Sql { uninstall } => tools::sql(&flags, uninstall)?,
         Command::MintSession => mint::run(&flags)?,
         #[cfg(feature = "embedded")]
         Command::Auth(command) => auth::run(&flags, command)?,

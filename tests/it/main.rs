@@ -34,3 +34,4 @@ mod sealing;
 mod sign_in;
 mod sizes;
 mod streams;
+mod triggers;

@@ -150,6 +150,8 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(seconds).unwrap()
     }
 
+    type Change = fn(&mut [String; 4]);
+
     fn judge(secrets: &Secrets, change: impl FnOnce(&mut [String; 4]), now: i64) -> bool {
         let [_, id, timestamp, body, signatures] = EXAMPLE;
         let mut parts = [id, timestamp, body, signatures].map(str::to_owned);
@@ -173,7 +175,7 @@ mod tests {
     #[test]
     fn a_change_anywhere_fails() {
         let secrets = secrets(EXAMPLE[0]).unwrap();
-        let changes: [(&str, fn(&mut [String; 4])); 13] = [
+        let changes: [(&str, Change); 13] = [
             ("id", |parts| parts[0].push('x')),
             ("no id", |parts| parts[0].clear()),
             ("long id", |parts| parts[0] = "x".repeat(257)),
