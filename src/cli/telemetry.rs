@@ -4,21 +4,22 @@
 //! field of a name replaces an earlier one. Only the modules of this program are heard at the chosen level: libraries
 //! would print headers and bodies at `trace`, so they are heard from `warn` on (S-86).
 
+mod fields;
 mod line;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::clock::{SharedClock, SystemClock};
-use serde_json::Value;
-use tracing::field::{Field, Visit};
-use tracing::subscriber::SetGlobalDefaultError;
+use tracing::subscriber::{Interest, SetGlobalDefaultError};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::config::{Log, LogFormat};
+use fields::{Fields, Recorder};
 
 /// The modules that are heard at the chosen level.
 const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
@@ -83,22 +84,15 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Names and values, in the order in which they came, each name once. There are a dozen at most.
+thread_local! {
+    /// What one line needs while it is made, kept from line to line.
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
 #[derive(Default)]
-struct Fields(Vec<(&'static str, Value)>);
-
-impl Fields {
-    fn put(&mut self, name: &'static str, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, earlier)) => *earlier = value,
-            None => self.0.push((name, value)),
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(known, _)| *known == name)?;
-        Some(self.0.remove(at).1)
-    }
+struct Scratch {
+    fields: Fields,
+    line: String,
 }
 
 impl<S, W> Layer<S> for Lines<W>
@@ -106,13 +100,17 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: Write + Send + 'static,
 {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.hears(metadata) { Interest::always() } else { Interest::never() }
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         self.hears(metadata)
     }
 
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
+        let mut fields = Fields::with_room_for_a_request();
+        attributes.record(&mut Recorder { form: self.form, fields: &mut fields });
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(fields);
         }
@@ -121,62 +119,35 @@ where
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
-            values.record(fields);
+            values.record(&mut Recorder { form: self.form, fields });
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields(Vec::with_capacity(16));
+        // Taken, not borrowed: a value that logs while it is printed finds an empty one.
+        let mut scratch = SCRATCH.take();
+        let Scratch { fields, line } = &mut scratch;
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(Fields(of_span)) = span.extensions().get() {
-                of_span.iter().for_each(|(name, value)| fields.put(name, value.clone()));
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.copy(of_span);
             }
         }
-        event.record(&mut fields);
-        let message = match fields.take("message") {
-            Some(Value::String(text)) => text,
-            _ => event.metadata().name().to_owned(),
-        };
-        let Fields(mut fields) = fields;
-        fields.sort_unstable_by_key(|(name, _)| *name);
-        let now = self.clock.now();
-        let text = match self.form {
-            Form::Json => line::json(now, *event.metadata().level(), &message, &fields),
-            Form::Text { colour } => line::text(now, *event.metadata().level(), &message, &fields, colour),
-        };
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = out.write_all(text.as_bytes()); // a log that cannot be written must not end a request
+        event.record(&mut Recorder { form: self.form, fields });
+        line::write(line, self.form, self.clock.now(), event.metadata(), fields);
+        {
+            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = out.write_all(line.as_bytes()); // a log that cannot be written must not end a request
+        }
+        scratch.clear();
+        SCRATCH.set(scratch);
     }
 }
 
-/// Takes the fields of a span or an event, with their types.
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), value.into());
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field.name(), value.to_string().into());
+impl Scratch {
+    fn clear(&mut self) {
+        self.fields.clear();
+        self.line.clear();
+        self.line.shrink_to(4 << 10); // one long line is not remembered for ever
     }
 }
 

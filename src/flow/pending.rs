@@ -88,7 +88,7 @@ impl Pendings {
         &self,
         id: &str,
         pending: &Pending,
-        jar: &Jar<'_>,
+        jar: &Jar,
         entropy: &dyn Entropy,
     ) -> Vec<HeaderValue> {
         let name = self.names.flow(id);
@@ -117,7 +117,7 @@ impl Pendings {
     }
 
     /// The flow called `id`, if this browser began it and its time is not over.
-    pub(super) fn take(&self, id: &str, jar: &Jar<'_>, now: OffsetDateTime) -> Option<Pending> {
+    pub(super) fn take(&self, id: &str, jar: &Jar, now: OffsetDateTime) -> Option<Pending> {
         let pending = self.read(id, jar)?;
         let age = now - pending.started_at;
         (age <= pending.purpose.life() && age >= -Duration::minutes(1)).then_some(pending)
@@ -127,7 +127,7 @@ impl Pendings {
     pub(super) fn newest(
         &self,
         purpose: Purpose,
-        jar: &Jar<'_>,
+        jar: &Jar,
         now: OffsetDateTime,
     ) -> Option<(String, Pending)> {
         let ids = jar.names().filter_map(|name| self.names.flow_id(name));
@@ -145,7 +145,7 @@ impl Pendings {
         self.names.clear(&self.names.flow(id), SameSite::Lax)
     }
 
-    fn read(&self, id: &str, jar: &Jar<'_>) -> Option<Pending> {
+    fn read(&self, id: &str, jar: &Jar) -> Option<Pending> {
         let name = self.names.flow(id);
         let opened = self.sealer.open(&[&name, &self.origin], jar.get(&name)?).ok()?;
         let stored: Stored = serde_json::from_slice(&opened.plain).ok()?;

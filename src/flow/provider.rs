@@ -148,7 +148,7 @@ impl Flows {
             scopes: &settings.scopes,
             params: &params,
         });
-        Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy) })
+        Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })
     }
 
     /// Deletes the cookie of `flow`, whatever became of it. `None` for what is no id of a flow: such a text must not
@@ -169,7 +169,7 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Arrival, Failure> {
         let inner = &self.0;
-        let Some(pending) = inner.pending.take(back.flow, &slot.jar(), inner.now()) else {
+        let Some(pending) = inner.pending.take(back.flow, slot.jar(), inner.now()) else {
             return Ok(match inner.sessions.peek(slot) {
                 Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
                 _ => inner.turned_away(Arrival::Invalid),

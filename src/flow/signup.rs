@@ -83,7 +83,7 @@ impl Flows {
         } else {
             Ok(gotrue::SignedUp::Confirm) // a mail went out less than a minute ago: it looks sent (S-82)
         };
-        let confirm = || SignedUp::Confirm(inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy));
+        let confirm = || SignedUp::Confirm(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy));
         let outcome = match answer {
             Ok(gotrue::SignedUp::Session(tokens)) => {
                 let proof = Proof { method: "signup", remember: false, recovery: false };
@@ -108,13 +108,13 @@ impl Flows {
 
     /// The sign-up that waits for its mail in this browser: its address.
     pub fn awaited(&self, slot: &Slot) -> Option<String> {
-        let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
+        let newest = self.0.pending.newest(Purpose::SignUp, slot.jar(), self.0.now());
         newest.map(|(_, pending)| pending.email)
     }
 
     /// Where the sign-up that waits in this browser was to lead: its mail's link names the callback, which is no page.
     pub fn awaited_target(&self, slot: &Slot) -> Option<ReturnTo> {
-        let newest = self.0.pending.newest(Purpose::SignUp, &slot.jar(), self.0.now());
+        let newest = self.0.pending.newest(Purpose::SignUp, slot.jar(), self.0.now());
         newest.and_then(|(_, pending)| self.0.targets.parse(&pending.return_to))
     }
 
@@ -136,7 +136,7 @@ impl Flows {
             Failure::Form(Problem::CodeWrong)
         };
         let (id, pending) =
-            inner.pending.newest(Purpose::SignUp, &slot.jar(), inner.now()).ok_or_else(wrong)?;
+            inner.pending.newest(Purpose::SignUp, slot.jar(), inner.now()).ok_or_else(wrong)?;
         let email = Email::parse(&pending.email).ok_or_else(wrong)?;
         let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -184,7 +184,7 @@ impl Flows {
                 Err(error) => return Err(Failure::of(error)),
             }
         }
-        Ok(inner.pending.keep(&id, &pending, &slot.jar(), &*inner.entropy))
+        Ok(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy))
     }
 
     fn pending_sign_up(&self, email: &Email, return_to: &ReturnTo) -> (String, Pending) {

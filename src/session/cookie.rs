@@ -4,6 +4,7 @@
 //! and carries its port in the name instead, since cookies ignore ports (S-01).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
@@ -103,7 +104,7 @@ impl Names {
     /// Deletes the session cookie and every chunk, and what `jar` carries beside them under a chunk's name: left where it
     /// is, it would spoil the next session as well. A client does not choose how much is written: at most
     /// `MAX_STRAYS` of those at once.
-    pub fn clear_session(&self, jar: &Jar<'_>) -> Vec<HeaderValue> {
+    pub fn clear_session(&self, jar: &Jar) -> Vec<HeaderValue> {
         let mut strays: Vec<_> = jar.names().filter(|name| self.is_stray(name) && is_plain(name)).collect();
         strays.sort_unstable();
         strays.dedup();
@@ -126,12 +127,7 @@ impl Names {
     /// Sets the session cookies for one sealed text; chunks that a larger predecessor left in `jar` are deleted.
     ///
     /// `None` if it does not fit into [`MAX_CHUNKS`].
-    pub fn set_session(
-        &self,
-        sealed: &str,
-        life: Option<Duration>,
-        jar: &Jar<'_>,
-    ) -> Option<Vec<HeaderValue>> {
+    pub fn set_session(&self, sealed: &str, life: Option<Duration>, jar: &Jar) -> Option<Vec<HeaderValue>> {
         let mut rest = sealed;
         let mut cookies = Vec::with_capacity(2);
         for name in &self.session {
@@ -150,7 +146,7 @@ impl Names {
 
     /// The sealed session that `jar` carries: what is present up to the cap, joined. A gap or a chunk beyond the cap
     /// makes it nothing; whether it is whole, the seal says.
-    pub fn read_session<'a>(&self, jar: &Jar<'a>) -> Carried<'a> {
+    pub fn read_session<'a>(&self, jar: &'a Jar) -> Carried<'a> {
         let extra = jar.names().any(|name| self.is_stray(name));
         let present = self.session.iter().filter(|name| jar.has(name)).count();
         if present == 0 && !extra {
@@ -165,7 +161,7 @@ impl Names {
     }
 
     /// Whether `jar` carries anything in place of a session, be it damaged.
-    pub fn carries_session(&self, jar: &Jar<'_>) -> bool {
+    pub fn carries_session(&self, jar: &Jar) -> bool {
         jar.names().any(|name| name == self.session() || self.is_part(name))
     }
 }
@@ -183,68 +179,89 @@ pub enum Carried<'a> {
 
 /// The cookies of one request, read by RFC 6265 alone (S-05): crumbs joined, split at `;`, spaces and tabs trimmed,
 /// names compared byte by byte. No `$Version`, no quoted strings, no nameless cookies.
-#[derive(Debug)]
-pub struct Jar<'a>(Vec<(&'a str, &'a str)>);
+#[derive(Debug, Default)]
+pub struct Jar {
+    /// Every line that could be read, one after the other.
+    text: String,
+    /// Where names and values stand in it.
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+}
 
-impl<'a> Jar<'a> {
+impl Jar {
     /// No cookies at all.
     pub fn empty() -> Self {
-        Self(Vec::new())
+        Self::default()
     }
 
     /// Reads every `Cookie` header. A pair with a byte outside ASCII is passed over; its neighbours are not.
-    pub fn read(headers: &'a HeaderMap) -> Self {
-        Self::of(headers.get_all(header::COOKIE))
-    }
-
-    /// Reads the values of `Cookie` headers.
-    pub fn of(lines: impl IntoIterator<Item = &'a HeaderValue>) -> Self {
+    pub fn read(headers: &HeaderMap) -> Self {
         let mut jar = Self::empty();
-        for line in lines {
+        for line in headers.get_all(header::COOKIE) {
             match str::from_utf8(line.as_bytes()) {
-                Ok(line) if line.is_ascii() => jar.0.extend(line.split(';').filter_map(pair)), // the usual case
+                Ok(line) if line.is_ascii() => jar.add(line), // the usual case
                 _ => {
-                    let pieces = line.as_bytes().split(|b| *b == b';');
-                    let texts =
-                        pieces.filter(|piece| piece.is_ascii()).filter_map(|p| str::from_utf8(p).ok());
-                    jar.0.extend(texts.filter_map(pair));
+                    let pieces = line.as_bytes().split(|b| *b == b';').filter(|piece| piece.is_ascii());
+                    pieces.filter_map(|piece| str::from_utf8(piece).ok()).for_each(|piece| jar.add(piece));
                 }
             }
         }
         jar
     }
 
+    fn add(&mut self, line: &str) {
+        let mut at = self.text.len();
+        self.text.push_str(line);
+        for piece in line.split(';') {
+            self.pairs.extend(pair(piece, at));
+            at += piece.len() + 1;
+        }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
+    }
+
     /// The value of `name`; a name that occurs twice counts as absent.
-    pub fn get(&self, name: &str) -> Option<&'a str> {
-        let mut found = self.0.iter().filter(|(key, _)| *key == name);
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.pairs().filter(|(key, _)| *key == name);
         let value = found.next()?.1;
         found.next().is_none().then_some(value)
     }
 
     /// Whether `name` occurs at all.
     pub fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(key, _)| *key == name)
+        self.names().any(|key| key == name)
     }
 
     /// Every name, in the order sent.
-    pub fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.0.iter().map(|(name, _)| *name)
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs().map(|(name, _)| name)
     }
 }
 
-fn pair(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.split_once('=')?;
-    let name = trim(name);
-    (!name.is_empty()).then(|| (name, trim(value)))
+/// Where name and value stand in `piece`, which begins at `at`.
+fn pair(piece: &str, at: usize) -> Option<(Range<usize>, Range<usize>)> {
+    let (name, _) = piece.split_once('=')?;
+    let (from, to) = trimmed(piece, 0, name.len());
+    let value = trimmed(piece, name.len() + 1, piece.len());
+    (from < to).then(|| (at + from..at + to, at + value.0..at + value.1))
+}
+
+/// The part of `piece` from `from` to `to` without the spaces and tabs around it.
+fn trimmed(piece: &str, mut from: usize, mut to: usize) -> (usize, usize) {
+    let blank = |at: usize| matches!(piece.as_bytes()[at], b' ' | b'\t');
+    while from < to && blank(from) {
+        from += 1;
+    }
+    while from < to && blank(to - 1) {
+        to -= 1;
+    }
+    (from, to)
 }
 
 /// Whether `name` can stand in `Set-Cookie` as it is.
 fn is_plain(name: &str) -> bool {
     name.len() <= 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
 }
 
 #[cfg(test)]
@@ -267,9 +284,9 @@ mod tests {
     #[test]
     fn attributes_follow_the_public_origin() {
         let secure = Names::new(&"https://app.example.com".parse().unwrap(), true);
-        let set = secure.set_session("1.k1.abc", None, &Jar(vec![])).unwrap();
+        let set = secure.set_session("1.k1.abc", None, &Jar::empty()).unwrap();
         assert_eq!(set, ["__Host-Http-sb_session=1.k1.abc; HttpOnly; SameSite=Strict; Secure; Path=/"]);
-        let set = loopback().set_session("1.k1.abc", Some(Duration::days(999)), &Jar(vec![])).unwrap();
+        let set = loopback().set_session("1.k1.abc", Some(Duration::days(999)), &Jar::empty()).unwrap();
         assert_eq!(set, ["sb_session_8080=1.k1.abc; HttpOnly; SameSite=Strict; Path=/; Max-Age=34560000"]);
         let cleared = loopback().clear_session(&Jar::empty());
         assert_eq!(cleared.len(), MAX_CHUNKS);
@@ -285,7 +302,7 @@ mod tests {
         let borders = [first, first + next, first + 2 * next, first + 3 * next];
         for size in borders.iter().flat_map(|b| [b - 1, *b, b + 1]) {
             let text = "x".repeat(size);
-            let Some(set) = names.set_session(&text, None, &Jar(vec![])) else {
+            let Some(set) = names.set_session(&text, None, &Jar::empty()) else {
                 assert!(size > first + 3 * next, "{size} should fit");
                 continue;
             };
@@ -342,7 +359,8 @@ mod tests {
             name.clone(),
         ] {
             let headers = header(odd.as_bytes());
-            let carried = names.read_session(&Jar::read(&headers));
+            let jar = Jar::read(&headers);
+            let carried = names.read_session(&jar);
             assert!(!matches!(carried, Carried::Sealed(_)), "{odd}");
         }
         let headers = header(format!("other=caf\u{e9};\t{name} = v ").as_bytes());

@@ -13,7 +13,7 @@ use super::slot::Presented;
 use crate::event::Reason;
 
 impl Inner {
-    pub(super) fn open(&self, jar: &Jar<'_>, now: OffsetDateTime) -> (Presented, bool) {
+    pub(super) fn open(&self, jar: &Jar, now: OffsetDateTime) -> (Presented, bool) {
         let sealed = match self.names.read_session(jar) {
             Carried::Nothing => return (Presented::Nothing, false),
             Carried::Damaged => return (Presented::Ended(Reason::Damaged), false),
@@ -72,7 +72,7 @@ impl Inner {
     pub(super) fn cookies_for(
         &self,
         session: &Session,
-        jar: &Jar<'_>,
+        jar: &Jar,
         now: OffsetDateTime,
     ) -> Option<Vec<HeaderValue>> {
         let left = session.created_at + self.settings.absolute - now;

@@ -122,7 +122,7 @@ impl Inner {
         if !matches!(reason, Reason::Idle | Reason::Absolute) {
             return;
         }
-        let Carried::Sealed(sealed) = self.names.read_session(&slot.jar()) else { return };
+        let Carried::Sealed(sealed) = self.names.read_session(slot.jar()) else { return };
         let Ok((session, _)) = self.unseal(&sealed) else { return };
         if self.denied.reason(session.id, self.clock.now()).is_none() {
             self.end(&session, reason);

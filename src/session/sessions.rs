@@ -268,7 +268,7 @@ impl Sessions {
                 cookies
             }
             Change::Clear(reason) => {
-                let mut cookies = inner.names.clear_session(&slot.jar());
+                let mut cookies = inner.names.clear_session(slot.jar());
                 if let Some(reason) = reason {
                     let life = Some(Duration::minutes(10));
                     cookies.push(inner.names.set(ended, reason.as_str(), ::cookie::SameSite::Strict, life));

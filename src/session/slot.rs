@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 
 use super::cookie::{Jar, Names};
 use super::record::Session;
@@ -33,7 +33,7 @@ pub struct Slot(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    cookies: Vec<HeaderValue>,
+    jar: Jar,
     carries: OnceLock<bool>,
     state: Mutex<State>,
 }
@@ -48,19 +48,18 @@ struct State {
 impl Slot {
     /// For a request with `headers`; only its `Cookie` headers are kept.
     pub fn new(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().cloned().collect();
         let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
-        Self(Arc::new(Inner { cookies, carries: OnceLock::new(), state }))
+        Self(Arc::new(Inner { jar: Jar::read(headers), carries: OnceLock::new(), state }))
     }
 
     /// The cookies of the request.
-    pub fn jar(&self) -> Jar<'_> {
-        Jar::of(&self.0.cookies)
+    pub fn jar(&self) -> &Jar {
+        &self.0.jar
     }
 
     /// Whether the request carries anything in place of a session, be it damaged.
     pub fn carries_session(&self, names: &Names) -> bool {
-        *self.0.carries.get_or_init(|| names.carries_session(&self.jar()))
+        *self.0.carries.get_or_init(|| names.carries_session(&self.0.jar))
     }
 
     /// This request is a poll of the page's script: it must not keep an idle session alive.
@@ -73,12 +72,12 @@ impl Slot {
     }
 
     /// What came in, opened by `open` at the first call.
-    pub(super) fn presented(&self, open: impl FnOnce(&Jar<'_>) -> (Presented, bool)) -> Presented {
+    pub(super) fn presented(&self, open: impl FnOnce(&Jar) -> (Presented, bool)) -> Presented {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(presented) = &state.presented {
             return presented.clone();
         }
-        let (presented, stale) = open(&self.jar());
+        let (presented, stale) = open(&self.0.jar);
         match &presented {
             Presented::Ended(reason) => state.change = Change::Clear(Some(*reason)),
             Presented::Session(session) if stale => state.change = Change::Set(session.clone()),

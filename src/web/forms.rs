@@ -63,7 +63,7 @@ impl Forms {
     }
 
     /// What this browser is bound to, if its cookie opens.
-    pub fn read(&self, jar: &Jar<'_>) -> Option<Binding> {
+    pub fn read(&self, jar: &Jar) -> Option<Binding> {
         let sealed = jar.get(&self.names.form)?;
         let opened = self.sealer.open(&[&self.names.form, &self.origin], sealed).ok()?;
         let binding: Binding = serde_json::from_slice(&opened.plain).ok()?;

@@ -217,7 +217,7 @@ impl Visit {
         let app = self.app();
         let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
         let binding = held.get_or_insert_with(|| {
-            let known = app.forms.read(&self.0.slot.jar());
+            let known = app.forms.read(self.0.slot.jar());
             let binding = known.unwrap_or_else(|| app.forms.fresh(&*app.entropy));
             if binding.is_due() {
                 self.set_cookie(app.forms.keep(&binding, &*app.entropy));
@@ -230,14 +230,14 @@ impl Visit {
     /// Judges the token of a form that was sent.
     pub fn check_form(&self, purpose: &str, token: Option<&str>) -> Lock {
         let app = self.app();
-        let binding = app.forms.read(&self.0.slot.jar());
+        let binding = app.forms.read(self.0.slot.jar());
         app.forms.check(binding.as_ref(), purpose, token.unwrap_or_default(), app.clock.now())
     }
 
     /// The message that the redirect to this page left, once.
     pub fn take_notice(&self) -> Option<Notice> {
         let app = self.app();
-        let mut binding = app.forms.read(&self.0.slot.jar())?;
+        let mut binding = app.forms.read(self.0.slot.jar())?;
         let notice = binding.take_notice()?;
         self.set_cookie(app.forms.keep(&binding, &*app.entropy));
         *self.0.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
@@ -247,7 +247,7 @@ impl Visit {
     /// 303 to `path` of ours, with a message for its page.
     pub fn redirect_with_notice(&self, path: &str, key: &str, value: &str) -> Response {
         let app = self.app();
-        let binding = app.forms.read(&self.0.slot.jar()).unwrap_or_else(|| app.forms.fresh(&*app.entropy));
+        let binding = app.forms.read(self.0.slot.jar()).unwrap_or_else(|| app.forms.fresh(&*app.entropy));
         let notice = Notice { key: key.to_owned(), value: value.to_owned() };
         self.set_cookie(app.forms.keep(&binding.with_notice(notice), &*app.entropy));
         see_other(path)

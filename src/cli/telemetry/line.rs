@@ -1,110 +1,140 @@
 //! One line, in either form. Control characters never stand in it as they are (S-88).
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
-use serde_json::Value;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use tracing::Level;
+use time::{OffsetDateTime, UtcOffset};
+use tracing::{Level, Metadata};
 
-/// `{"ts":…,"level":…,"msg":…, fields}`.
-pub(super) fn json(
+use super::Form;
+use super::fields::Fields;
+
+/// Makes the line of an event that happened at `now`.
+pub(super) fn write(
+    line: &mut String,
+    form: Form,
     now: OffsetDateTime,
-    level: Level,
-    message: &str,
-    fields: &[(&'static str, Value)],
-) -> String {
-    let ts = now.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default();
-    let level = match level {
-        Level::ERROR => "error",
-        Level::WARN => "warn",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
-    };
-    let mut line = String::with_capacity(384);
-    for (name, value) in [("{\"ts\":", ts.as_str()), (",\"level\":", level), (",\"msg\":", message)] {
-        line.push_str(name);
-        json_text(&mut line, value);
+    metadata: &Metadata<'_>,
+    fields: &mut Fields,
+) {
+    fields.sort();
+    match form {
+        Form::Json => json(line, now, metadata, fields),
+        Form::Text { colour } => text(line, now, metadata, fields, colour),
     }
-    for (name, value) in fields {
-        line.push(',');
-        json_text(&mut line, name);
-        line.push(':');
-        match value {
-            Value::String(text) => json_text(&mut line, text),
-            other => json_escaped(&mut line, &other.to_string()),
+}
+
+/// A value as it stands behind its name.
+pub(super) fn value(line: &mut String, form: Form, text: &str) {
+    match form {
+        Form::Json => json_text(line, text),
+        Form::Text { .. } if plain(text) => line.push_str(text),
+        Form::Text { .. } => {
+            line.push('"');
+            for c in text.chars() {
+                match c {
+                    '"' | '\\' => line.extend(['\\', c]),
+                    c => escaped(line, c),
+                }
+            }
+            line.push('"');
         }
     }
+}
+
+fn message<'a>(metadata: &Metadata<'a>, fields: &'a Fields) -> &'a str {
+    if fields.message().is_empty() { metadata.name() } else { fields.message() }
+}
+
+/// `{"ts":…,"level":…,"msg":…, fields}`.
+fn json(line: &mut String, now: OffsetDateTime, metadata: &Metadata<'_>, fields: &Fields) {
+    line.push_str("{\"ts\":\"");
+    stamp(line, now);
+    line.push_str(match *metadata.level() {
+        Level::ERROR => "\",\"level\":\"error\",\"msg\":",
+        Level::WARN => "\",\"level\":\"warn\",\"msg\":",
+        Level::INFO => "\",\"level\":\"info\",\"msg\":",
+        Level::DEBUG => "\",\"level\":\"debug\",\"msg\":",
+        Level::TRACE => "\",\"level\":\"trace\",\"msg\":",
+    });
+    json_text(line, message(metadata, fields));
+    for (name, value) in fields.iter() {
+        line.push(',');
+        json_text(line, name);
+        line.push(':');
+        line.push_str(value);
+    }
     line.push_str("}\n");
-    line
+}
+
+/// RFC 3339 in UTC with microseconds, where there are any. The part up to the second is kept from line to line.
+fn stamp(line: &mut String, now: OffsetDateTime) {
+    thread_local! {
+        static SECOND: Cell<(i64, String)> = const { Cell::new((i64::MIN, String::new())) };
+    }
+    let (mut known, mut text) = SECOND.take();
+    if known != now.unix_timestamp() || text.is_empty() {
+        known = now.unix_timestamp();
+        let whole = now.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(now);
+        text = whole.format(&Rfc3339).unwrap_or_default();
+        text.truncate(text.trim_end_matches('Z').len());
+    }
+    line.push_str(&text);
+    if now.microsecond() > 0 {
+        let _ = write!(line, ".{:06}", now.microsecond()); // a String takes everything
+    }
+    line.push('Z');
+    SECOND.set((known, text));
 }
 
 fn json_text(line: &mut String, text: &str) {
+    line.push('"');
     if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
-        line.push('"');
         line.push_str(text);
-        line.push('"');
     } else {
-        json_escaped(line, &Value::from(text).to_string());
-    }
-}
-
-/// JSON escapes C0 controls by itself; DEL and C1, which terminals obey too, are text to it.
-fn json_escaped(line: &mut String, json: &str) {
-    for c in json.chars() {
-        if c.is_control() {
-            let _ = write!(line, "\\u{:04x}", u32::from(c)); // every control character has at most four digits
-        } else {
-            line.push(c);
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => line.extend(['\\', c]),
+                // JSON itself escapes C0 alone; DEL and C1, which terminals obey too, would be text to it. Every control
+                // character has at most four digits.
+                c if c.is_control() => {
+                    let _ = write!(line, "\\u{:04x}", u32::from(c)); // a String takes everything
+                }
+                c => line.push(c),
+            }
         }
     }
+    line.push('"');
 }
 
 /// `12:00:00 INFO  message  name=value …`.
-pub(super) fn text(
-    now: OffsetDateTime,
-    level: Level,
-    message: &str,
-    fields: &[(&'static str, Value)],
-    colour: bool,
-) -> String {
+fn text(line: &mut String, now: OffsetDateTime, metadata: &Metadata<'_>, fields: &Fields, colour: bool) {
     let clock = format_description!("[hour]:[minute]:[second]");
-    let mut line = now.to_offset(time::UtcOffset::UTC).format(&clock).unwrap_or_default();
-    let (start, end) = match (colour, level) {
+    line.push_str(&now.to_offset(UtcOffset::UTC).format(&clock).unwrap_or_default());
+    let (start, end) = match (colour, *metadata.level()) {
         (false, _) => ("", ""),
         (true, Level::ERROR) => ("\u{1b}[31m", "\u{1b}[0m"),
         (true, Level::WARN) => ("\u{1b}[33m", "\u{1b}[0m"),
         (true, Level::INFO) => ("\u{1b}[32m", "\u{1b}[0m"),
         (true, _) => ("\u{1b}[2m", "\u{1b}[0m"),
     };
-    let _ = write!(line, "Z {start}{:<5}{end} ", level.as_str()); // a String takes everything
-    escaped(&mut line, message);
-    for (name, value) in fields {
+    let _ = write!(line, "Z {start}{:<5}{end} ", metadata.level().as_str()); // a String takes everything
+    message(metadata, fields).chars().for_each(|c| escaped(line, c));
+    for (name, value) in fields.iter() {
         line.push_str("  ");
-        escaped(&mut line, name);
+        name.chars().for_each(|c| escaped(line, c));
         line.push('=');
-        match value {
-            Value::String(text) if plain(text) => line.push_str(text),
-            Value::String(text) => {
-                line.push('"');
-                escaped(&mut line, &text.replace('\\', "\\\\").replace('"', "\\\""));
-                line.push('"');
-            }
-            other => escaped(&mut line, &other.to_string()),
-        }
+        line.push_str(value);
     }
     line.push('\n');
-    line
 }
 
 fn plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./:*{}@".contains(c))
 }
 
-fn escaped(line: &mut String, text: &str) {
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
+fn escaped(line: &mut String, c: char) {
+    if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
 }

@@ -78,7 +78,7 @@ fn nothing_forges_a_line() {
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(text.trim_end_matches('\n').chars().all(|c| !c.is_control()), "{text:?}");
     }
-    let line: Value = serde_json::from_str(&written(Form::Json, Level::INFO, log)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&written(Form::Json, Level::INFO, log)).unwrap();
     assert_eq!(line["path"], evil, "and a program reads exactly what came");
 }
 
