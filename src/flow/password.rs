@@ -82,7 +82,10 @@ impl Flows {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
         let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;
-        let shared = inner.count(Bucket::GoTrue, "sign-in")?;
+        if let Err(failure) = inner.count(Bucket::GoTrue, "sign-in") {
+            Try(account).give_back(); // nobody has tried this account's password
+            return Err(failure);
+        }
         let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
         let tokens = match answer {
             Ok(tokens) => tokens,
@@ -95,9 +98,9 @@ impl Flows {
                 return Err(refused(error));
             }
         };
-        for taken in [network, Try(account), Try(shared)] {
-            taken.give_back();
-        }
+        // GoTrue has counted the call, good or not: its budget is used.
+        network.give_back();
+        Try(account).give_back();
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });

@@ -10,6 +10,7 @@ mod tap;
 
 mod bearer;
 mod browser_stories;
+mod budget;
 mod confirm;
 mod contract;
 mod cookies;
