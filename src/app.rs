@@ -188,6 +188,18 @@ impl Bff {
         Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 
+    /// What only the running project can tell and somebody should mend. Knows after [`warm_up`](Self::warm_up).
+    pub fn findings(&self) -> Problems {
+        let mut problems = Problems::default();
+        if self.state.flows.spares_the_secret_key() {
+            let why = "The project checks captchas, which beside a secret key it would not: sign-ins go without the \
+                       key, so GoTrue counts all of them as this program's.";
+            let fix = "Nothing to do, unless sign-ins meet GoTrue's limit: then raise it in the project.";
+            problems.warning("BFF-KEY-004", "SUPABASE_SECRET_KEY", None, why, fix);
+        }
+        problems
+    }
+
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.
     pub fn verifier(&self) -> Verifier {
         self.state.verifier.clone()

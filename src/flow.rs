@@ -126,6 +126,11 @@ impl Flows {
         self.0.project.offer(&self.0.providers).await
     }
 
+    /// Whether sign-ins go without the secret key because the project checks captchas (S-85).
+    pub fn spares_the_secret_key(&self) -> bool {
+        self.0.gotrue.spares_the_secret_key()
+    }
+
     /// Asks for the project's settings ahead of the first visitor.
     pub async fn warm_up(&self) {
         self.0.project.warm_up().await;

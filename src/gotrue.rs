@@ -256,6 +256,11 @@ impl GoTrue {
         answer::settings(&answer)
     }
 
+    /// Whether the secret key is kept out of sign-in calls because the project checks captchas.
+    pub fn spares_the_secret_key(&self) -> bool {
+        self.settings.secret_key.is_some() && self.captcha_state() == CAPTCHA_ON
+    }
+
     /// The address that a browser is sent to for signing in at a provider, from these values alone (S-28). A
     /// parameter of `request.params` never replaces one of ours.
     pub fn authorize_url(&self, request: &Authorize<'_>) -> Url {

@@ -50,7 +50,9 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let mut front = listen::serve(public, bff.router(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
-    announce(&known, &bff, &loaded.warnings.list()).await;
+    let live = bff.findings();
+    let warnings: Vec<_> = loaded.warnings.list().into_iter().chain(live.list()).collect();
+    announce(&known, &bff, &warnings).await;
 
     let ended = wait(&mut front, &mut side).await;
     tracing::info!("shutting down: open requests may end within {}", drain);

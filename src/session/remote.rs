@@ -1,5 +1,6 @@
 //! What GoTrue is asked on a session's behalf: new tokens, and its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::secret::Secret;
@@ -48,8 +49,12 @@ fn reason(last: FinalRefresh) -> Reason {
 
 impl Inner {
     /// The one call of a refresh, what its answer means, and for how long that holds.
-    pub(super) async fn ask_for_refresh(&self, session: &Arc<Session>) -> (Outcome, OffsetDateTime) {
-        let outcome = self.refresh_outcome(session).await;
+    pub(super) async fn ask_for_refresh(
+        &self,
+        session: &Arc<Session>,
+        from: Option<IpAddr>,
+    ) -> (Outcome, OffsetDateTime) {
+        let outcome = self.refresh_outcome(session, from).await;
         let remembered = self.clock.now() + REMEMBERED;
         let (until, counted) = match &outcome {
             Outcome::Refreshed(_) => (remembered, Refreshed::Ok),
@@ -61,8 +66,8 @@ impl Inner {
         (outcome, until)
     }
 
-    async fn refresh_outcome(&self, session: &Arc<Session>) -> Outcome {
-        let answer = self.gotrue.refresh(&session.refresh_token, None).await;
+    async fn refresh_outcome(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+        let answer = self.gotrue.refresh(&session.refresh_token, from).await;
         let now = self.clock.now();
         let tokens = match answer {
             Ok(tokens) => tokens,

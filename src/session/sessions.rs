@@ -1,5 +1,6 @@
 //! The service: opens what a request carries, refreshes it in time, begins and ends sessions.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -182,7 +183,7 @@ impl Sessions {
         if age < self.0.settings.refresh_cooldown && !age.is_negative() {
             return Ok(());
         }
-        match self.take_off(&session).await {
+        match self.take_off(&session, slot.client()).await {
             Outcome::Refreshed(fresh) => self.keep(slot, fresh).map(drop),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
@@ -205,7 +206,7 @@ impl Sessions {
 
     /// Refreshes `session`; a transient failure is no failure while the access token lives.
     async fn renew(&self, slot: &Slot, session: Arc<Session>) -> Result<Arc<Session>, Error> {
-        match self.take_off(&session).await {
+        match self.take_off(&session, slot.client()).await {
             Outcome::Refreshed(fresh) => self.keep(slot, fresh),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
@@ -219,10 +220,10 @@ impl Sessions {
         }
     }
 
-    /// Joins the refresh of `session`, or starts it.
-    async fn take_off(&self, session: &Arc<Session>) -> Outcome {
+    /// Joins the refresh of `session`, or starts it for the client at `from`.
+    async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
         let (inner, asking) = (self.0.clone(), session.clone());
-        let work = async move { inner.ask_for_refresh(&asking).await };
+        let work = async move { inner.ask_for_refresh(&asking, from).await };
         let lost = Outcome::Kept { until: self.0.clock.now() + self.0.settings.refresh_cooldown };
         self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
     }

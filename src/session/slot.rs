@@ -1,5 +1,6 @@
 //! The place of the session in one request: what came in, and what the answer has to say about it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::HeaderMap;
@@ -34,6 +35,7 @@ pub struct Slot(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     jar: Jar,
+    client: Option<IpAddr>,
     carries: OnceLock<bool>,
     state: Mutex<State>,
 }
@@ -46,15 +48,20 @@ struct State {
 }
 
 impl Slot {
-    /// For a request with `headers`; only its `Cookie` headers are kept.
-    pub fn new(headers: &HeaderMap) -> Self {
+    /// For a request with `headers`, of which only the `Cookie` headers are kept, from `client` (S-83).
+    pub fn new(headers: &HeaderMap, client: Option<IpAddr>) -> Self {
         let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
-        Self(Arc::new(Inner { jar: Jar::read(headers), carries: OnceLock::new(), state }))
+        Self(Arc::new(Inner { jar: Jar::read(headers), client, carries: OnceLock::new(), state }))
     }
 
     /// The cookies of the request.
     pub fn jar(&self) -> &Jar {
         &self.0.jar
+    }
+
+    /// Whose request this is, for GoTrue's own limits (S-85).
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.0.client
     }
 
     /// Whether the request carries anything in place of a session, be it damaged.

@@ -89,7 +89,7 @@ impl Visit {
             (_, false) => Face::Json,
         };
         Self(Arc::new(Inner {
-            slot: Slot::new(headers),
+            slot: Slot::new(headers, client),
             face,
             site,
             navigation,

@@ -6,6 +6,7 @@ use time::Duration;
 
 use crate::client::{Browser, script};
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::tap::Fault;
 
 const TRY: &str = "grant_type=password";
 
@@ -92,4 +93,87 @@ async fn what_gotrue_counted_is_counted() {
     assert_eq!(app.auth.calls(TRY), 4);
     app.clock.advance(Duration::minutes(5)); // more than the budget and the network need, less than the account would
     assert_eq!(app.browser().post("/auth/login", &login).await.status, 200);
+}
+
+/// Where the next call went by: key and addresses that it named.
+fn named(app: &TestApp, part: &str) -> (String, Vec<String>) {
+    let call = app.auth.seen(part).pop().unwrap_or_else(|| panic!("no call of {part}"));
+    let values = |name: &str| {
+        let all = call.headers.get_all(name).iter();
+        all.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    (values("apikey").join(" "), values("sb-forwarded-for"))
+}
+
+const SECRET: &str = "sb_secret_test";
+
+/// What a browser writes about its address, and what a trusted proxy writes behind it.
+const CLAIMS: [(&str, &str); 3] = [
+    ("x-forwarded-for", "198.51.100.66, 203.0.113.9"),
+    ("sb-forwarded-for", "198.51.100.66"),
+    ("x-real-ip", "198.51.100.66"),
+];
+
+async fn with_claims(browser: &Browser, method: Method, path: &str, body: &serde_json::Value) -> u16 {
+    let headers: Vec<_> =
+        script().into_iter().chain(CLAIMS).chain([("content-type", "application/json")]).collect();
+    browser.send(method, path, &headers, Some(body.to_string())).await.status
+}
+
+/// S-83, S-85: with a secret key GoTrue is told whose call it is, by the address that the trusted proxy saw; what the
+/// browser itself wrote never arrives.
+#[tokio::test]
+async fn gotrue_is_told_the_address_that_counts() {
+    let plan = Plan::default().with("BFF_TRUSTED_PROXIES", "127.0.0.1/32");
+    let app = TestApp::with(plan.with("SUPABASE_SECRET_KEY", SECRET)).await;
+    let browser = app.signed_in("ada@example.test").await;
+    let told = (SECRET.to_owned(), vec!["203.0.113.9".to_owned()]);
+    let login = json!({ "email": "ada@example.test", "password": PASSWORD });
+    assert_eq!(with_claims(&browser, Method::POST, "/auth/login", &login).await, 200);
+    assert_eq!(named(&app, TRY), told);
+    let account = json!({ "email": "grace@example.test", "password": PASSWORD });
+    assert_eq!(with_claims(&app.browser(), Method::POST, "/auth/signup", &account).await, 200);
+    assert_eq!(named(&app, "/signup"), told);
+    app.clock.advance(Duration::seconds(11));
+    assert_eq!(with_claims(&browser, Method::POST, "/auth/refresh", &json!({})).await, 204);
+    assert_eq!(named(&app, "grant_type=refresh_token"), told);
+    app.inside_margin();
+    assert_eq!(with_claims(&browser, Method::POST, "/api/notes", &json!({})).await, 200);
+    assert_eq!((app.refreshes(), named(&app, "grant_type=refresh_token")), (2, told));
+    let everything = format!("{:?}", app.auth.seen("/"));
+    assert!(!everything.contains("198.51.100.66"), "{everything}");
+    assert!(app.bff.findings().list().is_empty());
+}
+
+/// S-85: an address is told without a key too, where a self-hosted GoTrue reads it; the key's header stays out then.
+#[tokio::test]
+async fn a_header_of_choice_names_the_address() {
+    let plan = Plan::default().with("BFF_TRUSTED_PROXIES", "127.0.0.1/32");
+    let app = TestApp::with(plan.with("BFF_SUPABASE_CLIENT_IP_HEADER", "x-real-ip")).await;
+    let login = json!({ "email": "ada@example.test", "password": PASSWORD });
+    app.signed_in("ada@example.test").await;
+    assert_eq!(with_claims(&app.browser(), Method::POST, "/auth/login", &login).await, 200);
+    let call = app.auth.seen(TRY).pop().unwrap();
+    assert_eq!(call.headers["x-real-ip"], "203.0.113.9");
+    assert_eq!(named(&app, TRY), ("sb_publishable_test".to_owned(), Vec::new()));
+}
+
+/// S-85: a project that checks captchas gets no secret key with a sign-in, whose captcha it would then skip; the start
+/// says so. Refreshes still go with it.
+#[tokio::test]
+async fn a_captcha_keeps_the_secret_key_away() {
+    let plan = Plan::default().with("BFF_TRUSTED_PROXIES", "127.0.0.1/32");
+    let app = TestApp::with(plan.with("SUPABASE_SECRET_KEY", SECRET)).await;
+    let browser = app.signed_in("ada@example.test").await;
+    app.auth.fail_once(TRY, Fault::code(400, "captcha_failed"));
+    let login = json!({ "email": "ada@example.test", "password": PASSWORD });
+    assert_eq!(with_claims(&app.browser(), Method::POST, "/auth/login", &login).await, 400);
+    assert_eq!(with_claims(&app.browser(), Method::POST, "/auth/login", &login).await, 200);
+    assert_eq!(named(&app, TRY), ("sb_publishable_test".to_owned(), Vec::new()));
+    let findings = app.bff.findings();
+    let [finding] = &findings.list()[..] else { panic!("{findings:?}") };
+    assert_eq!((finding.code, finding.place.as_str()), ("BFF-KEY-004", "SUPABASE_SECRET_KEY"));
+    app.clock.advance(Duration::seconds(11));
+    assert_eq!(with_claims(&browser, Method::POST, "/auth/refresh", &json!({})).await, 204);
+    assert_eq!(named(&app, "grant_type=refresh_token").0, SECRET);
 }

@@ -182,6 +182,7 @@ pub struct TestApp {
     pub auth: Tap,
     pub echo: Echo,
     pub admin: Router,
+    pub bff: Bff,
     browser: Browser,
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
@@ -245,7 +246,7 @@ impl TestApp {
         serve(listener, bff.router());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, handle, folder, env }
+        Self { base, browser, clock, auth, echo, admin, bff, handle, folder, env }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
