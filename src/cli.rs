@@ -10,6 +10,7 @@ mod init;
 mod load;
 mod mint;
 mod policy;
+mod retired;
 mod serve;
 pub mod telemetry;
 mod tools;

@@ -42,6 +42,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let development = None;
 
     let (drain, caps) = (settings.network.drain, caps(&settings));
+    super::retired::note(&settings, clock.now());
     let known = settings.clone();
     let bff = Bff::build(settings, development, clock, entropy)?;
     if let Some(listener) = demo {
