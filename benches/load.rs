@@ -11,6 +11,7 @@ mod bare;
 mod drive;
 #[path = "load/figures.rs"]
 mod figures;
+mod person;
 mod rig;
 
 use std::path::Path;
@@ -96,7 +97,7 @@ async fn measure() -> anyhow::Result<()> {
     let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
     rig::wait_for(&format!("http://127.0.0.1:{admin_port}/readyz")).await?;
     let base = format!("http://localhost:{bff_port}");
-    let cookie = rig::sign_up(&base, "ada@example.test").await?;
+    let cookie = person::sign_up(&base, "ada@example.test").await?;
     let get = |path: &str, port: u16| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nX-CSRF: 1\r\nAccept: application/json\r\nCookie: {cookie}\r\n\r\n"

@@ -20,6 +20,7 @@ use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use supabase_bff::gotrue::{self, GoTrue};
 use supabase_bff::session::{self, Sessions, Slot};
 use supabase_bff::token::{self, Expectations, KeySet, Verifier};
+use supabase_bff::web::Site;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
@@ -111,6 +112,7 @@ impl Project {
             trail: supabase_bff::event::Trail::default(),
             clock: clock(),
             entropy: entropy(),
+            store: None,
         });
         let proof = session::Proof { method: "bench", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;
@@ -156,7 +158,7 @@ fn verify_a_token(c: &mut Criterion) {
 
 /// The router with everything around it, signed in, against an upstream on loopback.
 struct Proxied {
-    router: Router,
+    site: Site,
     cookie: String,
     _project: Project,
     _folder: tempfile::TempDir,
@@ -205,21 +207,21 @@ impl Proxied {
         let network = Network::read(&sources, &mut problems).context("network settings")?;
         let settings = Settings::read(&sources, network, None, &mut problems);
         ensure!(!problems.has_faults(), "{problems:#?}");
-        let bff = Bff::build(settings.context("settings")?, None, clock(), entropy())?;
+        let bff = Bff::build(settings.context("settings")?, None, clock(), entropy(), None)?;
         bff.warm_up().await;
-        let router = bff.router();
+        let site = bff.site();
         let body = serde_json::json!({ "email": "grace@example.test", "password": PASSWORD });
         let sign_up = request("POST", "/auth/signup", "").header(header::CONTENT_TYPE, "application/json");
-        let answer = router.clone().oneshot(sign_up.body(Body::from(body.to_string()))?).await?;
+        let answer = site.clone().oneshot(sign_up.body(Body::from(body.to_string()))?).await?;
         let pairs = answer.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
         let cookie = pairs.filter_map(|line| line.split(';').next()).collect::<Vec<_>>().join("; ");
         ensure!(answer.status() == 200 && cookie.contains("sb_session"), "the sign-up failed");
-        Ok(Self { router, cookie, _project: project, _folder: folder })
+        Ok(Self { site, cookie, _project: project, _folder: folder })
     }
 
     async fn ask(&self, path: &str) -> usize {
         let request = request("GET", path, &self.cookie).body(Body::empty()).unwrap();
-        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let answer = self.site.clone().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), 200);
         to_bytes(answer.into_body(), 1 << 20).await.unwrap().len()
     }

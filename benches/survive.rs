@@ -7,6 +7,7 @@
 
 #[path = "survive/browser.rs"]
 mod browser;
+mod person;
 mod rig;
 #[path = "survive/tap.rs"]
 mod tap;
@@ -63,7 +64,7 @@ async fn run() -> anyhow::Result<bool> {
     let auth = stage.auth_server().await?;
     let mut bff = stage.bff().await?;
     let base = format!("http://localhost:{}", stage.port);
-    stage.browser.keep(&rig::sign_up(&base, "ada@example.test").await?);
+    stage.browser.keep(&person::sign_up(&base, "ada@example.test").await?);
     println!(
         "{} tabs, access tokens live {} s, outage {outage:?}\n\n{:<44} {:>9} {:>7} {:>7} {:>5} {:>6} {:>10} {:>10} {:>9} {:>9}",
         stage.tabs,

@@ -24,6 +24,7 @@ use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
 use crate::limit::{Bucket, Limiter};
 use crate::policy::{Policy, Site};
+use crate::session::store::Store;
 use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
@@ -61,7 +62,7 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does.
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`; in cookies without.
     ///
     /// # Errors
     ///
@@ -71,6 +72,7 @@ impl Bff {
         development: Option<Development>,
         clock: SharedClock,
         entropy: SharedEntropy,
+        store: Option<Store>,
     ) -> Result<Self, Error> {
         let tls = base::http::tls_config();
         let http = base::http::client(tls.clone(), GOTRUE_TIME)?;
@@ -108,6 +110,7 @@ impl Bff {
             trail: trail.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
+            store,
         });
         let others: Vec<String> =
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
@@ -161,15 +164,16 @@ impl Bff {
         Ok(Self { state })
     }
 
-    /// Fetches the key set and the project's settings, so that the first visitor need not wait. An outage is no error:
-    /// both are asked for again when they are needed.
+    /// Fetches the key set and the project's settings, so that the first visitor need not wait, and begins to hear of what
+    /// other nodes revoke. An outage is no error: all of it is asked for again when it is needed.
     pub async fn warm_up(&self) {
+        self.state.sessions.follow();
         tokio::join!(self.state.verifier.warm_up(), self.state.flows.warm_up());
     }
 
     /// The public port.
-    pub fn router(&self) -> Router {
-        web::router(&self.state)
+    pub fn site(&self) -> web::Site {
+        web::site(&self.state)
     }
 
     /// The admin port.

@@ -36,7 +36,7 @@ use crate::gateway::settings::UpstreamSettings;
 use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::policy::{ClaimPaths, Grants, Policy, RuleSettings, Site};
 use crate::web::templates::Settings as Pages;
-use crate::{gotrue, limit, session, token};
+use crate::{gotrue, limit, session, store, token};
 
 /// What cookies of ours begin with, whatever the scheme of the public URL. No upstream sees or sets one of these.
 pub const OWN_COOKIES: &[&str] = &["sb_", "__Host-Http-sb_"];
@@ -54,6 +54,8 @@ pub struct Settings {
     pub token: token::Settings,
     /// Sessions and their cookies.
     pub session: session::Settings,
+    /// Where they rest.
+    pub store: store::Settings,
     /// What seals them.
     pub keys: SessionKeys,
     /// What proves a hook call; `None` keeps the endpoint closed.
@@ -100,6 +102,7 @@ impl Settings {
         let keys = SessionKeys::read(sources, &network, problems);
         let hooks = hooks::read(sources, problems);
         let session = session::Settings::read(sources, problems);
+        let store = store::Settings::read(sources, &network.plain_http, network.canonical(), problems);
         let pages = Pages::read(sources, problems);
         let providers = providers::read(sources, problems);
         let password = PasswordRules::read(sources, embedded.is_some(), problems);
@@ -132,6 +135,7 @@ impl Settings {
             network,
             token: token?,
             session: session?,
+            store: store?,
             keys: keys?,
             hooks,
             pages: pages?,

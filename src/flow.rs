@@ -24,7 +24,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use code::{Confirm, Confirmed};
-pub use password::{Credentials, Try};
+pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
 pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
@@ -34,7 +34,7 @@ pub use signup::{Account, SignedUp};
 
 use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
-use crate::limit::{Bucket, Limiter, Taken};
+use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
 
 /// What [`Flows::new`] joins.
@@ -137,6 +137,55 @@ impl Flows {
     }
 }
 
+/// A try that was counted for its network before anything that came with it was read (S-84). Dropped, it stays
+/// counted.
+#[derive(Debug)]
+#[must_use = "give it to the flow that it was counted for, or back"]
+pub struct Try(Option<Taken>);
+
+impl Try {
+    /// Uncounts it: nothing was tried.
+    pub fn give_back(self) {
+        if let Some(taken) = self.0 {
+            taken.give_back();
+        }
+    }
+}
+
+/// What counting brought. Dropped, the try stays counted if it was.
+#[derive(Debug)]
+#[must_use = "ask whether it passed, or give it back"]
+pub struct Counted {
+    trail: Trail,
+    bucket: Bucket,
+    taken: Result<Option<Taken>, Wait>,
+}
+
+impl Counted {
+    /// The try.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Limited`] if none was left.
+    pub fn passed(self) -> Result<Try, Failure> {
+        self.taken.map(Try).map_err(|wait| {
+            self.trail.emit(&Record {
+                code: Some("rate_limited"),
+                bucket: Some(self.bucket.as_str()),
+                ..Record::of(Event::RateLimited, Outcome::Refused)
+            });
+            Failure::Limited { retry_after: wait.retry_after.try_into().unwrap_or(Duration::from_secs(1)) }
+        })
+    }
+
+    /// Uncounts it: it turned out to be no such try.
+    pub fn give_back(self) {
+        if let Ok(taken) = self.taken {
+            Try(taken).give_back();
+        }
+    }
+}
+
 /// What a form can show beside its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
@@ -213,15 +262,14 @@ impl Inner {
     ///
     /// `None` where the operator set no limit.
     fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
-        let Some(quota) = self.limits.rate(bucket) else { return Ok(None) };
-        self.limiter.take(bucket, key, quota).map(Some).map_err(|wait| {
-            self.trail.emit(&Record {
-                code: Some("rate_limited"),
-                bucket: Some(bucket.as_str()),
-                ..Record::of(Event::RateLimited, Outcome::Refused)
-            });
-            Failure::Limited { retry_after: wait.retry_after.try_into().unwrap_or(Duration::from_secs(1)) }
-        })
+        self.counted(bucket, key).passed().map(|tried| tried.0)
+    }
+
+    /// The same, before it is known whether the answer matters.
+    fn counted(&self, bucket: Bucket, key: &str) -> Counted {
+        let quota = self.limits.rate(bucket);
+        let taken = quota.map(|quota| self.limiter.take(bucket, key, quota)).transpose();
+        Counted { trail: self.trail.clone(), bucket, taken }
     }
 
     /// The name under which tries for `email` are counted: a keyed hash, the same for unknown addresses (S-81).

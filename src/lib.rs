@@ -1,8 +1,9 @@
 //! supabase-bff keeps Supabase tokens out of the browser.
 //!
 //! In reading order: [`token`] verifies JWTs, [`policy`] decides, `gateway` forwards what was decided; `gotrue` asks
-//! Supabase Auth, `session` keeps and refreshes what it answered, `flow` is what a person does with both, `web`
-//! gives it paths and pages, `app` joins the parts from the settings of `config`.
+//! Supabase Auth, `session` keeps and refreshes what it answered, `store` is where that rests in store mode, `flow`
+//! is what a person does with both, `web` gives it paths and pages, `app` joins the parts from the settings of
+//! `config`.
 
 pub mod policy;
 pub mod token;
@@ -21,6 +22,8 @@ pub mod limit;
 pub mod pkce;
 #[cfg(feature = "axum")]
 pub mod session;
+#[cfg(feature = "axum")]
+pub mod store;
 #[cfg(feature = "axum")]
 pub mod web;
 

@@ -35,6 +35,8 @@ pub struct Policy(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Tells this policy from every other of the process.
+    serial: u64,
     rules: Vec<Arc<Rule>>,
     reserved: Vec<pattern::Pattern>,
     grants: Grants,

@@ -1,29 +1,44 @@
 //! Sessions: begin, keep, refresh, end.
 //!
 //! In cookie mode the whole session rides sealed in the browser's cookies; this process remembers only which
-//! refreshes run and which sessions ended. [`Sessions`] is the one way to a session, [`Slot`] its place in a request.
+//! refreshes run and which sessions ended. In store mode the cookie holds an id and a key, and what rests in a store
+//! ([`store`]) opens with them alone; nodes share refreshes, ends and revocations. [`Sessions`] is the one way to a
+//! session in either mode, [`Slot`] its place in a request.
 
+mod agent;
+mod answer;
 mod begin;
+mod breaker;
 pub mod cookie;
+mod devices;
 mod ended;
 pub(crate) mod flights;
+mod label;
+mod later;
+mod load;
+mod news;
 mod open;
 mod opened;
 mod record;
 mod remote;
-mod revoke;
 mod sessions;
 mod settings;
+mod shared;
+mod sign_out;
 mod slot;
 pub mod store;
+mod ticket;
+mod unsaved;
+mod vault;
 
 use std::time::Duration;
 
 pub use begin::Proof;
+pub use devices::Device;
 pub use record::{Limited, Session};
-pub use revoke::Subject;
 pub use sessions::{Current, Parts, Sessions};
 pub use settings::{Remember, SameSite, Settings};
+pub use sign_out::Subject;
 pub use slot::Slot;
 
 pub use crate::gotrue::Scope as SignOut;
@@ -45,6 +60,12 @@ pub enum Error {
         /// When the next try makes sense.
         retry_after: Duration,
     },
+    /// The session store does not answer. The session is kept.
+    #[error("the session store does not answer")]
+    StoreUnavailable {
+        /// When the next try makes sense.
+        retry_after: Duration,
+    },
     /// No key set to verify tokens with. The session is kept.
     #[error("there are no keys to verify tokens with")]
     KeysUnavailable {
@@ -57,4 +78,9 @@ pub enum Error {
     /// The sealed session does not fit into its cookies (S-04).
     #[error("the session is too large for its cookies")]
     TooLarge,
+}
+
+impl Error {
+    /// A store is asked again soon: it is near, and its outages are short.
+    const STORE_UNAVAILABLE: Self = Self::StoreUnavailable { retry_after: Duration::from_secs(2) };
 }

@@ -19,6 +19,7 @@ use axum::Router;
 use axum::routing::{MethodRouter, any, get, post};
 
 pub use api::hooks::Hooks;
+pub use layers::Site;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
@@ -26,11 +27,11 @@ use api::{hooks, session};
 use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
-pub fn router(app: &AppState) -> Router {
+pub fn site(app: &AppState) -> Site {
     let own = paths(app.demo, app.hooks.is_some()).into_iter();
     let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
-    layers::around(router, app)
+    Site::new(app, router)
 }
 
 /// Every path of ours, for the figures about requests.

@@ -12,9 +12,16 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["demo", "app", "config", "web", "policy", "event"]),
     ("demo", &["web", "policy", "token"]),
-    ("app", &["config", "web", "flow", "session", "gateway", "limit", "policy", "gotrue", "token", "event"]),
-    ("config", &["web", "flow", "session", "gateway", "limit", "policy", "gotrue", "token"]),
+    (
+        "app",
+        &[
+            "config", "web", "store", "flow", "session", "gateway", "limit", "policy", "gotrue", "token",
+            "event",
+        ],
+    ),
+    ("config", &["web", "store", "flow", "session", "gateway", "limit", "policy", "gotrue", "token"]),
     ("web", &["flow", "session", "gateway", "limit", "policy", "token", "event"]),
+    ("store", &["session", "limit", "event"]),
     ("flow", &["session", "limit", "gotrue", "pkce", "token", "event"]),
     ("session", &["gotrue", "token", "event"]),
     ("gateway", &["policy", "event"]),

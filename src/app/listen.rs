@@ -5,12 +5,14 @@
 //! hold. The stream and the door in front of it know.
 
 mod caps;
+mod heads;
 mod stream;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,13 +20,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::response::Response;
 use axum_server::Handle;
 use axum_server::accept::Accept;
+use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tower::Service;
 
 pub use caps::Caps;
 use caps::Door;
@@ -85,16 +90,37 @@ impl Listening {
     }
 }
 
+/// What can be served: a router, or one with more around it.
+pub trait App:
+    Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> App for S
+where
+    S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+}
+
 /// Begins to serve `app` on `listener`. Requests carry `ConnectInfo<SocketAddr>` of their peer.
 ///
 /// # Errors
 ///
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener, app: Router, caps: Caps) -> io::Result<Listening> {
+pub fn serve(listener: TcpListener, app: impl App, caps: Caps) -> io::Result<Listening> {
     serve_with(listener, app, caps, Limits::default())
 }
 
-fn serve_with(listener: TcpListener, app: Router, caps: Caps, limits: Limits) -> io::Result<Listening> {
+fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) -> io::Result<Listening> {
     let guard = Guard { door: Door::new(caps), refusals: Arc::new(Semaphore::new(REFUSALS)), limits };
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?
@@ -113,7 +139,8 @@ fn serve_with(listener: TcpListener, app: Router, caps: Caps, limits: Limits) ->
         .max_header_list_size(u32::from(HEAD_BYTES))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100);
-    let task = tokio::spawn(server.serve(app.into_make_service_with_connect_info::<SocketAddr>()));
+    let app = ServiceExt::<http::Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(app);
+    let task = tokio::spawn(server.serve(app));
     Ok(Listening { handle, task })
 }
 

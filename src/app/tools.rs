@@ -35,7 +35,8 @@ impl Bff {
         let tokens = Tokens::from_json(line).map_err(NotMinted::NoSession)?;
         let proof = Proof { method: "minted", remember: false, recovery: false };
         let made = sessions.make(tokens, proof).await?;
-        sessions.cookie_header(&made.session).ok_or(NotMinted::Refused(session::Error::TooLarge))
+        let session = sessions.keep_new(&made, "").await?;
+        sessions.cookie_header(&session).ok_or(NotMinted::Refused(session::Error::TooLarge))
     }
 }
 

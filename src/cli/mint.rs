@@ -15,7 +15,7 @@ use crate::app::Bff;
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bff = Bff::build(settings, None, Arc::new(SystemClock), Arc::new(SystemEntropy))?;
+    let bff = Bff::build(settings, None, Arc::new(SystemClock), Arc::new(SystemEntropy), None)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.context("standard input cannot be read")?;
         if !line.trim().is_empty() {

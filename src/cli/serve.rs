@@ -44,11 +44,11 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let (drain, caps) = (settings.network.drain, caps(&settings));
     super::retired::note(&settings, clock.now());
     let known = settings.clone();
-    let bff = Bff::build(settings, development, clock, entropy)?;
+    let bff = Bff::build(settings, development, clock, entropy, None)?;
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }
-    let mut front = listen::serve(public, bff.router(), caps.clone())?;
+    let mut front = listen::serve(public, bff.site(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
     let live = bff.findings();

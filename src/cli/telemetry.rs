@@ -6,6 +6,7 @@
 
 mod fields;
 mod line;
+mod panics;
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,10 +22,12 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use crate::config::{Log, LogFormat};
 use fields::{Fields, Recorder};
 
+pub use panics::report as report_panic;
+
 /// The modules that are heard at the chosen level.
 const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
 
-/// Makes standard error the log of this process.
+/// Makes standard error the log of this process, for its panics as well.
 ///
 /// # Errors
 ///
@@ -32,7 +35,9 @@ const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
 pub fn install(log: &Log) -> Result<(), SetGlobalDefaultError> {
     let form = Form::chosen(log.format, std::io::stderr().is_terminal());
     let lines = Lines::new(form, log.level, Arc::new(SystemClock), std::io::stderr());
-    tracing::subscriber::set_global_default(Registry::default().with(lines))
+    tracing::subscriber::set_global_default(Registry::default().with(lines))?;
+    panics::install();
+    Ok(())
 }
 
 /// How a line looks.

@@ -45,14 +45,7 @@ pub(super) fn refuse_in_rules(rules: &[Entry<RuleSettings>], problems: &mut Prob
 
 fn forward_auth(vars: &dyn Vars, problems: &mut Problems) {
     if vars::flag(vars, "forward_auth.enabled", false, problems) {
-        let why = "Forward-auth needs a session store, and this version has none.";
-        problems.fault(
-            "BFF-STORE-003",
-            place(vars, "forward_auth.enabled"),
-            Some("true"),
-            why,
-            "Set it to false.",
-        );
+        fault(vars, "forward_auth.enabled", Some("true"), "Forward-auth", "Set it to false.", problems);
     }
     let families = [("x-forwarded", true), ("x-original", false)];
     if !vars::choice(vars, "forward_auth.family", &families, true, problems) {

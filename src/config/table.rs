@@ -6,6 +6,7 @@ use base::vars::Problem;
 
 use super::{SessionKeys, Settings};
 use crate::session::{Remember, SameSite};
+use crate::store;
 
 /// What only the running project can tell; `None` while it does not answer.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +78,12 @@ fn sessions(settings: &Settings) -> String {
         Remember::Never => "ending with the browser".to_owned(),
         _ => format!("at most {} days", settings.session.absolute.whole_days()),
     };
-    format!("sealed cookies, {cookie}, {life}; a sign-out reaches other nodes at the token's expiry")
+    match &settings.store {
+        store::Settings::Cookie => {
+            format!("sealed cookies, {cookie}, {life}; a sign-out reaches other nodes at the token's expiry")
+        }
+        store => format!("in {store}, {cookie}, {life}"),
+    }
 }
 
 fn behind(settings: &Settings) -> String {

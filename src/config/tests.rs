@@ -166,8 +166,11 @@ fn seeded_faults_are_refused() {
         ("BFF_SESSION_KEYS", "", "BFF-COOKIE-001"),
         ("BFF_SESSION_KEYS", "k1:c2hvcnQ=", "BFF-COOKIE-001"),
         ("BFF_SESSION_KEYS", "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BFF-COOKIE-002"),
-        ("BFF_SESSION_STORE", "sqlite:data/sessions.db", "BFF-CONF-003"),
-        ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-STORE-003"),
+        ("BFF_SESSION_STORE", "postgres://user:secret@db", "BFF-CONF-002"),
+        ("BFF_SESSION_STORE", "redis://user:secret@redis.internal", "BFF-STORE-002"),
+        ("BFF_SESSION_STORE", "rediss://redis.internal", "BFF-STORE-002"),
+        ("BFF_SESSION_PREFIX", "x", "BFF-CONF-003"),
+        ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-CONF-003"),
         ("BFF_FORWARD_AUTH_HOSTS", "a.example.test", "BFF-CONF-003"),
         ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
         ("BFF_TOKEN_ENABLED", "true", "BFF-CONF-003"),
@@ -196,6 +199,10 @@ fn seeded_faults_are_refused() {
 #[test]
 fn faults_of_the_file_name_their_line() {
     let cases = [
+        (
+            "[session]\nstore = 'rediss://user:hunter2@redis.example.test'",
+            "BFF-CONF-002 bff.toml line 2: session.store",
+        ),
         ("[[rules]]\nname = 'a'\npath = '/a'\nto = 'nowhere'", "BFF-RULE-003 bff.toml line 1: rules.a.to"),
         ("[[rules]]\nname = 'a'\npath = '/a'\nrole = ['x']", "BFF-CONF-001 bff.toml line 4: rules.a.role"),
         (

@@ -68,7 +68,7 @@ impl Flows {
         let method = kind.as_str();
         let proof = Proof { method, remember: false, recovery: kind == LinkKind::Recovery };
         let current = inner.sessions.make(tokens, proof).await?;
-        inner.sessions.adopt(slot, current.session.clone());
+        inner.sessions.adopt(slot, &current).await?;
         inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok(Confirmed::SignedIn(current))
     }

@@ -1,13 +1,11 @@
 //! One exchange per flow and authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two
 //! sessions.
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest::{Context, SHA256};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
-use crate::session::Session;
+use crate::session::Current;
 use crate::session::flights::{Flights, Key};
 
 /// How long a parallel callback is answered with the session that the first one made. Afterwards the code is used.
@@ -19,7 +17,7 @@ const REMEMBERED: Duration = Duration::minutes(5);
 #[derive(Debug, Clone)]
 pub(super) enum Exchanged {
     /// The session.
-    Session(Arc<Session>),
+    Session(Current),
     /// The address is confirmed, but the code came too late for a session (contract 4.2).
     TooLate,
     /// GoTrue refused: used, unknown, or of another browser.

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use base::secret::Secret;
 
 use super::email::Email;
-use super::{Failure, Flows, Problem};
+use super::{Failure, Flows, Problem, Try};
 use crate::event::{Event, Outcome, Record};
 use crate::gotrue;
-use crate::limit::{Bucket, Taken};
+use crate::limit::Bucket;
 use crate::session::{Current, Proof, Slot};
 
 /// Longest password and captcha answer that GoTrue is bothered with, in bytes (S-69): nobody has a longer one.
@@ -25,20 +25,6 @@ pub struct Credentials<'a> {
     pub remember: bool,
     /// What a captcha widget gave.
     pub captcha: Option<&'a str>,
-}
-
-/// A try that was counted for its network. Dropped, it stays counted.
-#[derive(Debug)]
-#[must_use = "give it to `sign_in`, or back"]
-pub struct Try(Option<Taken>);
-
-impl Try {
-    /// Uncounts it: no password was tried.
-    pub fn give_back(self) {
-        if let Some(taken) = self.0 {
-            taken.give_back();
-        }
-    }
 }
 
 impl Flows {
@@ -103,8 +89,8 @@ impl Flows {
         Try(account).give_back();
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
+        inner.sessions.adopt(slot, &current).await?;
         inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
-        inner.sessions.adopt(slot, current.session.clone());
         Ok(current)
     }
 }

@@ -186,8 +186,8 @@ impl Flows {
         };
         let provider = pending.provider.clone();
         match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
-            Some(Exchanged::Session(session)) => {
-                inner.sessions.adopt(slot, session);
+            Some(Exchanged::Session(current)) => {
+                inner.sessions.adopt(slot, &current).await?;
                 Ok(Arrival::SignedIn(return_to))
             }
             Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
@@ -223,7 +223,7 @@ impl Flows {
         match inner.sessions.make(tokens, proof).await {
             Ok(current) => {
                 inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
-                Exchanged::Session(current.session)
+                Exchanged::Session(current)
             }
             Err(error) => {
                 tracing::error!(%error, "no session could be made of the tokens of a provider sign-in");

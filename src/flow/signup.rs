@@ -9,7 +9,7 @@ use url::Url;
 
 use super::email::Email;
 use super::pending::{Pending, Purpose};
-use super::{Failure, Flows, Problem, ReturnTo, callback_url};
+use super::{Counted, Failure, Flows, Problem, ReturnTo, Try, callback_url};
 use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
 use crate::limit::Bucket;
@@ -43,7 +43,12 @@ pub enum SignedUp {
 }
 
 impl Flows {
-    /// Makes an account.
+    /// Counts a mail that the network of `from` may be asking for, before anything that came with it is read (S-84).
+    pub fn count_mail(&self, from: Option<IpAddr>) -> Counted {
+        self.0.counted(Bucket::MailNetwork, &self.0.network_key(from))
+    }
+
+    /// Makes an account. `mail` is given back if a field stands in the way.
     ///
     /// # Errors
     ///
@@ -51,16 +56,18 @@ impl Flows {
     pub async fn sign_up(
         &self,
         form: &Account<'_>,
+        mail: Try,
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<SignedUp, Failure> {
         let inner = &self.0;
-        let email = read_email(form.email)?;
-        let words = [email.as_str(), inner.public_url.host_str().unwrap_or_default()];
-        if let Some(problem) = inner.passwords.judge(form.password.expose(), &words) {
-            return Err(Failure::Form(problem));
-        }
-        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
+        let email = match self.read_account(form) {
+            Ok(email) => email,
+            Err(problem) => {
+                mail.give_back();
+                return Err(Failure::Form(problem));
+            }
+        };
         let (id, pending) = self.pending_sign_up(&email, form.return_to);
         let account = SignUp {
             email: email.as_str(),
@@ -88,7 +95,7 @@ impl Flows {
             Ok(gotrue::SignedUp::Session(tokens)) => {
                 let proof = Proof { method: "signup", remember: false, recovery: false };
                 let current = inner.sessions.make(*tokens, proof).await?;
-                inner.sessions.adopt(slot, current.session.clone());
+                inner.sessions.adopt(slot, &current).await?;
                 SignedUp::Session(current)
             }
             Ok(gotrue::SignedUp::Confirm) => confirm(),
@@ -156,7 +163,7 @@ impl Flows {
         }
         let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
-        inner.sessions.adopt(slot, current.session.clone());
+        inner.sessions.adopt(slot, &current).await?;
         inner.trail.emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok((current, inner.targets.choose(Some(&pending.return_to)), inner.pending.clear(&id)))
     }
@@ -165,14 +172,20 @@ impl Flows {
     pub async fn send_confirmation_again(
         &self,
         typed: &str,
+        mail: Try,
         return_to: &ReturnTo,
         public: &Url,
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Vec<HeaderValue>, Failure> {
         let inner = &self.0;
-        let email = read_email(typed)?;
-        inner.count(Bucket::MailNetwork, &inner.network_key(from))?;
+        let email = match read_email(typed) {
+            Ok(email) => email,
+            Err(problem) => {
+                mail.give_back();
+                return Err(Failure::Form(problem));
+            }
+        };
         let (id, pending) = self.pending_sign_up(&email, return_to);
         if self.mail_is_due(&email) {
             let challenge = pending.verifier.challenge();
@@ -185,6 +198,15 @@ impl Flows {
             }
         }
         Ok(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy))
+    }
+
+    fn read_account(&self, form: &Account<'_>) -> Result<Email, Problem> {
+        let email = read_email(form.email)?;
+        let words = [email.as_str(), self.0.public_url.host_str().unwrap_or_default()];
+        match self.0.passwords.judge(form.password.expose(), &words) {
+            Some(problem) => Err(problem),
+            None => Ok(email),
+        }
     }
 
     fn pending_sign_up(&self, email: &Email, return_to: &ReturnTo) -> (String, Pending) {
@@ -208,11 +230,11 @@ impl Flows {
     }
 }
 
-fn read_email(typed: &str) -> Result<Email, Failure> {
+fn read_email(typed: &str) -> Result<Email, Problem> {
     if typed.trim().is_empty() {
-        return Err(Failure::Form(Problem::Required("email")));
+        return Err(Problem::Required("email"));
     }
-    Email::parse(typed).ok_or(Failure::Form(Problem::EmailInvalid))
+    Email::parse(typed).ok_or(Problem::EmailInvalid)
 }
 
 /// `None` for what must look like a success: the address is taken, or its mail went out a moment ago (S-71).

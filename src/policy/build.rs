@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::vars::Problems;
 use http::Method;
@@ -98,7 +99,9 @@ impl Policy {
             return Err(builder.findings);
         }
         let rules = made.into_iter().map(Arc::new).collect();
-        Ok(Self(Arc::new(Inner { rules, reserved, grants })))
+        static BUILT: AtomicU64 = AtomicU64::new(0);
+        let serial = BUILT.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(Arc::new(Inner { serial, rules, reserved, grants })))
     }
 }
 

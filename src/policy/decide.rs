@@ -45,7 +45,14 @@ pub enum Via {
 #[must_use = "a permit that nobody consumes let nothing through"]
 pub struct Permit {
     rule: Arc<Rule>,
-    identity: Option<Identity>,
+    person: Option<Arc<Person>>,
+}
+
+/// What the rules see in somebody's claims.
+#[derive(Debug)]
+pub(super) struct Person {
+    access: Access,
+    identity: Identity,
 }
 
 /// Who passed, for the headers that tell an upstream.
@@ -111,7 +118,7 @@ impl Policy {
     ///
     /// [`Denied`]. What would still be missing after a step-up is said before the step-up is asked for.
     pub fn decide(&self, rule: &Arc<Rule>, who: &Who<'_>, now: OffsetDateTime) -> Result<Permit, Denied> {
-        let permit = |identity| Permit { rule: Arc::clone(rule), identity };
+        let permit = |person| Permit { rule: Arc::clone(rule), person };
         let (claims, via, auth_time, limited) = match (rule.allow, who) {
             (Allow::Public, _) | (Allow::Optional, Who::Nobody) => return Ok(permit(None)),
             (Allow::User, Who::Nobody) => return Err(Denied::SignIn),
@@ -123,17 +130,25 @@ impl Policy {
         if limited {
             return Err(Denied::Limited);
         }
-        let access = self.access(claims);
+        let person = self.person(claims);
         if rule.allow == Allow::User {
             let auth_time = auth_time.or_else(|| claims.auth_time());
-            self.satisfied(&rule.needs, claims, &access, auth_time, now)?;
+            self.satisfied(&rule.needs, claims, &person.access, auth_time, now)?;
         }
-        Ok(permit(Some(Identity::of(claims, access.roles))))
+        Ok(permit(Some(person)))
     }
 
     /// Roles and scopes of a person, as `/auth/session` shows them and rules see them.
     pub fn access(&self, claims: &Claims) -> Access {
-        self.0.grants.access(claims)
+        self.person(claims).access.clone()
+    }
+
+    fn person(&self, claims: &Claims) -> Arc<Person> {
+        claims.work_out(self.0.serial, || {
+            let access = self.0.grants.access(claims);
+            let identity = Identity::of(claims, access.roles.clone());
+            Person { access, identity }
+        })
     }
 
     fn satisfied(
@@ -199,7 +214,7 @@ impl Permit {
 
     /// Who passed; `None` for a stranger and on public rules.
     pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_ref()
+        self.person.as_ref().map(|person| &person.identity)
     }
 }
 

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::Error;
+use super::agent;
 use super::cookie::{self, Jar};
-use super::record::{Fresh, Limited, Memo, Session};
+use super::record::{Fresh, Limited, Memo, Rest, Session};
 use super::remote::times;
 use super::sessions::{Current, Sessions};
 use super::settings::Remember;
-use super::slot::Slot;
+use super::slot::{Presented, Slot};
+use super::store::Version;
+use super::ticket::Ticket;
 use crate::event::{self, Event, Reason};
 use crate::gotrue::{Scope, Tokens};
 use crate::token::{Invalid, Refusal};
@@ -61,6 +64,11 @@ impl Sessions {
             Remember::Always => true,
             Remember::Never => false,
         };
+        let rest = self.0.vault.as_ref().map(|_| Rest {
+            ticket: Arc::new(Ticket::fresh(&*self.0.entropy)),
+            version: Version::default(),
+            agent: "".into(),
+        });
         let session = Arc::new(Session {
             id: self.0.entropy.uuid(),
             user_id: claims.sub,
@@ -75,6 +83,7 @@ impl Sessions {
             remember,
             limited,
             next_aal: fresh.next_aal,
+            rest,
             memo: Memo::default(),
         });
         if self.0.cookies_for(&session, &Jar::empty(), now).is_none() {
@@ -85,14 +94,50 @@ impl Sessions {
         Ok(Current { session, claims })
     }
 
-    /// Puts `session` in the place of the one that the request carried, which ends here and at GoTrue (S-06).
-    pub fn adopt(&self, slot: &Slot, session: Arc<Session>) {
+    /// Puts `current` in the place of the session that the request carried, which ends here and at GoTrue (S-06). In store
+    /// mode the new one is written first; twins of the same sign-in, as a doubled callback makes them, share it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`] if it could not be written. Its tokens are revoked then, and the earlier session
+    /// goes on.
+    pub async fn adopt(&self, slot: &Slot, current: &Current) -> Result<(), Error> {
+        self.load(slot).await;
+        let session = &current.session;
+        if matches!(self.presented(slot), Presented::Unknown) {
+            self.0.discard(session.access_token.clone());
+            return Err(Error::STORE_UNAVAILABLE); // the earlier one would stay
+        }
+        let session = self.keep_new(current, slot.agent()).await?;
         if let Some(earlier) = self.peek(slot).filter(|earlier| earlier.id != session.id) {
             self.0.end(&earlier, Reason::Replaced);
+            if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
+                vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
+            }
             if earlier.gotrue_id != session.gotrue_id {
                 self.0.end_at_gotrue_later(earlier, Scope::Local);
             }
         }
         slot.set(session);
+        Ok(())
+    }
+
+    /// Writes a session that was just made into the store, if there is one. `agent` is the browser's `User-Agent`.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt`](Self::adopt).
+    pub async fn keep_new(&self, current: &Current, agent: &str) -> Result<Arc<Session>, Error> {
+        let session = &current.session;
+        let (Some(vault), Some(rest)) = (&self.0.vault, &session.rest) else { return Ok(session.clone()) };
+        let rest = Rest { agent: agent::summary(agent).into(), version: Version(1), ..rest.clone() };
+        let session = Arc::new(Session { rest: Some(rest), ..(**session).clone() });
+        match vault.create(&session, current.claims.aal).await {
+            Ok(_) => Ok(session),
+            Err(_) => {
+                self.0.discard(session.access_token.clone());
+                Err(Error::STORE_UNAVAILABLE)
+            }
+        }
     }
 }

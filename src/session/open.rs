@@ -27,6 +27,7 @@ impl Inner {
         match over {
             Some(reason) => {
                 self.opened.remove(&sealed);
+                self.note_end(&session, now);
                 (Presented::Ended(reason), false)
             }
             None => (Presented::Session(session), stale),
@@ -43,7 +44,7 @@ impl Inner {
             Err(Unopened::KeyMissing) => return Err(Reason::KeyMissing),
             Err(Unopened::Malformed | Unopened::Forged) => return Err(Reason::Damaged),
         };
-        let session = Arc::new(Session::from_bytes(&opened.plain).ok_or(Reason::Damaged)?);
+        let session = Arc::new(Session::from_bytes(&opened.plain, None).ok_or(Reason::Damaged)?);
         self.opened.insert(sealed, &session, opened.stale);
         Ok((session, opened.stale))
     }
@@ -59,9 +60,17 @@ impl Inner {
     }
 
     pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
-        let ended = self.denied.reason(session.id, now);
-        let ended = ended.or_else(|| self.denied.reason(session.gotrue_id, now));
-        ended.or_else(|| self.end_if_barred(session, now))
+        let (ids, user) = ([session.id, session.gotrue_id], session.user_id);
+        self.denied.reason_for(&ids, user, session.created_at, now)
+    }
+
+    /// Without a list of a person's sessions, each that ended with all the others is told of when it is used again.
+    fn note_end(&self, session: &Session, now: OffsetDateTime) {
+        if self.denied.reason(&[session.id, session.gotrue_id], now).is_none()
+            && let Some(reason) = self.denied_reason(session, now)
+        {
+            self.end(session, reason);
+        }
     }
 
     pub(super) fn seal(&self, session: &Session) -> String {
@@ -76,6 +85,10 @@ impl Inner {
         now: OffsetDateTime,
     ) -> Option<Vec<HeaderValue>> {
         let left = session.created_at + self.settings.absolute - now;
-        self.names.set_session(&self.seal(session), session.remember.then_some(left), jar)
+        let value = match &session.rest {
+            Some(rest) => rest.ticket.to_text(),
+            None => self.seal(session),
+        };
+        self.names.set_session(&value, session.remember.then_some(left), jar)
     }
 }

@@ -93,6 +93,7 @@ mod tests {
             remember: false,
             limited: None,
             next_aal: 1,
+            rest: None,
             memo: Memo::default(),
         })
     }

@@ -1,7 +1,7 @@
 //! What a session consists of, and its form under the seal.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base::secret::Secret;
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::store::Version;
+use super::ticket::Ticket;
 use crate::gotrue;
 use crate::token::Digest;
 
@@ -61,7 +63,20 @@ pub struct Session {
     pub limited: Option<Limited>,
     /// The level that the person's factors make possible: 1 or 2.
     pub next_aal: u8,
+    /// In store mode: where it rests.
+    pub(super) rest: Option<Rest>,
     pub(super) memo: Memo,
+}
+
+/// Where a session rests in store mode.
+#[derive(Debug, Clone)]
+pub(super) struct Rest {
+    /// What the cookie holds.
+    pub(super) ticket: Arc<Ticket>,
+    /// Of the record that this value was read from or written as.
+    pub(super) version: Version,
+    /// The browser, for the list of devices.
+    pub(super) agent: Arc<str>,
 }
 
 /// What was worked out about this very value. A changed session is another value: it starts without.
@@ -69,6 +84,7 @@ pub struct Session {
 pub(super) struct Memo {
     pub(super) token: OnceLock<Digest>,
     pub(super) public_id: OnceLock<String>,
+    pub(super) description: OnceLock<String>,
 }
 
 impl Clone for Memo {
@@ -97,9 +113,16 @@ struct Stored<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     l: Option<Limited>,
     x: u8,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    d: Option<Cow<'a, str>>,
 }
 
 impl Session {
+    /// How this very session is described to its person: `make`'s text, made once.
+    pub fn described(&self, make: impl FnOnce() -> String) -> &str {
+        self.memo.description.get_or_init(make)
+    }
+
     /// The bytes to seal.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let stored = Stored {
@@ -116,15 +139,21 @@ impl Session {
             m: self.remember,
             l: self.limited,
             x: self.next_aal,
+            d: self.rest.as_ref().map(|rest| Cow::Borrowed(&*rest.agent)),
         };
         // Strings, numbers and UUIDs: nothing here can fail to serialise.
         serde_json::to_vec(&stored).unwrap_or_default()
     }
 
-    /// `None` if `bytes` are not what [`to_bytes`](Self::to_bytes) makes.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// `None` if `bytes` are not what [`to_bytes`](Self::to_bytes) makes. `place` is where they rested in a store.
+    pub(super) fn from_bytes(bytes: &[u8], place: Option<(&Arc<Ticket>, Version)>) -> Option<Self> {
         let stored: Stored<'_> = serde_json::from_slice(bytes).ok()?;
         let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let rest = place.map(|(ticket, version)| Rest {
+            ticket: Arc::clone(ticket),
+            version,
+            agent: stored.d.as_deref().unwrap_or_default().into(),
+        });
         Some(Self {
             id: stored.i,
             user_id: stored.u,
@@ -139,6 +168,7 @@ impl Session {
             remember: stored.m,
             limited: stored.l,
             next_aal: stored.x,
+            rest,
             memo: Memo::default(),
         })
     }
@@ -154,6 +184,20 @@ impl Session {
             last_seen: now,
             ..self.clone()
         }
+    }
+
+    /// The same session, as it rests under `version`.
+    pub(super) fn resting_as(&self, version: Version) -> Self {
+        let mut session = self.clone();
+        if let Some(rest) = &mut session.rest {
+            rest.version = version;
+        }
+        session
+    }
+
+    /// Whether both hold the same tokens.
+    pub(super) fn same_tokens(&self, other: &Self) -> bool {
+        self.refresh_token == other.refresh_token && self.access_token == other.access_token
     }
 
     /// Names this refresh token of this session, without holding it (S-41).

@@ -35,6 +35,16 @@ pub(super) enum Outcome {
         /// The end of the cool-down.
         until: OffsetDateTime,
     },
+    /// The store does not answer: nobody can say whether another node refreshes. The session stays.
+    StoreAway {
+        /// When to ask it again.
+        until: OffsetDateTime,
+    },
+}
+
+/// Whether an error means that asking more would not help (for the breaker).
+fn is_outage(error: &gotrue::Error) -> bool {
+    error.is_transient() && !matches!(error, gotrue::Error::Refused { .. })
 }
 
 fn reason(last: FinalRefresh) -> Reason {
@@ -47,28 +57,69 @@ fn reason(last: FinalRefresh) -> Reason {
     }
 }
 
+/// What GoTrue's answer to a refresh means for the session.
+pub(super) enum Answer {
+    /// The session with new tokens, and the level that they say, if that could be verified.
+    New(Box<Session>, Option<u8>),
+    /// It is over.
+    Final(Reason),
+    /// It is kept, and nobody asks again before then.
+    Kept(OffsetDateTime),
+}
+
 impl Inner {
-    /// The one call of a refresh, what its answer means, and for how long that holds.
+    /// The one refresh of a session in this process, what its answer means, and for how long that holds.
     pub(super) async fn ask_for_refresh(
-        &self,
+        self: &Arc<Self>,
         session: &Arc<Session>,
         from: Option<IpAddr>,
     ) -> (Outcome, OffsetDateTime) {
-        let outcome = self.refresh_outcome(session, from).await;
+        let outcome = match (&self.vault, &session.rest) {
+            (Some(vault), Some(rest)) => self.refresh_among_nodes(vault, &rest.ticket, session, from).await,
+            _ => self.refresh_here(session, from).await,
+        };
         let remembered = self.clock.now() + REMEMBERED;
         let (until, counted) = match &outcome {
             Outcome::Refreshed(_) => (remembered, Refreshed::Ok),
             Outcome::Ended(_) => (remembered, Refreshed::Ended),
-            Outcome::Kept { until } => (*until, Refreshed::Kept),
+            Outcome::Kept { until } | Outcome::StoreAway { until } => (*until, Refreshed::Kept),
             Outcome::TooLarge { until } => (*until, Refreshed::TooLarge),
         };
         self.trail.metrics().refreshed(counted);
         (outcome, until)
     }
 
-    async fn refresh_outcome(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+    /// Cookie mode: the answer becomes the cookie.
+    async fn refresh_here(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+        let refreshed = match self.ask_gotrue(session, from).await {
+            Answer::New(refreshed, _) => refreshed,
+            Answer::Final(reason) => {
+                self.give_up(session, reason);
+                return Outcome::Ended(reason);
+            }
+            Answer::Kept(until) => return Outcome::Kept { until },
+        };
+        let now = self.clock.now();
+        if let Some(reason) = self.denied_reason(session, now) {
+            self.discard(refreshed.access_token.clone());
+            return Outcome::Ended(reason);
+        }
+        if self.cookies_for(&refreshed, &Jar::empty(), now).is_none() {
+            tracing::error!("a refreshed session does not fit into its cookies: its metadata is too large");
+            return Outcome::TooLarge { until: now + self.settings.refresh_cooldown };
+        }
+        Outcome::Refreshed(Arc::from(refreshed))
+    }
+
+    /// The call itself, in the name of the client at `from`.
+    pub(super) async fn ask_gotrue(&self, session: &Session, from: Option<IpAddr>) -> Answer {
+        let leave = match self.breaker.admit(self.clock.now()).await {
+            Ok(leave) => leave,
+            Err(until) => return Answer::Kept(until),
+        };
         let answer = self.gotrue.refresh(&session.refresh_token, from).await;
         let now = self.clock.now();
+        leave.report(!answer.as_ref().is_err_and(is_outage), now);
         let tokens = match answer {
             Ok(tokens) => tokens,
             Err(error) => return self.refresh_failed(session, &error, now),
@@ -80,37 +131,27 @@ impl Inner {
             && claims.as_ref().is_none_or(|c| c.sub == session.user_id && c.session_id == session.gotrue_id);
         if !owner {
             self.discard(tokens.access_token);
-            self.end(session, Reason::OwnerMismatch);
-            return Outcome::Ended(Reason::OwnerMismatch);
-        }
-        if let Some(reason) = self.denied_reason(session, now) {
-            self.discard(tokens.access_token);
-            return Outcome::Ended(reason);
+            return Answer::Final(Reason::OwnerMismatch);
         }
         let (issued_at, expires_at) = match &claims {
             Some(claims) => times(claims, now),
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
         let refreshed = session.refreshed(Fresh::new(tokens, issued_at, expires_at), now);
-        if self.cookies_for(&refreshed, &Jar::empty(), now).is_none() {
-            tracing::error!("a refreshed session does not fit into its cookies: its metadata is too large");
-            return Outcome::TooLarge { until: now + self.settings.refresh_cooldown };
-        }
-        Outcome::Refreshed(Arc::new(refreshed))
+        Answer::New(Box::new(refreshed), claims.map(|claims| claims.aal))
     }
 
-    pub(super) fn refresh_failed(
-        &self,
-        session: &Session,
-        error: &gotrue::Error,
-        now: OffsetDateTime,
-    ) -> Outcome {
+    /// Ends a session that GoTrue refreshes no more.
+    pub(super) fn give_up(&self, session: &Session, reason: Reason) {
+        if reason == Reason::RefreshReused {
+            self.record(session, Event::TokenReuse, event::Outcome::Refused, Some(reason), None);
+        }
+        self.end(session, reason);
+    }
+
+    fn refresh_failed(&self, session: &Session, error: &gotrue::Error, now: OffsetDateTime) -> Answer {
         if let Some(reason) = error.final_refresh_reason().map(reason) {
-            if reason == Reason::RefreshReused {
-                self.record(session, Event::TokenReuse, event::Outcome::Refused, Some(reason), None);
-            }
-            self.end(session, reason);
-            return Outcome::Ended(reason);
+            return Answer::Final(reason);
         }
         tracing::warn!(%error, "a session could not be refreshed and is kept");
         self.record(session, Event::Refresh, event::Outcome::Failed, None, None);
@@ -119,7 +160,7 @@ impl Inner {
             _ => Duration::ZERO,
         };
         let pause = self.settings.refresh_cooldown.max(asked.min(Duration::minutes(1)));
-        Outcome::Kept { until: now + pause }
+        Answer::Kept(now + pause)
     }
 
     /// An idle or too old session is revoked at GoTrue when somebody presents it (S-08).
@@ -129,7 +170,7 @@ impl Inner {
         }
         let Carried::Sealed(sealed) = self.names.read_session(slot.jar()) else { return };
         let Ok((session, _)) = self.unseal(&sealed) else { return };
-        if self.denied.reason(session.id, self.clock.now()).is_none() {
+        if self.denied.reason(&[session.id], self.clock.now()).is_none() {
             self.end(&session, reason);
             self.end_at_gotrue_later(session, Scope::Local);
         }

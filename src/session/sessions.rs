@@ -1,32 +1,35 @@
 //! The service: opens what a request carries, refreshes it in time, begins and ends sessions.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration as StdDuration;
 
 use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
 use base::seal::{Keyring, Sealer};
-use http::HeaderValue;
 use time::{Duration, OffsetDateTime};
 use url::Url;
+use uuid::Uuid;
 
 use super::Error;
+use super::breaker::Breaker;
 use super::cookie::Names;
 use super::ended::DenyList;
 use super::flights::Flights;
+use super::news::Follower;
 use super::opened::OpenedSessions;
 use super::record::Session;
 use super::remote::Outcome;
-use super::revoke::Barred;
 use super::settings::{SameSite, Settings};
-use super::slot::{Change, Presented, Slot};
+use super::slot::{Presented, Slot};
+use super::store::Store;
+use super::vault::Vault;
 use crate::event::{self, Event, LogHash, Reason, Record, Trail};
-use crate::gotrue::{GoTrue, Scope};
+use crate::gotrue::GoTrue;
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
-/// How long a sign-out waits for GoTrue before it answers; the call itself goes on.
-const SIGN_OUT_PATIENCE: StdDuration = StdDuration::from_secs(3);
+/// How long the store's answer to a probe counts.
+const PROBED: Duration = Duration::SECOND;
 
 /// What [`Sessions::new`] joins.
 pub struct Parts {
@@ -46,6 +49,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// Randomness for ids and seals.
     pub entropy: SharedEntropy,
+    /// Where sessions rest; `None` for cookie mode.
+    pub store: Option<Store>,
 }
 
 /// Every session of this process. Clones share everything.
@@ -61,9 +66,13 @@ pub(super) struct Inner {
     pub(super) gotrue: Arc<GoTrue>,
     pub(super) flights: Flights<Outcome>,
     pub(super) denied: DenyList,
-    pub(super) barred: Barred,
     pub(super) opened: OpenedSessions,
-    pub(super) log: LogHash,
+    pub(super) breaker: Breaker,
+    /// Store mode.
+    pub(super) vault: Option<Arc<Vault>>,
+    pub(super) follower: OnceLock<Follower>,
+    probed: Mutex<Option<(OffsetDateTime, bool)>>,
+    log: LogHash,
     pub(super) trail: Trail,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
@@ -79,12 +88,20 @@ pub struct Current {
 }
 
 impl Sessions {
-    /// Joins `parts`.
+    /// Joins `parts`. With a store, call [`follow`](Self::follow) as well.
     pub fn new(parts: Parts) -> Self {
         let strict = parts.settings.same_site == SameSite::Strict;
+        let origin = parts.public_url.origin().ascii_serialization();
+        let (settings, entropy, trail) = (&parts.settings, &parts.entropy, &parts.trail);
+        let made = |store| Vault::new(store, &parts.keys, &origin, settings, entropy.clone(), trail.clone());
+        let vault = parts.store.map(made).map(Arc::new);
         Self(Arc::new(Inner {
             names: Names::new(&parts.public_url, strict),
-            origin: parts.public_url.origin().ascii_serialization(),
+            origin,
+            breaker: Breaker::new(settings.refresh_cooldown),
+            vault,
+            follower: OnceLock::new(),
+            probed: Mutex::default(),
             sealer: parts.keys.purpose("session"),
             log: LogHash::from_ring(&parts.keys),
             trail: parts.trail,
@@ -93,11 +110,31 @@ impl Sessions {
             gotrue: parts.gotrue,
             flights: Flights::default(),
             denied: DenyList::default(),
-            barred: Barred::default(),
             opened: OpenedSessions::default(),
             clock: parts.clock,
             entropy: parts.entropy,
         }))
+    }
+
+    /// Starts to hear of what other nodes revoke, until the last clone is gone. Within a Tokio runtime; without a store
+    /// there is nothing to hear.
+    pub fn follow(&self) {
+        self.0.follow();
+    }
+
+    /// Whether the store answers, asked at most once a second; always in cookie mode.
+    pub async fn ready(&self) -> bool {
+        let Some(vault) = &self.0.vault else { return true };
+        let now = self.0.clock.now();
+        let known = *self.0.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some((at, answers)) if (now - at).abs() < PROBED => answers,
+            _ => {
+                let answers = vault.timely("probe", vault.store.sessions.probe()).await.is_ok();
+                *self.0.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answers));
+                answers
+            }
+        }
     }
 
     /// The names and attributes of our cookies.
@@ -110,11 +147,12 @@ impl Sessions {
         &self.0.settings
     }
 
-    /// What the request carries, without a call to anybody: `None` if there is no live session.
+    /// What the request carries, without a call to anybody: `None` if there is no live session, or none that
+    /// [`load`](Self::load) has brought so far.
     pub fn peek(&self, slot: &Slot) -> Option<Arc<Session>> {
         match self.presented(slot) {
             Presented::Session(session) => Some(session),
-            Presented::Nothing | Presented::Ended(_) => None,
+            Presented::Nothing | Presented::Ended(_) | Presented::Unknown => None,
         }
     }
 
@@ -122,28 +160,33 @@ impl Sessions {
     pub fn ended(&self, slot: &Slot) -> Option<Reason> {
         match self.presented(slot) {
             Presented::Ended(reason) => Some(reason),
-            Presented::Session(_) => None,
+            Presented::Session(_) | Presented::Unknown => None,
             Presented::Nothing => slot.jar().get(&self.0.names.ended).and_then(Reason::parse),
         }
     }
 
-    fn presented(&self, slot: &Slot) -> Presented {
-        slot.presented(|jar| self.0.open(jar, self.0.clock.now()))
+    pub(super) fn presented(&self, slot: &Slot) -> Presented {
+        match self.0.vault {
+            None => slot.presented(|jar| self.0.open(jar, self.0.clock.now())),
+            Some(_) => slot.known().unwrap_or(Presented::Nothing),
+        }
     }
 
     /// The session of this request, refreshed first if its access token is about to end.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] and [`Error::Ended`] mean: sign in. [`Error::Unavailable`] and [`Error::KeysUnavailable`]
-    /// mean: the session is kept, try again later.
+    /// [`Error::Missing`] and [`Error::Ended`] mean: sign in. [`Error::Unavailable`], [`Error::StoreUnavailable`] and
+    /// [`Error::KeysUnavailable`] mean: the session is kept, try again later.
     pub async fn current(&self, slot: &Slot) -> Result<Current, Error> {
+        self.load(slot).await;
         let session = match self.presented(slot) {
             Presented::Session(session) => session,
             Presented::Ended(reason) => {
                 self.0.end_at_gotrue_if_it_ran_out(slot, reason);
                 return Err(Error::Ended(reason));
             }
+            Presented::Unknown => return Err(Error::STORE_UNAVAILABLE),
             Presented::Nothing => return Err(self.ended(slot).map_or(Error::Missing, Error::Ended)),
         };
         let now = self.0.clock.now();
@@ -155,7 +198,7 @@ impl Sessions {
         };
         match self.0.verified(&session).await {
             Ok(claims) => {
-                self.touch(slot, &session, now);
+                self.touch(slot, &session, now).await;
                 Ok(Current { session, claims })
             }
             Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
@@ -174,10 +217,12 @@ impl Sessions {
     ///
     /// As [`current`](Self::current).
     pub async fn refresh(&self, slot: &Slot) -> Result<(), Error> {
+        self.load(slot).await;
         let session = match self.presented(slot) {
             Presented::Session(session) => session,
             Presented::Ended(reason) => return Err(Error::Ended(reason)),
             Presented::Nothing => return Err(Error::Missing),
+            Presented::Unknown => return Err(Error::STORE_UNAVAILABLE),
         };
         let age = self.0.clock.now() - session.issued_at;
         if age < self.0.settings.refresh_cooldown && !age.is_negative() {
@@ -190,6 +235,7 @@ impl Sessions {
                 Err(Error::Ended(reason))
             }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::StoreAway { .. } => Err(Error::STORE_UNAVAILABLE),
             Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
     }
@@ -200,7 +246,7 @@ impl Sessions {
             slot.clear(Some(reason));
             return Err(Error::Ended(reason));
         }
-        slot.set(fresh.clone());
+        self.0.go_on(slot, fresh.clone());
         Ok(fresh)
     }
 
@@ -212,10 +258,13 @@ impl Sessions {
                 slot.clear(Some(reason));
                 Err(Error::Ended(reason))
             }
-            Outcome::Kept { .. } | Outcome::TooLarge { .. } if self.0.clock.now() < session.expires_at => {
+            Outcome::Kept { .. } | Outcome::TooLarge { .. } | Outcome::StoreAway { .. }
+                if self.0.clock.now() < session.expires_at =>
+            {
                 Ok(session)
             }
             Outcome::Kept { until } => Err(self.0.unavailable(until)),
+            Outcome::StoreAway { .. } => Err(Error::STORE_UNAVAILABLE),
             Outcome::TooLarge { .. } => Err(Error::TooLarge),
         }
     }
@@ -228,86 +277,34 @@ impl Sessions {
         self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
     }
 
-    /// Ends the session of this request here, then at GoTrue. Never fails towards the person (S-11): what GoTrue did
-    /// not hear is an event. Returns whether there was a session.
-    pub async fn sign_out(&self, slot: &Slot, scope: Scope) -> bool {
-        let Some(session) = self.peek(slot) else {
-            slot.clear(None);
-            return false;
-        };
-        if scope == Scope::Others {
-            let _ = tokio::time::timeout(SIGN_OUT_PATIENCE, self.0.end_at_gotrue_later(session, scope)).await;
-            return true;
-        }
-        let reason = if scope == Scope::Global { Reason::UserEverywhere } else { Reason::User };
-        self.0.end(&session, reason);
-        slot.clear(Some(reason));
-        let _ = tokio::time::timeout(SIGN_OUT_PATIENCE, self.0.end_at_gotrue_later(session, scope)).await;
-        true
-    }
-
-    /// The `Set-Cookie` values that the answer to `slot`'s request needs. Written whatever became of the request, or
-    /// a rotated token would be lost (S-42).
-    pub fn set_cookies(&self, slot: &Slot) -> Vec<HeaderValue> {
-        let inner = &self.0;
-        let ended = &inner.names.ended;
-        match slot.change() {
-            Change::None => Vec::new(),
-            Change::Set(session) => {
-                let jar = slot.jar();
-                let cookies = inner.cookies_for(&session, &jar, inner.clock.now());
-                if cookies.is_none() {
-                    // The browser keeps the old cookie, with whose token GoTrue refreshes again: nobody is signed out.
-                    tracing::error!(
-                        "a refreshed session has grown beyond its cookies: its metadata is too large"
-                    );
-                }
-                let mut cookies = cookies.unwrap_or_default();
-                if jar.has(ended) {
-                    cookies.push(inner.names.clear(ended, ::cookie::SameSite::Strict));
-                }
-                cookies
-            }
-            Change::Clear(reason) => {
-                let mut cookies = inner.names.clear_session(slot.jar());
-                if let Some(reason) = reason {
-                    let life = Some(Duration::minutes(10));
-                    cookies.push(inner.names.set(ended, reason.as_str(), ::cookie::SameSite::Strict, life));
-                }
-                cookies
-            }
-        }
-    }
-
-    /// The name of `session` towards its own person: stable, and good for nothing else.
-    pub fn public_id<'a>(&self, session: &'a Session) -> &'a str {
-        session.memo.public_id.get_or_init(|| {
-            let mac = self.0.sealer.mac(&[b"public id", session.id.as_bytes()]);
-            format!(
-                "s_{}",
-                base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &mac[..9])
-            )
-        })
-    }
-
-    /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
-    /// does not fit.
-    pub fn cookie_header(&self, session: &Session) -> Option<String> {
-        let cookies = self.0.cookies_for(session, &super::cookie::Jar::empty(), self.0.clock.now())?;
-        let pair = |cookie: &HeaderValue| Some(cookie.to_str().ok()?.split(';').next()?.to_owned());
-        Some(cookies.iter().map(pair).collect::<Option<Vec<_>>>()?.join("; "))
+    /// Why a token that verifies is refused all the same (S-40, S-45).
+    pub fn denied(&self, claims: &Claims) -> Option<Reason> {
+        let since = OffsetDateTime::from_unix_timestamp(claims.iat).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        self.0.denied.reason_for(&[claims.session_id], claims.sub, since, self.0.clock.now())
     }
 
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
-    fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
+    async fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
         let tenth: Duration = self.0.settings.idle / 10;
-        if now - session.last_seen > tenth.max(Duration::minutes(1)) && !slot.is_poll() {
-            slot.set(Arc::new(Session { last_seen: now, ..(**session).clone() }));
+        if now - session.last_seen <= tenth.max(Duration::minutes(1)) || slot.is_poll() {
+            return;
         }
+        if let Some(vault) = &self.0.vault {
+            let _ = Box::pin(vault.touch(session, now)).await; // the next request tries again
+        }
+        self.0.go_on(slot, Arc::new(Session { last_seen: now, ..(**session).clone() }));
     }
 }
 
 impl Inner {
+    /// The request goes on with `session`. What a cookie holds in store mode is not changed by that.
+    fn go_on(&self, slot: &Slot, session: Arc<Session>) {
+        match self.vault {
+            None => slot.set(session),
+            Some(_) => slot.go_on_with(session),
+        }
+    }
+
     pub(super) async fn verified(&self, session: &Session) -> Result<Arc<Claims>, Refusal> {
         let token = session.access_token.expose();
         let digest = session.memo.token.get_or_init(|| self.verifier.digest(token));
@@ -360,6 +357,17 @@ impl Inner {
             user: Some(&user),
             session: Some(&id),
             ..Record::of(event, outcome)
+        });
+    }
+
+    /// Records the end of a session of which its label alone is known.
+    pub(super) fn record_end(&self, user: Uuid, gotrue_id: Uuid, reason: Reason) {
+        let (user, id) = (self.log.user(user), self.log.session(gotrue_id));
+        self.trail.emit(&Record {
+            reason: Some(reason),
+            user: Some(&user),
+            session: Some(&id),
+            ..Record::of(Event::SessionEnded, event::Outcome::Ok)
         });
     }
 }

@@ -3,7 +3,8 @@
 use base::vars::{self, Problems, Vars};
 use time::Duration;
 
-/// How long sessions live and what their cookies are like. The keys that seal them are read by `config`.
+/// How long sessions live and what their cookies are like. The keys that seal them are read by `config`, where they
+/// rest by `store`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Longest pause between two uses. `session.idle`; default `7d`.
@@ -50,7 +51,6 @@ impl Settings {
     pub fn read(vars: &dyn Vars, problems: &mut Problems) -> Option<Self> {
         let remember = [("ask", Remember::Ask), ("always", Remember::Always), ("never", Remember::Never)];
         let same_site = [("strict", SameSite::Strict), ("lax", SameSite::Lax)];
-        cookie_mode_alone(vars, problems);
         let settings = Self {
             idle: vars::span(vars, "session.idle", Duration::days(7), problems),
             absolute: vars::span(vars, "session.absolute", Duration::days(30), problems),
@@ -88,21 +88,6 @@ impl Settings {
             }
         }
         sound
-    }
-}
-
-/// The stores of the documentation are not built yet; a prefix belongs to one of them.
-fn cookie_mode_alone(vars: &dyn Vars, problems: &mut Problems) {
-    if let Some(store) = vars::text(vars, "session.store", problems)
-        && store != "cookie"
-    {
-        let kind = store.split(':').next().unwrap_or_default(); // what follows may hold a password
-        let why = "This session store is not available in this version.";
-        problems.fault("BFF-CONF-003", place(vars, "session.store"), Some(kind), why, "Set it to cookie.");
-    }
-    if let Some(prefix) = vars::text(vars, "session.prefix", problems) {
-        let why = "A prefix has no effect without a Redis store.";
-        problems.fault("BFF-CONF-003", place(vars, "session.prefix"), Some(&prefix), why, "Remove it.");
     }
 }
 
@@ -158,21 +143,10 @@ mod tests {
             ("REMEMBER", "yes"),
             ("CLEAR_SITE_DATA", "everything"),
             ("EXPOSE_CLAIMS", "a..b"),
-            ("STORE", "sqlite:data/sessions.db"),
-            ("PREFIX", "x"),
             ("IDLE", "401d"),
         ];
         for (name, value) in cases {
             assert_eq!(read(&[(name, value)]).1, [format!("BFF_SESSION_{name}")], "{value}");
         }
-    }
-
-    /// S-87: the address of a store may hold a password and is not repeated.
-    #[test]
-    fn the_password_of_a_store_is_not_shown() {
-        let vars = vec![("BFF_SESSION_STORE".to_owned(), "rediss://user:hunter2@host:6379/0".to_owned())];
-        let mut problems = Problems::default();
-        Settings::read(&vars, &mut problems);
-        assert!(problems.has_faults() && !format!("{problems:?}").contains("hunter2"));
     }
 }

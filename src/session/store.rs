@@ -6,6 +6,7 @@
 //! the module `store`; one suite of tests holds them all to these words.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,8 +22,8 @@ pub struct Key(pub [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(pub [u8; 32]);
 
-/// Counts the writes of one record, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Counts the writes of one record, from 1; 0 is that of none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Version(pub u64);
 
 /// Counts the leases of one record: a later holder has the greater number.
@@ -180,4 +181,23 @@ pub trait Revocations: Debug + Send + Sync {
     /// What was published after `cursor`, oldest first, with the cursor to go on from. Waits up to `patience` for the
     /// first; an empty answer means that nothing came. At most 1,000 at once.
     async fn after(&self, cursor: &Cursor, patience: Duration) -> Result<(Vec<Vec<u8>>, Cursor), Failure>;
+}
+
+/// One store in its three roles, as [`Sessions`](super::Sessions) takes it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Its records.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Its leases.
+    pub leases: Arc<dyn Leases>,
+    /// Its revocations.
+    pub revocations: Arc<dyn Revocations>,
+}
+
+impl Store {
+    /// `store` in every role.
+    pub fn of<S: SessionStore + Leases + Revocations + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { sessions: store.clone(), leases: store.clone(), revocations: store }
+    }
 }

@@ -1,6 +1,8 @@
 //! What a token says about a person, with exact types (S-34).
 
+use std::any::Any;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -41,6 +43,25 @@ pub struct Claims {
     /// Signed in without an identity.
     pub is_anonymous: bool,
     all: Map<String, Value>,
+    worked_out: WorkedOut,
+}
+
+/// What somebody made of these very claims, so that it need not be made again at every request.
+#[derive(Default)]
+struct WorkedOut(OnceLock<(u64, Arc<dyn Any + Send + Sync>)>);
+
+/// A copy may be changed: it starts without.
+impl Clone for WorkedOut {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// It follows from the claims and adds nothing to them.
+impl PartialEq for WorkedOut {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One proof of identity.
@@ -79,7 +100,20 @@ impl Claims {
                 Some(_) => return Err(Invalid::Claims("is_anonymous")),
             },
             all,
+            worked_out: WorkedOut::default(),
         })
+    }
+
+    /// What `make` makes of these claims. It is kept beside them for whoever asks first; `by` names him, and the rules
+    /// by which he works: another gets his own, which is not kept.
+    pub fn work_out<T: Send + Sync + 'static>(&self, by: u64, make: impl FnOnce() -> T) -> Arc<T> {
+        if let Some((whose, kept)) = self.worked_out.0.get() {
+            let known = (*whose == by).then(|| Arc::clone(kept).downcast().ok()).flatten();
+            return known.unwrap_or_else(|| Arc::new(make()));
+        }
+        let made = Arc::new(make());
+        let _ = self.worked_out.0.set((by, made.clone())); // another was first: his is as good
+        made
     }
 
     /// Claims that somebody made up to see what a rule would say: members that a token must have and these lack

@@ -24,12 +24,14 @@ async fn metrics(State(app): State<AppState>) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], app.trail.metrics().text()).into_response()
 }
 
-/// 200 once a key set or an HS256 secret is there to verify with. GoTrue itself is not asked: sessions work through its
-/// outages.
+/// 200 once a key set or an HS256 secret is there to verify with, and while the session store answers. GoTrue itself is
+/// not asked: sessions work through its outages.
 async fn ready(State(app): State<AppState>) -> Response {
-    if app.verifier.ready() {
-        return axum::Json(json!({ "status": "ready" })).into_response();
-    }
-    let body = axum::Json(json!({ "status": "waiting", "for": "keys" }));
+    let missing = match (app.verifier.ready(), app.sessions.ready().await) {
+        (true, true) => return axum::Json(json!({ "status": "ready" })).into_response(),
+        (false, _) => "keys",
+        (true, false) => "store",
+    };
+    let body = axum::Json(json!({ "status": "waiting", "for": missing }));
     (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
 }

@@ -75,6 +75,7 @@ codes! {
     ProviderUnknown "provider_unknown" 404 "This provider is not offered." "Use one that the login page shows.",
     FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project, or use another way.",
     MethodNotAllowed "method_not_allowed" 405 "This address does not take this method." "Use a method that Allow lists.",
+    SessionOpen "session_open" 409 "Somebody is signed in here." "Ask the person; then send \"switch\": true, or sign out first.",
     LinkExpired "link_expired" 410 "The link is used or too old." "Have a new mail sent.",
     BodyTooLarge "body_too_large" 413 "The body is too large." "Send less at once.",
     UriTooLong "uri_too_long" 414 "The address is too long." "Send less than 8 KiB.",
@@ -90,6 +91,7 @@ codes! {
     SessionTooLarge "session_too_large" 500 "The session does not fit into its cookies." "Move data out of user_metadata and app_metadata.",
     UpstreamFailed "upstream_failed" 502 "The service behind this path does not answer." "Try again after the seconds in Retry-After.",
     AuthUnavailable "auth_unavailable" 503 "Signing in does not work right now; sessions are kept." "Try again after the seconds in Retry-After.",
+    StoreUnavailable "store_unavailable" 503 "Sessions cannot be read or written right now; they are kept." "Try again after the seconds in Retry-After.",
     KeysUnavailable "keys_unavailable" 503 "Tokens cannot be verified right now; sessions are kept." "Try again after the seconds in Retry-After.",
     Overloaded "overloaded" 503 "Too many requests at once." "Try again after the seconds in Retry-After.",
     UpstreamTimeout "upstream_timeout" 504 "The service behind this path is too slow." "Try again after the seconds in Retry-After.",
@@ -111,13 +113,29 @@ pub struct Error {
     pub allow: Option<HeaderValue>,
     /// A field of a form at fault.
     pub field: Option<&'static str>,
+    /// The page may offer another mail that confirms a sign-up.
+    pub again: bool,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// What the listener saw wrong with a request's head, in its extensions: what is handed on of the head no longer shows
+/// it. The request is refused before anything else is read of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Flaw(pub Code);
+
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
-        Self { code, reason: None, retry_after: None, challenge: None, allow: None, field: None, cause: None }
+        Self {
+            code,
+            reason: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            field: None,
+            again: false,
+            cause: None,
+        }
     }
 }
 
@@ -221,6 +239,9 @@ impl From<session::Error> for Error {
                 Self { reason: Some(*reason), ..code.into() }
             }
             session::Error::Unavailable { retry_after } => Self::later(Code::AuthUnavailable, *retry_after),
+            session::Error::StoreUnavailable { retry_after } => {
+                Self::later(Code::StoreUnavailable, *retry_after)
+            }
             session::Error::KeysUnavailable { retry_after } => {
                 Self::later(Code::KeysUnavailable, *retry_after)
             }

@@ -116,7 +116,7 @@ async fn by_token(visit: &Visit, token: Secret<String>) -> Result<Caller, Error>
         Ok(claims) => claims,
         Err(refusal @ (Refusal::Invalid(_) | Refusal::KeysUnavailable { .. })) => return Err(refusal.into()),
     };
-    if let Some(reason) = app.sessions.refused(&claims) {
+    if let Some(reason) = app.sessions.denied(&claims) {
         return Err(Error { reason: Some(reason), ..Code::InvalidToken.into() });
     }
     if !app.verifier.forwardable(&claims) {

@@ -8,46 +8,86 @@ mod load;
 mod origin;
 mod trace;
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
 use http::header;
+use tower::Service;
 
 pub(super) use errors::{bounce, dress};
 pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use origin::{cross_site, gate, is_listed};
 pub(super) use trace::Route;
 
+use super::error::Flaw;
 use super::state::AppState;
 use super::visit::Visit;
 use crate::gateway;
 use crate::limit::client;
 
-/// Puts the stack around `router`.
-pub fn around(router: Router<AppState>, app: &AppState) -> Router {
-    // One layer of axum, not one for each step: every one of them boxes what it hands on.
-    router.layer(from_fn_with_state(app.clone(), trace::record)).with_state(app.clone())
+/// The router with the stack around it. A service of its own: a layer of axum's would be put around each route, and box
+/// and clone for each request what is one step here.
+#[derive(Clone)]
+pub struct Site {
+    app: AppState,
+    router: Router,
+}
+
+impl Site {
+    pub(super) fn new(app: &AppState, router: Router<AppState>) -> Self {
+        Self { app: app.clone(), router: router.with_state(app.clone()) }
+    }
+}
+
+impl<B> Service<http::Request<B>> for Site
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // a router always is
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let Self { app, router } = self.clone();
+        Box::pin(async move { Ok(trace::record(app, request.map(Body::new), router).await) })
+    }
+}
+
+/// An answer, and the visit it belongs to if there was one.
+struct Attended {
+    response: Response,
+    visit: Option<Visit>,
 }
 
 /// Everything between the log line and the handler.
-async fn attend(app: AppState, request: Request, next: Next) -> Response {
+async fn attend(app: AppState, request_id: String, request: Request, mut router: Router) -> Attended {
     let (mut parts, body) = request.into_parts();
-    let request_id = trace::request_id(&parts.extensions).to_owned();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
     let address = peer.map(resolve);
     if let Some(address) = address {
         tracing::Span::current().record("client.address", tracing::field::display(address));
     }
+    if let Some(Flaw(code)) = parts.extensions.get() {
+        return Attended { response: errors::turn_away(&app, &(*code).into(), &request_id), visit: None };
+    }
     let public = match host::admit(&app, &parts, peer) {
         Ok(public) => public,
-        Err(host::Refused::Elsewhere(response)) => return response,
+        Err(host::Refused::Elsewhere(response)) => return Attended { response, visit: None },
         Err(host::Refused::No(error)) => {
-            app.trail.metrics().refused(error.code as usize);
-            return errors::bare(&error, &request_id);
+            return Attended { response: errors::turn_away(&app, &error, &request_id), visit: None };
         }
     };
     let visit = Visit::new(app.clone(), &parts, address, request_id, public);
@@ -59,8 +99,10 @@ async fn attend(app: AppState, request: Request, next: Next) -> Response {
             Ok(()) => match code::guard(&visit, &parts) {
                 Some(clean) => clean,
                 None => {
+                    visit.load_session().await;
                     parts.extensions.insert(visit.clone());
-                    next.run(Request::from_parts(parts, body)).await
+                    let Ok(answer) = router.call(Request::from_parts(parts, body)).await;
+                    answer
                 }
             },
             Err(error) => error.into_response(),
@@ -75,8 +117,9 @@ async fn attend(app: AppState, request: Request, next: Next) -> Response {
         }
     }
     headers::correct(&visit, &mut answer);
-    match place {
+    let response = match place {
         Ok(place) => load::hold(answer, place),
         Err(_) => answer,
-    }
+    };
+    Attended { response, visit: Some(visit) }
 }

@@ -9,22 +9,21 @@ mod fields;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod otp;
+mod problem;
 pub(super) mod signup;
 pub(super) mod start;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 
 use super::assets::CACHE_CONTROL;
 use super::error::{Code, Error};
 use super::extract::Segment;
-use super::state::AppState;
-use super::visit::see_other;
+use super::visit::{Visit, see_other};
 
 /// `GET /auth/assets/{file}`: immutable, since the name changes with the content (S-09).
-pub(super) async fn asset(State(app): State<AppState>, Segment(file): Segment) -> Response {
-    let Some((bytes, kind)) = app.assets.get(&file) else {
+pub(super) async fn asset(visit: Visit, Segment(file): Segment) -> Response {
+    let Some((bytes, kind)) = visit.app().assets.get(&file) else {
         return Error::from(Code::NotFound).into_response();
     };
     let headers: [(HeaderName, HeaderValue); 2] = [
@@ -35,16 +34,16 @@ pub(super) async fn asset(State(app): State<AppState>, Segment(file): Segment) -
 }
 
 /// `GET /auth`: there is no page of that name.
-pub(super) async fn home() -> Response {
+pub(super) async fn home(_: Visit) -> Response {
     see_other("/auth/account")
 }
 
 /// Any other path of ours.
-pub(super) async fn nothing() -> Error {
+pub(super) async fn nothing(_: Visit) -> Error {
     Code::NotFound.into()
 }
 
 /// A path of ours with a method it does not have.
-pub(super) async fn wrong_method() -> Error {
+pub(super) async fn wrong_method(_: Visit) -> Error {
     Code::MethodNotAllowed.into()
 }

@@ -15,7 +15,7 @@ pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
 pub use login::{LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
-pub use signup::{CheckMailPage, CheckNotice, CodeProblem, Purpose, SignupPage, SignupProblem};
+pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
 
 use serde::Serialize;
 use time::Duration;
@@ -123,6 +123,42 @@ pub enum FieldProblem {
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,
+}
+
+/// Why a form came back that nothing in its fields is to blame for. Any form may show any of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "text")]
+pub enum FormProblem<'a> {
+    /// Too many tries.
+    #[serde(rename = "login-limited")]
+    Limited {
+        /// Until the next one.
+        wait: Wait,
+    },
+    /// Too many codes.
+    #[serde(rename = "code-limited")]
+    CodeLimited {
+        /// Until the next one.
+        wait: Wait,
+    },
+    /// The project wants a captcha that the page does not have.
+    #[serde(rename = "error-captcha_failed")]
+    CaptchaFailed,
+    /// Token too old or of another browser; the page holds a new one.
+    #[serde(rename = "error-csrf_form")]
+    FormExpired,
+    /// The form came back without our form cookie.
+    #[serde(rename = "cookies-blocked")]
+    CookiesBlocked {
+        /// Whose cookies to allow.
+        host: &'a str,
+    },
+    /// GoTrue is away.
+    #[serde(rename = "error-auth_unavailable")]
+    Unavailable {
+        /// Until the next try.
+        wait: Wait,
+    },
 }
 
 #[cfg(test)]

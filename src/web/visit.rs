@@ -1,9 +1,9 @@
 //! One request as a handler sees it: who is calling, in which manner, and how to answer in the same manner.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -61,6 +61,7 @@ struct Inner {
     origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
     binding: Mutex<Option<Binding>>,
+    route: OnceLock<MatchedPath>,
 }
 
 impl Visit {
@@ -101,6 +102,7 @@ impl Visit {
             origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
+            route: OnceLock::new(),
             app,
         }))
     }
@@ -121,6 +123,15 @@ impl Visit {
     /// The place of the session.
     pub fn slot(&self) -> &Slot {
         &self.0.slot
+    }
+
+    /// Reads the session from its store for our own pages, which ask for it in passing; what is proxied asks by name.
+    pub(super) async fn load_session(&self) {
+        let path = self.target().split('?').next().unwrap_or_default();
+        let own = path.starts_with("/auth/") && !path.starts_with("/auth/assets/");
+        if own || (path == "/" && self.app().demo) {
+            self.app().sessions.load(self.slot()).await;
+        }
     }
 
     /// How the caller wants to be answered.
@@ -159,6 +170,11 @@ impl Visit {
     /// The method.
     pub fn method(&self) -> &Method {
         &self.0.method
+    }
+
+    /// The template of the path of ours that the request matched, once its handler has begun.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.0.route.get().map(MatchedPath::as_str)
     }
 
     /// Path and query as they came.
@@ -337,6 +353,10 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Code::Internal.into())
+        let visit = parts.extensions.get::<Self>().cloned().ok_or(Code::Internal)?;
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            let _ = visit.0.route.set(route.clone()); // the same at every time
+        }
+        Ok(visit)
     }
 }

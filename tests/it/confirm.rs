@@ -89,6 +89,55 @@ async fn a_link_asks_before_it_switches_people() {
     assert_eq!(copy.get("/api/x").await.status, 401, "S-06: the old session ended");
 }
 
+/// S-30: a program that redeems a link is asked as well: 409, and nothing is redeemed until it says so.
+#[tokio::test]
+async fn json_asks_before_it_switches_people() {
+    let app = with_mails().await;
+    let bob = app.browser();
+    let link = mailed(&app, &bob, "bob@example.test").await;
+    assert_eq!(press(&bob, &link, &[]).await.status, 303);
+    let link = mailed(&app, &app.browser(), "ada@example.test").await;
+    let hash = app.browser().navigate(&link).await.field("token_hash");
+    let asked = app.auth.calls("/verify");
+    for consent in [json!(null), json!(false), json!("no")] {
+        let body = json!({ "token_hash": hash, "type": "signup", "switch": consent });
+        let answer = bob.post("/auth/confirm", &body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (409, "session_open"), "{consent}");
+    }
+    assert_eq!(app.auth.calls("/verify"), asked, "nothing was redeemed");
+    assert_eq!(bob.get("/auth/session").await.json()["user"]["email"], "bob@example.test");
+    let body = json!({ "token_hash": hash, "type": "signup", "switch": true });
+    let answer = bob.post("/auth/confirm", &body).await;
+    assert_eq!(answer.json()["status"], "signed_in", "{}", answer.body);
+    assert_eq!(bob.get("/auth/session").await.json()["user"]["email"], "ada@example.test");
+}
+
+/// The page of a sign-up's dead link offers another mail, and sends it; that of another link has none to offer.
+#[tokio::test]
+async fn a_dead_link_leads_to_a_new_mail() {
+    let app = with_mails().await;
+    let browser = app.browser();
+    mailed(&app, &browser, "ada@example.test").await;
+    app.clock.advance(Duration::hours(2));
+    let later = app.browser();
+    for page in [
+        later.navigate("/auth/confirm").await,
+        press(&later, "/auth/confirm?token_hash=x&type=signup", &[]).await,
+    ] {
+        assert_eq!(page.status, 410, "{}", page.body);
+        let token = page.form_token("/auth/otp");
+        let fields = [("form_token", token.as_str()), ("again", "true"), ("email", "ada@example.test")];
+        let sent = app.outbox().await.len();
+        let answer = later.submit("/auth/otp", &fields).await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/auth/otp"), "{}", answer.body);
+        assert_eq!(app.outbox().await.len(), sent + 1);
+        app.clock.advance(Duration::minutes(2));
+    }
+    let page = press(&later, "/auth/confirm?token_hash=x&type=recovery", &[]).await;
+    assert_eq!(page.status, 410);
+    assert!(!page.body.contains("action=\"/auth/otp\""), "{}", page.body);
+}
+
 /// S-13, S-15, S-16: a click of another site, or of another browser's form, redeems nothing.
 #[tokio::test]
 async fn a_click_must_be_made_here() {

@@ -66,7 +66,7 @@ stories! {
     providers::a_code_is_good_once_and_in_one_browser [GitHub],
     providers::github_joins_the_account_of_its_address [Confirmation, Mail, GitHub],
     sessions::a_sign_out_reaches_gotrue_for_this_session_alone [],
-    sessions::a_sign_out_everywhere_ends_the_others_at_their_next_refresh [],
+    sessions::a_sign_out_everywhere_ends_the_others [],
     sessions::a_sign_out_of_the_others_keeps_this_one [],
     sessions::a_refresh_on_request_rotates_the_cookie [],
     sessions::an_expired_token_is_refreshed_once_for_fifty_requests [ShortTokens],

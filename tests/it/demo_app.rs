@@ -77,11 +77,12 @@ impl DemoApp {
             outbox_url: Some(format!("{}/outbox", auth.url())),
             demo_url: Some("/".to_owned()),
         };
-        let bff = Bff::build(settings, Some(development), clock, entropy).unwrap();
+        let bff = Bff::build(settings, Some(development), clock, entropy, None).unwrap();
         serve(demo, supabase_bff::demo::router(bff.verifier()));
         bff.warm_up().await;
         let wire = Wire::default();
-        serve(listener, bff.router().layer(from_fn_with_state(wire.clone(), record)));
+        let watched = axum::Router::new().fallback_service(bff.site());
+        serve(listener, watched.layer(from_fn_with_state(wire.clone(), record)));
         Self { base, clock: manual, auth, wire, _handle: handle, _folder: folder }
     }
 

@@ -11,9 +11,14 @@ use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
 use base::vars::Problems;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
+use supabase_bff::app::listen::{self, App, Caps};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
+use supabase_bff::limit::client::TrustedProxies;
+use supabase_bff::session::store::Store;
+use supabase_bff::store::memory::Memory;
 use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
@@ -34,13 +39,21 @@ pub struct Plan {
     pub rules: String,
     /// Changes to the auth server.
     pub auth: fn(&mut auth_server::Settings),
+    /// Where the BFF's randomness comes from.
+    pub entropy: SharedEntropy,
     /// Where the auth server finds GitHub, instead of its pretend one.
     pub github: Option<url::Url>,
+    /// Makes the store of the sessions, on the clock of the story; `None`: they are in cookies.
+    pub store: Option<Opener>,
 }
+
+/// Opens a store.
+pub type Opener = Arc<dyn Fn(SharedClock) -> BoxFuture<'static, Store> + Send + Sync>;
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, github: None }
+        let entropy = Arc::new(SystemEntropy);
+        Self { env: Vec::new(), rules: RULES.to_owned(), auth: |_| {}, entropy, github: None, store: None }
     }
 }
 
@@ -48,6 +61,20 @@ impl Plan {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Sessions rest in what `open` makes; every node of the story shares it.
+    pub fn resting_in<F>(mut self, open: impl Fn(SharedClock) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Store> + Send + 'static,
+    {
+        self.store = Some(Arc::new(move |clock| Box::pin(open(clock))));
+        self
+    }
+
+    /// Sessions rest in memory.
+    pub fn in_memory() -> Self {
+        Self::default().resting_in(|clock| async { Store::of(Memory::new(clock)) })
     }
 }
 
@@ -187,6 +214,7 @@ pub struct TestApp {
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
+    store: Option<Store>,
 }
 
 impl TestApp {
@@ -240,24 +268,29 @@ impl TestApp {
             plan.rules.replace("{echo}", &format!("http://{upstream}"))
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
-        let bff = build(&env, folder.path(), shared, entropy);
+        let store = match plan.store {
+            Some(open) => Some(open(shared.clone()).await),
+            None => None,
+        };
+        let bff = build(&env, folder.path(), shared, plan.entropy, store.clone());
         bff.warm_up().await;
         let admin = bff.admin();
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, bff, handle, folder, env }
+        Self { base, browser, clock, auth, echo, admin, bff, handle, folder, env, store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
     pub async fn node(&self, changes: &[(&str, &str)]) -> String {
         let mut env = self.env.clone();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let bff = build(&env, self.folder.path(), Arc::new(self.clock.clone()), Arc::new(SystemEntropy));
+        let clock = Arc::new(self.clock.clone());
+        let bff = build(&env, self.folder.path(), clock, Arc::new(SystemEntropy), self.store.clone());
         bff.warm_up().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        serve(listener, bff.router());
+        serve(listener, bff.site());
         address
     }
 
@@ -324,7 +357,13 @@ impl TestApp {
     }
 }
 
-pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entropy: SharedEntropy) -> Bff {
+pub fn build(
+    env: &[(String, String)],
+    folder: &Path,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    store: Option<Store>,
+) -> Bff {
     let inputs = Inputs {
         environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         folder: folder.to_owned(),
@@ -336,10 +375,11 @@ pub fn build(env: &[(String, String)], folder: &Path, clock: SharedClock, entrop
     let network = Network::read(&sources, &mut problems).expect("network settings");
     let settings = Settings::read(&sources, network, None, &mut problems);
     assert!(!problems.has_faults(), "{problems:#?}");
-    Bff::build(settings.unwrap(), None, clock, entropy).unwrap()
+    Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
 
-pub fn serve(listener: TcpListener, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+/// The listener that the program itself uses.
+pub fn serve(listener: TcpListener, site: impl App) {
+    let caps = Caps { connections: 100_000, per_network: 100_000, proxies: TrustedProxies::none() };
+    drop(listen::serve(listener.into_std().unwrap(), site, caps).unwrap()); // dropped, it stays at work
 }

@@ -100,6 +100,11 @@ async fn every_answer_is_dressed() {
         let mut ids = std::collections::HashSet::new();
         for (what, answer) in everything(&app).await {
             let line = format!("{what}: {} {:?}", answer.status, answer.headers);
+            if what == "431" {
+                // A head that the listener does not hold is refused there, without a word, and its connection ends.
+                assert!(answer.body.is_empty() && answer.header("connection") == "close", "{line}");
+                continue;
+            }
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{line}");
             assert!(
                 ids.insert(answer.header("x-request-id").to_owned())

@@ -255,6 +255,11 @@ async fn ambiguous_framing_reaches_the_upstream_once_at_most() {
         ("a space in the target", format!("GET /api/public/first x HTTP/1.1\r\nHost: {own}\r\n\r\n{inner}")),
         ("no target", format!("GET  HTTP/1.1\r\nHost: {own}\r\n\r\n{inner}")),
         ("garbage", "\u{16}\u{3}\u{1}\u{2}garbage\r\n\r\n".to_owned()),
+        ("a bare LF", format!("{start}Content-Length: 2\n\r\n{{}}{inner}")),
+        (
+            "the same length twice",
+            format!("{start}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}{inner}"),
+        ),
     ] {
         let before = app.echo.seen().len();
         let answer = raw::send(&app.base, &bytes).await;
@@ -268,6 +273,58 @@ async fn ambiguous_framing_reaches_the_upstream_once_at_most() {
         assert!(answer.count <= 1, "{what}: {}", answer.text);
         assert!(answer.status < 500, "{what}: {}", answer.text);
     }
+}
+
+/// S-57: a length beside chunks, and two lengths even if they agree, are 400 and the end of the connection, also where
+/// a sound request went before.
+#[tokio::test]
+async fn two_framings_are_refused() {
+    let app = TestApp::start().await;
+    let own = authority(&app);
+    let get = format!("GET /api/public/before HTTP/1.1\r\nHost: {own}\r\n\r\n");
+    let post = format!("POST /api/public/x HTTP/1.1\r\nHost: {own}\r\nContent-Type: application/json\r\n");
+    for fields in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        "Content-Length: 2\n\r\n{}",
+    ] {
+        let answer = raw::send(&app.base, format!("{post}{fields}{get}")).await;
+        assert_eq!((answer.status, answer.count), (400, 1), "{fields:?}: {}", answer.text);
+        assert_eq!(answer.header("connection"), "close", "{fields:?}: {}", answer.text);
+        assert!(answer.text.contains(r#""code":"bad_request""#), "{fields:?}: {}", answer.text);
+        let answer = raw::send(&app.base, format!("{get}{post}{fields}{get}")).await;
+        assert_eq!((answer.status, answer.count), (200, 2), "{fields:?}: {}", answer.text);
+        assert!(answer.text.contains("HTTP/1.1 400"), "{fields:?}: {}", answer.text);
+    }
+    assert!(app.echo.seen().iter().all(|seen| seen.line.ends_with("/before")), "{:?}", app.echo.seen());
+    let chunks = format!("{post}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n{get}");
+    let answer = raw::send(&app.base, chunks).await;
+    assert_eq!(
+        (answer.status, answer.count),
+        (200, 1),
+        "chunks alone are sound, and the last: {}",
+        answer.text
+    );
+    assert_eq!(app.echo.last().body, "{}");
+}
+
+/// S-49: a target with a fragment is refused, though `http::Uri` forgets what stands behind the `#`.
+#[tokio::test]
+async fn a_fragment_in_the_target_is_refused() {
+    let app = TestApp::start().await;
+    let own = authority(&app);
+    for target in
+        ["/api/public/x#", "/api/public/x#/../y", "/api/public/x?a=b#c", "/auth/session#x", "#/api/public/x"]
+    {
+        let get = format!("GET {target} HTTP/1.1\r\nHost: {own}\r\n\r\n");
+        let answer = raw::send(&app.base, format!("{get}{get}")).await;
+        assert_eq!((answer.status, answer.count), (400, 1), "{target}: {}", answer.text);
+        if target.starts_with('/') {
+            assert!(answer.text.contains(r#""code":"bad_path""#), "{target}: {}", answer.text);
+        }
+    }
+    assert!(app.echo.seen().is_empty(), "{:?}", app.echo.seen());
 }
 
 /// S-57: TRACE, CONNECT and unknown methods are 405, and odd forms of the target are no way in.

@@ -208,6 +208,62 @@ async fn a_limit_is_judged_before_the_body() {
     assert!(answer.expect("an answer without the body").starts_with("HTTP/1.1 429"));
 }
 
+/// S-84: mails are counted before the body as well; what asked for none, or could not be read, counts for nothing, and
+/// who has no mail left may still type the code of the last one.
+#[tokio::test]
+async fn mails_are_counted_before_the_body() {
+    let app = TestApp::with(Plan {
+        auth: |settings| settings.confirm_email = true,
+        ..Plan::default().with("BFF_LIMITS_MAIL_PER_NETWORK", "2/1h")
+    })
+    .await;
+    let browser = app.browser();
+    let sign_up = |n: usize| json!({ "email": somebody(n), "password": PASSWORD });
+    for body in [
+        json!({ "email": "ada", "password": PASSWORD }),
+        json!({ "email": somebody(0), "password": "x" }),
+        json!({ "email": somebody(0), "password": PASSWORD, "data": { "a": "x".repeat(5_000) } }),
+        json!([]),
+    ] {
+        let answer = browser.post("/auth/signup", &body).await;
+        assert!(matches!(answer.status, 400 | 422), "{body}: {}", answer.body);
+    }
+    assert_eq!(browser.post("/auth/otp", &json!({ "code": "000000" })).await.status, 422);
+    assert_eq!(browser.post("/auth/otp", &json!({ "email": "ada", "again": true })).await.status, 422);
+    assert_eq!(browser.post("/auth/signup", &sign_up(0)).await.status, 200);
+    app.clock.advance(Duration::minutes(2));
+    let again = json!({ "email": somebody(0), "again": true });
+    assert_eq!(browser.post("/auth/otp", &again).await.status, 200);
+    let asked = app.auth.calls("POST /auth/v1/");
+    for (path, body) in [("/auth/signup", sign_up(1)), ("/auth/otp", again)] {
+        let answer = browser.post(path, &body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"), "{path}");
+        assert!(!answer.header("retry-after").is_empty(), "{path}");
+    }
+    assert_eq!(app.auth.calls("POST /auth/v1/"), asked, "GoTrue was not asked");
+
+    let host = app.base.strip_prefix("http://").unwrap();
+    let head = |kind: &str| {
+        format!(
+            "POST /auth/signup HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\nContent-Type: {kind}\r\nContent-Length: 500\r\nConnection: close\r\n\r\n",
+            app.base
+        )
+    };
+    for (kind, face) in [
+        ("application/json", "content-type: application/problem+json"),
+        ("application/x-www-form-urlencoded", "content-type: text/html"),
+    ] {
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(20), raw(host, &head(kind))).await;
+        let answer = answer.expect("an answer without the body");
+        assert!(answer.starts_with("HTTP/1.1 429") && answer.contains(face), "{kind}: {answer}");
+    }
+    assert_eq!(
+        browser.post("/auth/otp", &json!({ "code": "000000" })).await.status,
+        422,
+        "a code may be typed"
+    );
+}
+
 /// Sends `text` and reads to the end of the answer.
 async fn raw(host: &str, text: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -14,7 +14,7 @@ use crate::tap::Fault;
 
 /// Everything that this thread logs; a story runs on one thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -32,7 +32,7 @@ impl Write for Log {
 static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
 
 impl Log {
-    fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
+    pub fn listen(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
         SECOND.get_or_init(|| {
             let silent = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR);
             tracing::Dispatch::new(silent.with_writer(std::io::sink).finish())
@@ -44,7 +44,7 @@ impl Log {
         (log, guard)
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 

@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
+use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,10 +23,16 @@ pub enum Fault {
     Truncate,
     /// Breaks the connection off without an answer.
     Reset,
+    /// Never answers.
+    Silence,
+    /// Begins an answer and never ends it.
+    Dribble,
     /// Holds the call until [`Tap::release`], then passes it on.
     Hold,
     /// Passes the call on, but keeps the answer until [`Tap::release`].
     HoldAnswer,
+    /// Holds the call until [`Tap::release`], then answers with a status and a code, and asks nobody.
+    HoldThen(u16, &'static str),
 }
 
 impl Fault {
@@ -164,6 +171,18 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
         Some(Fault::Answer(status, kind, body)) => {
             let status = StatusCode::from_u16(*status).unwrap();
             return (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response();
+        }
+        Some(Fault::HoldThen(status, code)) => {
+            tap.held().await;
+            let Fault::Answer(status, kind, body) = Fault::code(*status, code) else { unreachable!() };
+            return (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, kind)], body)
+                .into_response();
+        }
+        Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::Dribble) => {
+            let begin = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from("{"))]);
+            let body = Body::from_stream(begin.chain(futures_util::stream::pending()));
+            return ([(header::CONTENT_TYPE, "application/json")], body).into_response();
         }
         Some(Fault::Reset) => return broken(String::new()),
         Some(Fault::Hold) => {

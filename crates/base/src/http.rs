@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
@@ -24,6 +26,25 @@ pub fn tls_config() -> rustls::ClientConfig {
             rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
         }
     }
+}
+
+/// The roots that [`tls_config`] goes by, as PEM, for clients that take no finished configuration: those of
+/// `SSL_CERT_FILE` or of the system. `None` where a machine has none.
+pub fn system_roots() -> Option<Vec<u8>> {
+    let mut store = rustls::RootCertStore::empty();
+    let mut pem = Vec::new();
+    for root in rustls_native_certs::load_native_certs().certs {
+        if store.add(root.clone()).is_err() {
+            continue; // one that cannot be read must not cost the others
+        }
+        pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
+        for line in STANDARD.encode(&root).as_bytes().chunks(64) {
+            pem.extend_from_slice(line);
+            pem.push(b'\n');
+        }
+        pem.extend_from_slice(b"-----END CERTIFICATE-----\n");
+    }
+    (!pem.is_empty()).then_some(pem)
 }
 
 /// A client that follows no redirect, ignores proxy variables, sends no `Referer` and gives up after `total`.

@@ -85,6 +85,11 @@ impl MasterKey {
         Self { id, key: Secret::new(entropy.bytes()) }
     }
 
+    /// A sealer with this key alone, for one purpose.
+    pub fn sealer(&self, label: &'static str) -> Sealer {
+        Sealer { keys: vec![Key::derive(&self.id, &extract(self), label)] }
+    }
+
     /// The form that [`parse`](Self::parse) reads.
     pub fn to_text(&self) -> Secret<String> {
         Secret::new(format!("{}:{}", self.id, STANDARD.encode(self.key.expose())))
@@ -98,20 +103,13 @@ pub struct Keyring(Vec<(KeyId, hkdf::Prk)>);
 impl Keyring {
     /// `None` for an empty list: a ring needs a key.
     pub fn new(masters: &[MasterKey]) -> Option<Self> {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"supabase-bff keyring 1");
-        let keys = masters.iter().map(|m| (m.id.clone(), salt.extract(m.key.expose()))).collect::<Vec<_>>();
+        let keys = masters.iter().map(|m| (m.id.clone(), extract(m))).collect::<Vec<_>>();
         (!keys.is_empty()).then_some(Self(keys))
     }
 
     /// The keys for one purpose. What one purpose seals, no other opens (S-12).
     pub fn purpose(&self, label: &'static str) -> Sealer {
-        let derive = |(id, master): &(KeyId, hkdf::Prk)| {
-            let key: [u8; 32] = okm(master, &[b"purpose", label.as_bytes()]);
-            let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, label.as_bytes());
-            let mac: [u8; 32] = okm(master, &[b"mac", label.as_bytes()]);
-            Key { id: id.clone(), seal: salt.extract(&key), mac: hmac::Key::new(hmac::HMAC_SHA256, &mac) }
-        };
-        Sealer { keys: self.0.iter().map(derive).collect() }
+        Sealer { keys: self.0.iter().map(|(id, master)| Key::derive(id, master, label)).collect() }
     }
 }
 
@@ -136,11 +134,29 @@ fn okm(prk: &hkdf::Prk, info: &[&[u8]]) -> [u8; 32] {
     out
 }
 
+fn extract(master: &MasterKey) -> hkdf::Prk {
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"supabase-bff keyring 1").extract(master.key.expose())
+}
+
 #[derive(Clone)]
 struct Key {
     id: KeyId,
     seal: hkdf::Prk,
     mac: hmac::Key,
+}
+
+impl Key {
+    fn derive(id: &KeyId, master: &hkdf::Prk, label: &'static str) -> Self {
+        let key: [u8; 32] = okm(master, &[b"purpose", label.as_bytes()]);
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, label.as_bytes());
+        let mac: [u8; 32] = okm(master, &[b"mac", label.as_bytes()]);
+        Self { id: id.clone(), seal: salt.extract(&key), mac: hmac::Key::new(hmac::HMAC_SHA256, &mac) }
+    }
+
+    fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let tag = hmac::sign(&self.mac, &framed(parts));
+        tag.as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    }
 }
 
 /// Seals and opens for one purpose.
@@ -207,9 +223,12 @@ impl Sealer {
 
     /// An HMAC-SHA-256 over `parts`, each with its length, under the first key.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let key = self.keys.first().expect("a ring has a key");
-        let tag = hmac::sign(&key.mac, &framed(parts));
-        tag.as_ref().try_into().expect("SHA-256 gives 32 bytes")
+        self.keys.first().expect("a ring has a key").mac(parts)
+    }
+
+    /// As [`mac`](Self::mac), under every key: what it may have been while an older key was the first.
+    pub fn macs(&self, parts: &[&[u8]]) -> Vec<[u8; 32]> {
+        self.keys.iter().map(|key| key.mac(parts)).collect()
     }
 
     /// Whether any key of the ring made `tag` over `parts`; the comparison takes constant time.
@@ -329,7 +348,9 @@ mod tests {
         let tag = sealer.mac(&[b"a", b"bc"]);
         assert!(sealer.mac_holds(&[b"a", b"bc"], &tag));
         assert!(!sealer.mac_holds(&[b"ab", b"c"], &tag));
-        assert!(cookie(&["k3", "k2"]).mac_holds(&[b"a", b"bc"], &tag), "the older key still checks");
+        let both = cookie(&["k3", "k2"]);
+        assert!(both.mac_holds(&[b"a", b"bc"], &tag), "the older key still checks");
+        assert_eq!(both.macs(&[b"a", b"bc"]), [both.mac(&[b"a", b"bc"]), tag], "the newest first");
     }
 
     /// S-87: 32 bytes, drawn at random, or the start ends.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
 use super::caps::Place;
+use super::heads::Heads;
 use super::work::Work;
 
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
@@ -23,6 +24,7 @@ pub(super) struct Watched<I> {
     work: Work,
     limits: Limits,
     protocol: Protocol,
+    heads: Heads,
     /// Requests that had begun when `reading` was last set.
     seen: usize,
     reading: Alarm,
@@ -46,6 +48,7 @@ impl<I> Watched<I> {
             work,
             limits,
             protocol: Protocol::Unknown,
+            heads: Heads::default(),
             seen: 0,
             reading: Alarm::default(),
             writing: Alarm::default(),
@@ -57,6 +60,11 @@ impl<I> Watched<I> {
     fn heard(&mut self, bytes: &[u8]) {
         if self.protocol == Protocol::Unknown {
             self.protocol = if bytes.starts_with(PREFACE) { Protocol::Http2 } else { Protocol::Http1 };
+        }
+        if !self.work.is_upgraded()
+            && let Some((number, why)) = self.heads.read(bytes)
+        {
+            self.work.end_with(number, why);
         }
         if self.protocol == Protocol::Http1 && !self.work.is_open() {
             self.reading.set_once(self.limits.head);

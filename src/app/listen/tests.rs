@@ -1,5 +1,6 @@
 //! Slow, silent and too many connections; the stream's timers run on a paused clock, sockets on loopback.
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use http::StatusCode;

@@ -2,14 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
+
+use super::heads::Last;
+use crate::web::error::{Code, Flaw};
 
 /// The requests of one connection. Clones count together.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,7 @@ struct Counts {
     begun: AtomicUsize,
     open: AtomicUsize,
     upgraded: AtomicBool,
+    last: OnceLock<(usize, Last)>,
 }
 
 impl Work {
@@ -30,23 +34,38 @@ impl Work {
 
     /// Whether an answer is under way, or the connection has become something else than HTTP.
     pub(super) fn is_open(&self) -> bool {
-        self.0.open.load(Ordering::Acquire) > 0 || self.0.upgraded.load(Ordering::Acquire)
+        self.0.open.load(Ordering::Acquire) > 0 || self.is_upgraded()
+    }
+
+    /// Whether the connection has become something else than HTTP.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.0.upgraded.load(Ordering::Acquire)
+    }
+
+    /// No request follows the one that `number` others went before, and this is why.
+    pub(super) fn end_with(&self, number: usize, why: Last) {
+        let _ = self.0.last.set((number, why)); // there is one last request
     }
 
     pub(super) fn begin(&self) -> Open {
-        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        let number = self.0.begun.fetch_add(1, Ordering::AcqRel);
         self.0.open.fetch_add(1, Ordering::AcqRel);
-        Open(self.clone())
+        let last = self.0.last.get().filter(|(last, _)| *last <= number).map(|(_, why)| *why);
+        Open { work: self.clone(), last }
     }
 }
 
 /// One request under way.
 #[derive(Debug)]
-pub(super) struct Open(Work);
+pub(super) struct Open {
+    work: Work,
+    /// Set if no other may follow it.
+    last: Option<Last>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.work.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -77,13 +96,21 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let open = self.work.begin();
+        match open.last {
+            Some(Last::Framing) => _ = request.extensions_mut().insert(Flaw(Code::BadRequest)),
+            Some(Last::Fragment) => _ = request.extensions_mut().insert(Flaw(Code::BadPath)),
+            Some(Last::Chunks) | None => {}
+        }
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if open.last.is_some() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                open.0.0.upgraded.store(true, Ordering::Release);
+                open.work.0.upgraded.store(true, Ordering::Release);
             }
             Ok(answer.map(|body| Answer { body, _open: open }))
         })

@@ -4,7 +4,7 @@
 //! answer is one and the same.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use axum::body::Body;
@@ -61,8 +61,9 @@ impl Hooks {
         Self { secrets, seen: Mutex::default() }
     }
 
-    /// The message of a request; `None` for one that is not good, or not for the first time.
-    async fn receive(&self, request: Request, now: OffsetDateTime) -> Option<Message> {
+    /// The message of a request, and what it is remembered by; `None` for one that is not good, or not for the first
+    /// time.
+    async fn receive(&self, request: Request, now: OffsetDateTime) -> Option<(Message, Mark)> {
         let (parts, body) = request.into_parts();
         let header = |name| text(&parts.headers, name);
         let headers = webhook::Headers {
@@ -77,30 +78,42 @@ impl Hooks {
         let message = serde_json::from_value(Value::Object(object)).ok()?;
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.first_time(at.unix_timestamp(), hash, now.unix_timestamp()).then_some(message)
+        let mark = (at.unix_timestamp(), hash);
+        self.seen().first_time(mark, now.unix_timestamp()).then_some((message, mark))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The handler. 204, or `hook_refused`.
+/// The handler. 204, or `hook_refused`; 503 if the session store did not take it, and then the same message may come
+/// again.
 #[tracing::instrument(name = "hooks.revoke", skip_all)]
 pub(crate) async fn revoke(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
     let hooks = app.hooks.as_ref().ok_or(Code::NotFound)?;
-    let message = hooks.receive(request, app.clock.now()).await;
-    let (subject, reason) = message.and_then(subject).ok_or_else(|| {
+    let received = hooks.receive(request, app.clock.now()).await;
+    let known = received.and_then(|(message, mark)| Some((subject(message)?, mark)));
+    let ((subject, reason), mark) = known.ok_or_else(|| {
         let code = Code::HookRefused;
         let refused = Record::of(Event::HookRefused, Outcome::Refused);
         event::emit(&Record { method: Some("revoke"), code: Some(code.as_str()), ..refused });
         Error::from(code)
     })?;
-    app.sessions.revoke(subject, reason);
+    if let Err(error) = app.sessions.revoke(subject, reason).await {
+        hooks.seen().messages.remove(&mark);
+        return Err(error.into());
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn subject(message: Message) -> Option<(Subject, Reason)> {
     Some(match message.kind {
-        Kind::SessionDeleted => (Subject::Session(message.session_id?), Reason::Hook),
+        Kind::SessionDeleted => {
+            let (user, id) = (message.user_id, message.session_id?);
+            (Subject::Session { user, id }, Reason::Hook)
+        }
         Kind::UserBanned => (Subject::User(message.user_id), Reason::UserBanned),
         Kind::UserDeleted => (Subject::User(message.user_id), Reason::Hook),
     })
@@ -113,14 +126,17 @@ async fn read(body: Body) -> Option<bytes::Bytes> {
 /// Messages by signed time and body, for as long as their time is good: the id changes when a sender tries again.
 #[derive(Debug, Default)]
 struct Seen {
-    messages: BTreeSet<(i64, [u8; 32])>,
+    messages: BTreeSet<Mark>,
 }
 
+/// The signed time and the hash of the body.
+type Mark = (i64, [u8; 32]);
+
 impl Seen {
-    fn first_time(&mut self, at: i64, hash: [u8; 32], now: i64) -> bool {
+    fn first_time(&mut self, mark: Mark, now: i64) -> bool {
         let oldest = now - webhook::TOLERANCE.whole_seconds();
         self.messages = self.messages.split_off(&(oldest, [0; 32]));
-        let first = self.messages.insert((at, hash));
+        let first = self.messages.insert(mark);
         if self.messages.len() > CAPACITY {
             self.messages.pop_first();
         }
@@ -141,14 +157,14 @@ mod tests {
             hash[..8].copy_from_slice(&n.to_be_bytes());
             hash
         };
-        assert!(seen.first_time(1_000, hash(1), 1_000));
-        assert!(!seen.first_time(1_000, hash(1), 1_000));
-        assert!(!seen.first_time(1_000, hash(1), 1_300), "its time is good to the last second");
-        assert!(seen.first_time(1_001, hash(1), 1_000) && seen.first_time(1_000, hash(2), 1_000));
-        assert!(seen.first_time(1_500, hash(3), 1_302));
+        assert!(seen.first_time((1_000, hash(1)), 1_000));
+        assert!(!seen.first_time((1_000, hash(1)), 1_000));
+        assert!(!seen.first_time((1_000, hash(1)), 1_300), "its time is good to the last second");
+        assert!(seen.first_time((1_001, hash(1)), 1_000) && seen.first_time((1_000, hash(2)), 1_000));
+        assert!(seen.first_time((1_500, hash(3)), 1_302));
         assert_eq!(seen.messages.len(), 1, "what is too old to pass is forgotten");
         for n in 0..(CAPACITY as u64 + 10) {
-            seen.first_time(1_500, hash(n), 1_500);
+            seen.first_time((1_500, hash(n)), 1_500);
         }
         assert_eq!(seen.messages.len(), CAPACITY);
     }

@@ -1,14 +1,14 @@
 //! `GET /auth/session` and `POST /auth/refresh`: who is signed in, never a token (S-10).
 
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::session::{self, Current};
+use crate::session::{self, Current, Session};
 use crate::token::Claims;
 use crate::web::error::{Code, Error};
 use crate::web::guard::{self, Caller};
@@ -30,7 +30,7 @@ pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Respo
         _ => visit.app().sessions.current(visit.slot()).await, // what the cookie says
     };
     match found {
-        Ok(current) => Ok(visit.json(StatusCode::OK, &describe(&visit, &current.claims, Some(&current)))),
+        Ok(current) => Ok(known(&visit, &current)),
         Err(error @ (session::Error::Missing | session::Error::Ended(_))) => {
             let reason = match error {
                 session::Error::Ended(reason) => Some(reason.as_str()),
@@ -69,11 +69,12 @@ pub(crate) struct Description<'a> {
     amr: Vec<&'a str>,
     claims: serde_json::Map<String, Value>,
     limited: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<Lifetimes<'a>>,
     csrf: Csrf,
     logout_url: &'static str,
     account_url: &'static str,
+    /// The last member, so that its own last ones can be put behind a text that is made once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<About<'a>>,
 }
 
 #[derive(Serialize)]
@@ -95,10 +96,17 @@ struct Csrf {
 }
 
 #[derive(Serialize)]
-struct Lifetimes<'a> {
+struct About<'a> {
     id: &'a str,
     created_at: String,
     auth_time: String,
+    #[serde(flatten)]
+    left: Option<Left>,
+}
+
+/// What changes from second to second.
+#[derive(Serialize)]
+struct Left {
     idle_expires_in: i64,
     expires_in: i64,
 }
@@ -139,31 +147,53 @@ pub(crate) fn describe<'a>(
         amr: claims.amr.iter().map(|proof| proof.method.as_str()).collect(),
         claims: exposed.collect(),
         limited: current.and_then(|current| current.session.limited).map(session::Limited::as_str),
-        session: current.map(|current| lifetimes(visit, current)),
         csrf: Csrf { header: "X-CSRF", value: "1" },
         logout_url: "/auth/logout",
         account_url: "/auth/account",
+        session: current.map(|current| about(visit, current)),
     }
 }
 
-fn lifetimes<'a>(visit: &Visit, current: &'a Current) -> Lifetimes<'a> {
-    let app = visit.app();
-    let (session, settings, now) = (&current.session, app.sessions.settings(), app.clock.now());
+fn about<'a>(visit: &Visit, current: &'a Current) -> About<'a> {
+    let session = &current.session;
     let stamp = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
-    let left = |limit: Duration, from: OffsetDateTime| (from + limit - now).whole_seconds().max(0);
-    let absolute = left(settings.absolute, session.created_at);
-    Lifetimes {
-        id: app.sessions.public_id(session),
+    About {
+        id: visit.app().sessions.public_id(session),
         created_at: stamp(session.created_at),
         auth_time: stamp(session.auth_time),
-        idle_expires_in: left(settings.idle, session.last_seen).min(absolute),
-        expires_in: absolute,
+        left: Some(left(visit, session)),
     }
+}
+
+fn left(visit: &Visit, session: &Session) -> Left {
+    let app = visit.app();
+    let (settings, now) = (app.sessions.settings(), app.clock.now());
+    let left = |limit: Duration, from: OffsetDateTime| (from + limit - now).whole_seconds().max(0);
+    let absolute = left(settings.absolute, session.created_at);
+    Left { idle_expires_in: left(settings.idle, session.last_seen).min(absolute), expires_in: absolute }
+}
+
+/// The description of a session. All of it but the seconds left is made once for a session and its claims: pages ask
+/// for it again and again.
+fn known(visit: &Visit, current: &Current) -> Response {
+    let session = &current.session;
+    let head = session.described(|| {
+        let mut whole = describe(visit, &current.claims, Some(current));
+        if let Some(about) = &mut whole.session {
+            about.left = None;
+        }
+        let text = serde_json::to_string(&whole).unwrap_or_default(); // texts, numbers and maps with text keys
+        text.strip_suffix("}}").unwrap_or_default().to_owned()
+    });
+    let Left { idle_expires_in, expires_in } = left(visit, session);
+    let text = format!(r#"{head},"idle_expires_in":{idle_expires_in},"expires_in":{expires_in}}}}}"#);
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The JSON of a sign-in that succeeded.
 pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Response {
-    let status = if current.session.limited.is_some() { "mfa_required" } else { "signed_in" };
+    let needs_code = current.session.limited == Some(session::Limited::Mfa);
+    let status = if needs_code { "mfa_required" } else { "signed_in" };
     #[derive(Serialize)]
     struct SignedIn<'a> {
         status: &'static str,

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::origin;
+use crate::session::Limited;
 use crate::web::error::{Code, Error};
+use crate::web::state::AppState;
 use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
@@ -52,7 +54,13 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
     dressed
 }
 
-/// The answer to a request that was refused before anything of it was read.
+/// The answer to a request that was refused before anything of it was read, counted.
+pub(super) fn turn_away(app: &AppState, error: &Error, request_id: &str) -> Response {
+    app.trail.metrics().refused(error.code as usize);
+    bare(error, request_id)
+}
+
+/// The same answer.
 pub(super) fn bare(error: &Error, request_id: &str) -> Response {
     let body = error.problem(request_id, "/auth/login").to_string();
     let mut response =
@@ -71,8 +79,10 @@ fn page(visit: &Visit, error: &Error) -> Response {
         return see_other(&visit.login_url());
     }
     let status = error.code.status();
-    let switch = (status == StatusCode::FORBIDDEN && visit.app().sessions.peek(visit.slot()).is_some())
-        .then(|| visit.form_token("logout"));
+    let session = visit.app().sessions.peek(visit.slot()).filter(|_| status == StatusCode::FORBIDDEN);
+    let switch = session.as_ref().map(|_| visit.form_token("logout"));
+    let limited = session.and_then(|session| session.limited).filter(|_| error.code == Code::SessionLimited);
+    let again = error.again.then(|| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
     let login = visit.login_url();
     let view = ErrorPage {
@@ -83,7 +93,8 @@ fn page(visit: &Visit, error: &Error) -> Response {
         retry: get.then(|| visit.target()).filter(|_| status.is_server_error() || wait.is_some()),
         login: &login,
         switch: switch.as_deref(),
-        again: None,
+        step: limited.map(Limited::as_str),
+        again: again.as_deref(),
         provider: None,
     };
     visit.page(status, &view)

@@ -2,36 +2,25 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::Router;
+use axum::extract::Request;
 use axum::response::Response;
 use futures_util::FutureExt;
-use http::Extensions;
 use tracing::Instrument;
 
-use super::{errors, headers};
+use super::{Attended, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
-
-/// The id of a request.
-#[derive(Debug, Clone)]
-pub(super) struct Id(pub(super) String);
 
 /// The rule that a proxied request matched; stands in the log where our own paths have their template.
 #[derive(Debug, Clone)]
 pub struct Route(pub String);
 
-pub(super) fn request_id(extensions: &Extensions) -> &str {
-    extensions.get::<Id>().map(|id| id.0.as_str()).unwrap_or_default()
-}
-
 /// The outermost layer.
-pub(super) async fn record(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+pub(super) async fn record(app: AppState, request: Request, router: Router) -> Response {
     let id = app.entropy.text::<12>();
-    request.extensions_mut().insert(Id(id.clone()));
     let begun = app.clock.now();
     let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().cloned();
     // The address is found out by the next step, the upstream by the gateway.
     let span = tracing::info_span!(
         "request",
@@ -41,22 +30,22 @@ pub(super) async fn record(State(app): State<AppState>, mut request: Request, ne
         upstream_ms = tracing::field::Empty,
     );
     // Boxed once: as part of this future it would be moved with every layer around it.
-    let attend = Box::pin(super::attend(app.clone(), request, next));
+    let attend = Box::pin(super::attend(app.clone(), id.clone(), request, router));
     let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
-    let response = run.await.unwrap_or_else(|_| {
-        app.trail.metrics().refused(Code::Internal as usize);
-        errors::bare(&Code::Internal.into(), &id)
+    let Attended { response, visit } = run.await.unwrap_or_else(|_| {
+        let response = errors::turn_away(&app, &Code::Internal.into(), &id);
+        Attended { response, visit: None }
     });
     let response = headers::finish(&id, response);
-    let route = response.extensions().get::<Route>().map(|route| route.0.as_str());
-    let route = route.or(path.as_ref().map(MatchedPath::as_str));
+    let rule = response.extensions().get::<Route>().map(|route| route.0.as_str());
+    let route = rule.or_else(|| visit.as_ref()?.route()).unwrap_or("none");
     let took = app.clock.now() - begun;
     app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
     span.in_scope(|| {
         tracing::info!(
             http.method = method.as_str(),
-            http.route = route.unwrap_or("none"),
+            http.route = route,
             http.status = response.status().as_u16(),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::tick;
-use crate::flow::{Confirm, Confirmed, Failure};
+use super::problem;
+use crate::flow::{Confirm, Confirmed, Failure, Problem};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::forms::Lock;
-use crate::web::views::{CodeProblem, ConfirmPage, ConfirmStep, LinkKind};
+use crate::web::views::{ConfirmPage, ConfirmStep, FormProblem, LinkKind};
 use crate::web::visit::Visit;
 
 /// What the form and the JSON body hold.
@@ -36,7 +36,7 @@ impl Fields for ConfirmForm {
 #[tracing::instrument(name = "confirm.show", skip_all)]
 pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
     let kind = kind_of(params.get("type").unwrap_or("signup")).ok_or(Code::LinkExpired)?;
-    let hash = params.get("token_hash").ok_or(Code::LinkExpired)?;
+    let hash = params.get("token_hash").ok_or_else(|| expired(kind))?;
     let flows = &visit.app().flows;
     let named = params.return_to().and_then(|text| flows.targets().parse(text));
     let began = || if kind == LinkKind::Signup { flows.awaited_target(visit.slot()) } else { None };
@@ -53,18 +53,14 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
     let kind = kind_of(&form.kind).ok_or(Code::LinkExpired)?;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let press = ConfirmStep::Press { token_hash: &form.token_hash };
-    let refused = match input.lock {
-        Lock::Fits => None,
-        Lock::Broken => Some(CodeProblem::FormExpired),
-        Lock::NoCookie => Some(CodeProblem::CookiesBlocked { host: visit.host() }),
-    };
+    let refused = problem::of_lock(input.lock, &visit);
     if refused.is_some() {
         return Ok(page(&visit, StatusCode::FORBIDDEN, kind, press, target.as_str(), refused));
     }
     let link = Confirm {
         kind: kind.as_str(),
         token_hash: &Secret::new(form.token_hash.clone()),
-        switch: form.switch || !input.form,
+        switch: form.switch,
     };
     match app.flows.confirm(&link, visit.slot(), visit.client()).await {
         Ok(Confirmed::SignedIn(current)) if input.form => {
@@ -76,22 +72,25 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
             Ok(visit.redirect_with_notice("/auth/account", "confirm-half", ""))
         }
         Ok(Confirmed::Half) => Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmed" }))),
+        Ok(Confirmed::AskFirst) if !input.form => Err(Code::SessionOpen.into()),
         Ok(Confirmed::AskFirst) => {
             let current = app.sessions.current(visit.slot()).await?;
             let step = ConfirmStep::Switch { token_hash: &form.token_hash, email: &current.claims.email };
             Ok(page(&visit, StatusCode::OK, kind, step, target.as_str(), None))
         }
-        Err(Failure::Unavailable(error)) if input.form => {
-            let wait = super::login::wait(std::time::Duration::from_secs(10));
-            let error = Error::from(Failure::Unavailable(error));
-            visit.count_refusal(error.code);
-            let problem = Some(CodeProblem::Unavailable { wait });
-            let mut response = page(&visit, error.code.status(), kind, press, target.as_str(), problem);
-            error.headers(response.headers_mut(), None);
-            Ok(response)
+        Err(failure @ Failure::Unavailable(_)) if input.form => {
+            let problem = problem::of_failure(&failure);
+            let again = page(&visit, StatusCode::OK, kind, press, target.as_str(), problem);
+            Ok(problem::answer(&visit, failure, again))
         }
+        Err(Failure::Form(Problem::LinkExpired)) => Err(expired(kind)),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// The end of a link. Only the mail of a sign-up can be had again here.
+fn expired(kind: LinkKind) -> Error {
+    Error { again: kind == LinkKind::Signup, ..Code::LinkExpired.into() }
 }
 
 fn kind_of(word: &str) -> Option<LinkKind> {
@@ -106,7 +105,7 @@ fn page(
     kind: LinkKind,
     step: ConfirmStep<'_>,
     return_to: &str,
-    problem: Option<CodeProblem<'_>>,
+    problem: Option<FormProblem<'_>>,
 ) -> Response {
     let token = visit.form_token("confirm");
     let view = ConfirmPage { form_token: &token, kind, step, return_to: Some(return_to), problem };

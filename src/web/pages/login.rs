@@ -7,14 +7,15 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::fields::tick;
+use super::problem;
 use crate::flow::{Credentials, Failure, Problem, ReturnTo};
 use crate::web::api::session::signed_in;
 use crate::web::error::Error;
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::forms::{Lock, Notice};
+use crate::web::forms::Notice;
 use crate::web::layers::bounce;
 use crate::web::views::{
-    FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember, Wait,
+    FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember,
 };
 use crate::web::visit::{Visit, is_form};
 
@@ -60,7 +61,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
         (None, None, Some(_)) => Some(LoginNotice::Needed),
         (None, None, None) => None,
     };
-    page(&visit, StatusCode::OK, &Shown { notice: shown, ..Shown::plain(&target) }).await
+    Ok(page(&visit, StatusCode::OK, &Shown { notice: shown, ..Shown::plain(&target) }).await)
 }
 
 /// `POST /auth/login`: trades an address and a password for a session.
@@ -69,10 +70,11 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     let app = visit.app();
     let counted = match app.flows.count_try(visit.client()) {
         Ok(counted) => counted,
-        Err(failure @ Failure::Limited { retry_after }) if is_form(request.headers()) => {
+        Err(failure) if is_form(request.headers()) => {
             let target = app.flows.targets().default();
-            let problem = Some(LoginProblem::Limited { wait: wait(retry_after) });
-            return once_more(&visit, failure, &Shown { problem, ..Shown::plain(&target) }).await;
+            let problem = problem::of_failure(&failure).map(LoginProblem::Form);
+            let shown = Shown { problem, ..Shown::plain(&target) };
+            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
         }
         Err(failure) => return Err(failure.into()),
     };
@@ -86,18 +88,10 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ticked: form.remember, ..Shown::plain(&target) };
-    match input.lock {
-        Lock::Fits => {}
-        Lock::Broken => {
-            counted.give_back();
-            let shown = Shown { problem: Some(LoginProblem::FormExpired), ..shown };
-            return page(&visit, StatusCode::FORBIDDEN, &shown).await;
-        }
-        Lock::NoCookie => {
-            counted.give_back();
-            let notice = LoginNotice::CookiesBlocked { host: visit.host() };
-            return page(&visit, StatusCode::FORBIDDEN, &Shown { notice: Some(notice), ..shown }).await;
-        }
+    if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        counted.give_back();
+        let shown = Shown { problem: Some(LoginProblem::Form(problem)), ..shown };
+        return Ok(page(&visit, StatusCode::FORBIDDEN, &shown).await);
     }
     let credentials = Credentials {
         email: &form.email,
@@ -121,9 +115,6 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             Shown { problem: Some(LoginProblem::InvalidCredentials), ..shown }
         }
         Failure::Form(Problem::EmailNotConfirmed) => Shown { unconfirmed: true, ..shown },
-        Failure::Form(Problem::CaptchaFailed) => {
-            Shown { problem: Some(LoginProblem::CaptchaFailed), ..shown }
-        }
         Failure::Form(Problem::Required("email")) => {
             let password = form.password.expose().is_empty().then_some(FieldProblem::Required);
             Shown { email_problem: Some(FieldProblem::Required), password_problem: password, ..shown }
@@ -131,26 +122,12 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         Failure::Form(Problem::Required(_)) => {
             Shown { password_problem: Some(FieldProblem::Required), ..shown }
         }
-        Failure::Limited { retry_after } => {
-            Shown { problem: Some(LoginProblem::Limited { wait: wait(*retry_after) }), ..shown }
-        }
-        Failure::Unavailable(_) | Failure::Refused(_) => {
-            let wait = wait(std::time::Duration::from_secs(10));
-            Shown { problem: Some(LoginProblem::Unavailable { wait }), ..shown }
-        }
-        _ => return Err(failure.into()),
+        other => match problem::of_failure(other) {
+            Some(problem) => Shown { problem: Some(LoginProblem::Form(problem)), ..shown },
+            None => return Err(failure.into()),
+        },
     };
-    once_more(&visit, failure, &shown).await
-}
-
-/// The page again, with the status and headers of what went wrong.
-async fn once_more(visit: &Visit, failure: Failure, shown: &Shown<'_>) -> Result<Response, Error> {
-    let error = Error::from(failure);
-    visit.count_refusal(error.code);
-    let mut response = page(visit, error.code.status(), shown).await?;
-    error.headers(response.headers_mut(), None);
-    response.headers_mut().remove(http::header::WWW_AUTHENTICATE); // a browser would not show the page
-    Ok(response)
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await))
 }
 
 /// What varies on the page.
@@ -180,7 +157,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Result<Response, Error> {
+async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response {
     let app = visit.app();
     let offer = app.flows.offer().await;
     let providers: Vec<_> = offer.providers.iter().map(|name| Provider::named(name)).collect();
@@ -204,7 +181,7 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Result<Re
         email_problem: shown.email_problem,
         password_problem: shown.password_problem,
     };
-    Ok(visit.page(status, &view))
+    visit.page(status, &view)
 }
 
 async fn already(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
@@ -228,13 +205,8 @@ fn notice_of<'a>(notice: &'a Notice, host: &'a str) -> Option<LoginNotice<'a>> {
     })
 }
 
-/// A wait for the words of a page.
-pub(super) fn wait(duration: std::time::Duration) -> Wait {
-    Wait::new(duration.try_into().unwrap_or(time::Duration::MAX))
-}
-
 /// The login page as the answer to a start that another site caused (S-16).
-pub(super) async fn elsewhere(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
+pub(super) async fn elsewhere(visit: &Visit, target: &ReturnTo) -> Response {
     let shown = Shown { notice: Some(LoginNotice::Elsewhere), ..Shown::plain(target) };
     page(visit, StatusCode::OK, &shown).await
 }

@@ -32,7 +32,7 @@ pub(crate) async fn show(visit: Visit) -> Response {
     page(&visit, StatusCode::OK, false).await
 }
 
-/// `POST /auth/logout`: never fails towards the person.
+/// `POST /auth/logout`: never fails towards the person, unless the session store cannot say who it is.
 #[tracing::instrument(name = "logout.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Response, Error> {
     if input.lock != Lock::Fits {
@@ -45,7 +45,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
         Some(_) => return Err(Error::field(Code::BadRequest, "scope")),
     };
     let sessions = &visit.app().sessions;
-    let had = sessions.sign_out(visit.slot(), scope).await;
+    let had = sessions.sign_out(visit.slot(), scope).await?;
     let mut response = match (input.form, scope) {
         (true, SignOut::Others) => see_other("/auth/account"),
         (true, _) => see_other("/auth/login"),

@@ -1,18 +1,18 @@
 //! `/auth/otp`: check your mail, and type the code from it. In this version for new accounts.
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::tick;
-use super::login::wait;
+use super::problem;
 use crate::flow::{Failure, Problem};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input};
-use crate::web::forms::Lock;
-use crate::web::views::{CheckMailPage, CheckNotice, CodeProblem, FieldProblem, Purpose};
+use crate::web::views::{CheckMailPage, CheckNotice, FieldProblem, FormProblem, Purpose};
 use crate::web::visit::{Visit, see_other};
 
 /// What the form and the JSON body hold: a code, or the wish for another mail.
@@ -41,25 +41,40 @@ pub(crate) async fn show(visit: Visit) -> Response {
 
 /// `POST /auth/otp`.
 #[tracing::instrument(name = "otp.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<OtpForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    // Counted before it is known whether a mail is asked for; a network that has none left may still type codes.
+    let mail = app.flows.count_mail(visit.client());
+    let input = match Input::<OtpForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            mail.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let waiting = app.flows.awaited(visit.slot());
     let email = waiting.clone().unwrap_or_else(|| form.email.clone());
-    let refused = match input.lock {
-        Lock::Fits => None,
-        Lock::Broken => Some(CodeProblem::FormExpired),
-        Lock::NoCookie => Some(CodeProblem::CookiesBlocked { host: visit.host() }),
-    };
-    if refused.is_some() {
-        let shown = Shown { problem: refused, ..Shown::plain(&email) };
+    if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        mail.give_back();
+        let shown = Shown { problem: Some(problem), ..Shown::plain(&email) };
         return Ok(page(&visit, StatusCode::FORBIDDEN, &shown));
     }
-    let failure = if form.again {
+    let mail = if form.again {
+        Some(mail)
+    } else {
+        mail.give_back();
+        None
+    };
+    let failure = if let Some(mail) = mail {
         let target = app.flows.targets().default();
         let typed = if form.email.is_empty() { &email } else { &form.email };
         let (public, slot, from) = (visit.public(), visit.slot(), visit.client());
-        match app.flows.send_confirmation_again(typed, &target, public, slot, from).await {
+        let sent = match mail.passed() {
+            Ok(mail) => app.flows.send_confirmation_again(typed, mail, &target, public, slot, from).await,
+            Err(failure) => Err(failure),
+        };
+        match sent {
             Ok(cookies) => {
                 cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
                 if input.form {
@@ -95,27 +110,22 @@ pub(crate) async fn submit(visit: Visit, input: Input<OtpForm>) -> Result<Respon
         Failure::Form(Problem::Required(_)) => {
             Shown { code_problem: Some(FieldProblem::Required), ..Shown::plain(&email) }
         }
-        Failure::Limited { retry_after } => {
-            Shown { problem: Some(CodeProblem::Limited { wait: wait(*retry_after) }), ..Shown::plain(&email) }
-        }
-        Failure::Unavailable(_) | Failure::Refused(_) => {
-            let wait = wait(std::time::Duration::from_secs(10));
-            Shown { problem: Some(CodeProblem::Unavailable { wait }), ..Shown::plain(&email) }
-        }
-        _ => return Err(failure.into()),
+        other => match problem::of_failure(other) {
+            Some(FormProblem::Limited { wait }) => {
+                Shown { problem: Some(FormProblem::CodeLimited { wait }), ..Shown::plain(&email) }
+            }
+            Some(problem) => Shown { problem: Some(problem), ..Shown::plain(&email) },
+            None => return Err(failure.into()),
+        },
     };
-    let error = Error::from(failure);
-    visit.count_refusal(error.code);
-    let mut response = page(&visit, error.code.status(), &shown);
-    error.headers(response.headers_mut(), None);
-    Ok(response)
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown)))
 }
 
 /// What varies on the page.
 struct Shown<'a> {
     email: &'a str,
     notice: Option<CheckNotice>,
-    problem: Option<CodeProblem<'a>>,
+    problem: Option<FormProblem<'a>>,
     code_problem: Option<FieldProblem>,
 }
 

@@ -1,19 +1,19 @@
 //! `/auth/signup`: a new account.
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::login::wait;
+use super::problem;
 use crate::flow::{Account, Failure, Problem, ReturnTo, SignedUp};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::forms::Lock;
-use crate::web::views::{FieldProblem, Provider, SignupPage, SignupProblem};
-use crate::web::visit::{Visit, see_other};
+use crate::web::views::{FieldProblem, FormProblem, Provider, SignupPage};
+use crate::web::visit::{Visit, is_form, see_other};
 
 /// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
 const DATA: usize = 4 << 10;
@@ -52,23 +52,37 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 
 /// `POST /auth/signup`: makes an account, or says that a mail may be on its way.
 #[tracing::instrument(name = "signup.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    let mail = match app.flows.count_mail(visit.client()).passed() {
+        Ok(mail) => mail,
+        Err(failure) if is_form(request.headers()) => {
+            let target = app.flows.targets().default();
+            let shown = Shown { problem: problem::of_failure(&failure), ..Shown::plain(&target) };
+            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let input = match Input::<SignupForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            mail.give_back();
+            return Err(error);
+        }
+    };
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = Shown { email: &form.email, ..Shown::plain(&target) };
-    let refused = match input.lock {
-        Lock::Fits => None,
-        Lock::Broken => Some(SignupProblem::FormExpired),
-        Lock::NoCookie => Some(SignupProblem::CookiesBlocked { host: visit.host() }),
-    };
-    if refused.is_some() {
-        return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: refused, ..shown }).await);
+    if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        mail.give_back();
+        return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }).await);
     }
     if form.anonymous {
+        mail.give_back();
         return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
     }
     if form.data.as_ref().is_some_and(|data| json!(data).to_string().len() > DATA) {
+        mail.give_back();
         return Err(Error::field(Code::BadRequest, "data"));
     }
     let account = Account {
@@ -79,7 +93,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         captcha: form.captcha_token.as_deref(),
         public: visit.public(),
     };
-    let failure = match app.flows.sign_up(&account, visit.slot(), visit.client()).await {
+    let failure = match app.flows.sign_up(&account, mail, visit.slot(), visit.client()).await {
         Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),
         Ok(SignedUp::Session(current)) => return Ok(signed_in(&visit, &current, target.as_str())),
         Ok(SignedUp::Confirm(cookies)) => {
@@ -118,23 +132,12 @@ pub(crate) async fn submit(visit: Visit, input: Input<SignupForm>) -> Result<Res
         Failure::Form(problem) if password(problem).is_some() => {
             Shown { password_problem: password(problem), ..shown }
         }
-        Failure::Form(Problem::CaptchaFailed) => {
-            Shown { problem: Some(SignupProblem::CaptchaFailed), ..shown }
-        }
-        Failure::Limited { retry_after } => {
-            Shown { problem: Some(SignupProblem::Limited { wait: wait(*retry_after) }), ..shown }
-        }
-        Failure::Unavailable(_) | Failure::Refused(_) => {
-            let wait = wait(std::time::Duration::from_secs(10));
-            Shown { problem: Some(SignupProblem::Unavailable { wait }), ..shown }
-        }
-        _ => return Err(failure.into()),
+        other => match problem::of_failure(other) {
+            Some(problem) => Shown { problem: Some(problem), ..shown },
+            None => return Err(failure.into()),
+        },
     };
-    let error = Error::from(failure);
-    visit.count_refusal(error.code);
-    let mut response = page(&visit, error.code.status(), &shown).await;
-    error.headers(response.headers_mut(), None);
-    Ok(response)
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await))
 }
 
 /// What varies on the page.
@@ -142,7 +145,7 @@ struct Shown<'a> {
     email: &'a str,
     closed: bool,
     target: &'a ReturnTo,
-    problem: Option<SignupProblem<'a>>,
+    problem: Option<FormProblem<'a>>,
     email_problem: Option<FieldProblem>,
     password_problem: Option<FieldProblem>,
 }

@@ -21,7 +21,7 @@ pub(crate) async fn off(
     let target = app.flows.targets().choose(params.return_to());
     let prefetch = text(&headers, "sec-purpose").is_some_and(|purpose| purpose.contains("prefetch"));
     if prefetch || matches!(visit.site(), FetchSite::CrossSite | FetchSite::SameSite) {
-        return login::elsewhere(&visit, &target).await;
+        return Ok(login::elsewhere(&visit, &target).await);
     }
     if *visit.method() != http::Method::GET {
         return Err(Code::MethodNotAllowed.into()); // axum answers HEAD by GET

@@ -188,7 +188,8 @@ fn every_code_and_reason_has_its_own_sentence() {
 /// A sentence that no page says is dead weight. Keys built from parts are known by their first part.
 #[test]
 fn every_text_is_said_somewhere() {
-    let families = ["reason-", "title-", "confirm-", "account-way-", "demo-call-", "wait-", "check-signup"];
+    let families =
+        ["reason-", "title-", "confirm-", "account-way-", "demo-call-", "wait-", "check-signup", "step-"];
     let sources: String = BuiltIn::iter().filter(|name| name != TEXTS).map(|name| built_in(&name)).collect();
     let code = [
         include_str!("../views.rs"),

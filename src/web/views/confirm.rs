@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CodeProblem, FieldProblem, View};
+use super::{FieldProblem, FormProblem, View};
 
 /// What `confirm.html` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -16,7 +16,7 @@ pub struct ConfirmPage<'a> {
     /// Where to go afterwards, already checked (S-20).
     pub return_to: Option<&'a str>,
     /// Why the page came back, apart from a wrong field.
-    pub problem: Option<CodeProblem<'a>>,
+    pub problem: Option<FormProblem<'a>>,
 }
 
 impl LinkKind {
@@ -105,8 +105,8 @@ impl View for ConfirmPage<'_> {
             .map(|kind| page(kind, press))
             .collect();
         all.extend([incomplete, wrong, empty, switch].map(|step| page(Signup, step)));
-        all.push(Self { problem: Some(CodeProblem::FormExpired), ..page(Signup, press) });
-        all.push(Self { problem: Some(CodeProblem::FormExpired), ..page(Signup, switch) });
+        all.push(Self { problem: Some(FormProblem::FormExpired), ..page(Signup, press) });
+        all.push(Self { problem: Some(FormProblem::FormExpired), ..page(Signup, switch) });
         all
     }
 }

@@ -21,6 +21,8 @@ pub struct ErrorPage<'a> {
     pub login: &'a str,
     /// A form token for `POST /auth/logout`, so that 403 can offer another account.
     pub switch: Option<&'a str>,
+    /// For `session_limited`: the step that is missing, as in `limited` of the session.
+    pub step: Option<&'a str>,
     /// A form token for `POST /auth/otp`, so that 410 can offer a new mail.
     pub again: Option<&'a str>,
     /// Whose account, for `identity_taken`.
@@ -28,7 +30,7 @@ pub struct ErrorPage<'a> {
 }
 
 /// The closed list of error codes with their statuses, and one that is not in it.
-const CODES: [(u16, &str); 51] = [
+const CODES: [(u16, &str); 52] = [
     (400, "bad_request"),
     (400, "bad_path"),
     (400, "duplicate_parameter"),
@@ -59,6 +61,7 @@ const CODES: [(u16, &str); 51] = [
     (404, "feature_disabled"),
     (405, "method_not_allowed"),
     (409, "identity_taken"),
+    (409, "session_open"),
     (410, "link_expired"),
     (413, "body_too_large"),
     (414, "uri_too_long"),
@@ -94,10 +97,13 @@ impl View for ErrorPage<'_> {
             retry: (status >= 429).then_some("/notes?page=2"),
             login: "/auth/login?return_to=%2Fnotes",
             switch: (status == 403).then_some("form-token"),
+            step: (code == "session_limited").then_some("mfa"),
             again: (status == 410).then_some("form-token"),
-            provider: (status == 409).then_some("Google"),
+            provider: (code == "identity_taken").then_some("Google"),
         };
         let mut all: Vec<_> = CODES.into_iter().map(page).collect();
+        let limited = page((403, "session_limited"));
+        all.push(Self { step: Some("recovery"), ..limited });
         all.extend([403, 409, 410, 503].map(|status| Self {
             status,
             code: "internal",

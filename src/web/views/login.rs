@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{FieldProblem, Provider, View, Wait};
+use super::{FieldProblem, FormProblem, Provider, View, Wait};
 
 /// What `login.html` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -98,24 +98,9 @@ pub enum LoginProblem<'a> {
         /// A form token for `POST /auth/otp`, to have the mail sent again; `None` hides the button.
         again: Option<&'a str>,
     },
-    /// Too many tries.
-    #[serde(rename = "login-limited")]
-    Limited {
-        /// Until the next one.
-        wait: Wait,
-    },
-    /// The project wants a captcha that the page does not have.
-    #[serde(rename = "error-captcha_failed")]
-    CaptchaFailed,
-    /// Token too old or of another browser; the page holds a new one.
-    #[serde(rename = "error-csrf_form")]
-    FormExpired,
-    /// GoTrue is away.
-    #[serde(rename = "error-auth_unavailable")]
-    Unavailable {
-        /// Until the next try.
-        wait: Wait,
-    },
+    /// What any form may meet.
+    #[serde(untagged)]
+    Form(FormProblem<'a>),
 }
 
 impl View for LoginPage<'_> {
@@ -148,10 +133,10 @@ impl View for LoginPage<'_> {
             LoginProblem::InvalidCredentials,
             LoginProblem::EmailNotConfirmed { again: Some("form-token") },
             LoginProblem::EmailNotConfirmed { again: None },
-            LoginProblem::Limited { wait },
-            LoginProblem::CaptchaFailed,
-            LoginProblem::FormExpired,
-            LoginProblem::Unavailable { wait: Wait(10) },
+            LoginProblem::Form(FormProblem::Limited { wait }),
+            LoginProblem::Form(FormProblem::CaptchaFailed),
+            LoginProblem::Form(FormProblem::FormExpired),
+            LoginProblem::Form(FormProblem::Unavailable { wait: Wait(10) }),
         ];
         let mut all = vec![
             Self { email: "", ..plain.clone() },

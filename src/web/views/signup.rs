@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{FieldProblem, Provider, View, Wait};
+use super::{FieldProblem, FormProblem, Provider, View, Wait};
 
 /// What `signup.html` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -20,41 +20,11 @@ pub struct SignupPage<'a> {
     /// In the order of their buttons.
     pub providers: &'a [Provider<'a>],
     /// Why this page came back.
-    pub problem: Option<SignupProblem<'a>>,
+    pub problem: Option<FormProblem<'a>>,
     /// Beside the e-mail.
     pub email_problem: Option<FieldProblem>,
     /// Beside the password.
     pub password_problem: Option<FieldProblem>,
-}
-
-/// Why signing up did not work, apart from the fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "text")]
-pub enum SignupProblem<'a> {
-    /// Too many tries.
-    #[serde(rename = "login-limited")]
-    Limited {
-        /// Until the next one.
-        wait: Wait,
-    },
-    /// The project wants a captcha that the page does not have.
-    #[serde(rename = "error-captcha_failed")]
-    CaptchaFailed,
-    /// Token too old or of another browser; the page holds a new one.
-    #[serde(rename = "error-csrf_form")]
-    FormExpired,
-    /// The form came back without our form cookie.
-    #[serde(rename = "cookies-blocked")]
-    CookiesBlocked {
-        /// Whose cookies to allow.
-        host: &'a str,
-    },
-    /// GoTrue is away.
-    #[serde(rename = "error-auth_unavailable")]
-    Unavailable {
-        /// Until the next try.
-        wait: Wait,
-    },
 }
 
 impl View for SignupPage<'_> {
@@ -73,11 +43,11 @@ impl View for SignupPage<'_> {
             ..Self::default()
         };
         let problems = [
-            SignupProblem::Limited { wait: Wait(60) },
-            SignupProblem::CaptchaFailed,
-            SignupProblem::FormExpired,
-            SignupProblem::CookiesBlocked { host: "localhost:8080" },
-            SignupProblem::Unavailable { wait: Wait(5) },
+            FormProblem::Limited { wait: Wait(60) },
+            FormProblem::CaptchaFailed,
+            FormProblem::FormExpired,
+            FormProblem::CookiesBlocked { host: "localhost:8080" },
+            FormProblem::Unavailable { wait: Wait(5) },
         ];
         let mut all = vec![
             Self { email: "", ..plain.clone() },
@@ -114,7 +84,7 @@ pub struct CheckMailPage<'a> {
     /// After "send it again".
     pub notice: Option<CheckNotice>,
     /// Why the page came back.
-    pub problem: Option<CodeProblem<'a>>,
+    pub problem: Option<FormProblem<'a>>,
     /// Beside the code.
     pub code_problem: Option<FieldProblem>,
 }
@@ -136,33 +106,6 @@ pub enum CheckNotice {
     AgainDone,
 }
 
-/// Why a code was not taken, apart from being wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "text")]
-pub enum CodeProblem<'a> {
-    /// Too many tries.
-    #[serde(rename = "code-limited")]
-    Limited {
-        /// Until the next one.
-        wait: Wait,
-    },
-    /// Token too old or of another browser; the page holds a new one.
-    #[serde(rename = "error-csrf_form")]
-    FormExpired,
-    /// The form came back without our form cookie.
-    #[serde(rename = "cookies-blocked")]
-    CookiesBlocked {
-        /// Whose cookies to allow.
-        host: &'a str,
-    },
-    /// GoTrue is away.
-    #[serde(rename = "error-auth_unavailable")]
-    Unavailable {
-        /// Until the next try.
-        wait: Wait,
-    },
-}
-
 impl View for CheckMailPage<'_> {
     const TEMPLATE: &'static str = "check-mail.html";
 
@@ -178,10 +121,10 @@ impl View for CheckMailPage<'_> {
             code_problem: None,
         };
         let problems = [
-            CodeProblem::Limited { wait: Wait(300) },
-            CodeProblem::FormExpired,
-            CodeProblem::CookiesBlocked { host: "localhost:8080" },
-            CodeProblem::Unavailable { wait: Wait(5) },
+            FormProblem::CodeLimited { wait: Wait(300) },
+            FormProblem::FormExpired,
+            FormProblem::CookiesBlocked { host: "localhost:8080" },
+            FormProblem::Unavailable { wait: Wait(5) },
         ];
         let mut all = vec![
             plain.clone(),

@@ -111,9 +111,9 @@ impl Place {
         env.extend(HURRIED.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let upstream = format!("echo = {{ url = \"http://{upstream}\", kind = \"api\", token = \"user\" }}");
         std::fs::write(folder.path().join("bff.toml"), format!("[upstreams]\n{upstream}\n{RULES}")).unwrap();
-        let bff = harness::build(&env, folder.path(), Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let bff = harness::build(&env, folder.path(), Arc::new(SystemClock), Arc::new(SystemEntropy), None);
         bff.warm_up().await;
-        harness::serve(listener, bff.router());
+        harness::serve(listener, bff.site());
         Self {
             base,
             tap,

@@ -10,6 +10,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, REFERRER_POLI
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::{Instant, sleep_until};
 
 use crate::App;
 use crate::error::{ApiError, asks_newest, dress};
@@ -18,6 +19,9 @@ use crate::limit::Bucket;
 /// Contract, section 1.6.
 const DEADLINE: Duration = Duration::from_secs(10);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Answers that must not tell by their time whom an address belongs to come at multiples of this. It is longer than a
+/// hash, a commit and a mail handed on take where nothing else goes on.
+const STEP: Duration = Duration::from_millis(50);
 
 /// How often each route was called; `/token` once for each grant. As long as the route table, so bounded.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +77,16 @@ pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     let text = "Processing this request timed out, please retry after a moment.";
     let late = || ApiError::new(StatusCode::GATEWAY_TIMEOUT, "request_timeout", text).into_response();
     tokio::time::timeout(DEADLINE, next.run(request)).await.unwrap_or_else(|_| late())
+}
+
+/// Holds an answer back until the next full [`STEP`] since the request came: whether anything was stored or mailed
+/// behind it does not show in its time (S-71).
+pub(crate) async fn even(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let answer = next.run(request).await;
+    let steps = begun.elapsed().as_millis() / STEP.as_millis() + 1;
+    sleep_until(begun + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;
+    answer
 }
 
 /// Answers only to names of this machine and to the public one: a page elsewhere whose name was made to lead here

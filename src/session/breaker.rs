@@ -1,0 +1,181 @@
+//! Keeps an outage of GoTrue from being made worse by us.
+//!
+//! At most [`AT_ONCE`] refreshes run at the same time; more wait for a place. After [`IN_A_ROW`] failures without a success
+//! in between the breaker opens: nobody asks for the length of the cool-down, sessions are kept. Then one single
+//! refresh is let through; its success closes the breaker, its failure keeps it open for another cool-down. Every
+//! process has its own.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration as StdDuration;
+
+use time::{Duration, OffsetDateTime};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Refreshes at the same time.
+const AT_ONCE: usize = 128;
+/// Failures in a row that count as an outage.
+const IN_A_ROW: u32 = 20;
+/// Longest wait for a place: as long as a call may take.
+const PATIENCE: StdDuration = StdDuration::from_secs(10);
+
+/// Lets refreshes through, or not.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    places: Semaphore,
+    state: Mutex<State>,
+    pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    /// While this is set the breaker is open; from then on one may try.
+    open_until: Option<OffsetDateTime>,
+    probing: bool,
+}
+
+/// The leave to ask once. Dropped without a report it counts as a failure.
+#[derive(Debug)]
+pub(super) struct Leave<'a> {
+    breaker: &'a Breaker,
+    now: OffsetDateTime,
+    reported: bool,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Breaker {
+    /// Opens for `pause` at a time.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { places: Semaphore::new(AT_ONCE), state: Mutex::default(), pause }
+    }
+
+    /// The leave to ask, or when to come back.
+    pub(super) async fn admit(&self, now: OffsetDateTime) -> Result<Leave<'_>, OffsetDateTime> {
+        self.closed(now)?;
+        let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
+            return Err(now + self.pause);
+        };
+        self.take(now)?;
+        Ok(Leave { breaker: self, now, reported: false, _place: place })
+    }
+
+    fn closed(&self, now: OffsetDateTime) -> Result<(), OffsetDateTime> {
+        match self.state().open_until {
+            Some(until) if now < until => Err(until),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks once more after the wait: it may have opened meanwhile, and only one may try an open one.
+    fn take(&self, now: OffsetDateTime) -> Result<(), OffsetDateTime> {
+        let mut state = self.state();
+        match state.open_until {
+            Some(until) if now < until => Err(until),
+            Some(_) if state.probing => Err(now + Duration::SECOND),
+            Some(_) => {
+                state.probing = true;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, worked: bool, now: OffsetDateTime) {
+        let mut state = self.state();
+        if worked {
+            *state = State::default();
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        if state.failures == IN_A_ROW {
+            tracing::warn!("GoTrue does not answer refreshes: it is asked once a cool-down from now on");
+        }
+        if state.failures >= IN_A_ROW {
+            state.open_until = Some(now + self.pause);
+            state.probing = false;
+        }
+    }
+}
+
+impl Leave<'_> {
+    /// Whether GoTrue answered as GoTrue does, be it with a refusal.
+    pub(super) fn report(mut self, worked: bool, now: OffsetDateTime) {
+        self.reported = true;
+        self.breaker.report(worked, now);
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.breaker.report(false, self.now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: OffsetDateTime = time::macros::datetime!(2026-01-01 00:00 UTC);
+    const PAUSE: Duration = Duration::seconds(10);
+
+    async fn opened() -> Breaker {
+        let breaker = Breaker::new(PAUSE);
+        for _ in 0..IN_A_ROW {
+            breaker.admit(START).await.unwrap().report(false, START);
+        }
+        breaker
+    }
+
+    /// S-44: an outage is asked about once a cool-down, and one success ends it.
+    #[tokio::test]
+    async fn an_outage_is_probed_once_a_cool_down() {
+        let breaker = opened().await;
+        assert_eq!(breaker.admit(START).await.err(), Some(START + PAUSE));
+        let later = START + PAUSE;
+        let probe = breaker.admit(later).await.unwrap();
+        assert!(breaker.admit(later).await.is_err(), "one at a time");
+        probe.report(false, later);
+        assert_eq!(breaker.admit(later).await.err(), Some(later + PAUSE));
+        let again = later + PAUSE;
+        drop(breaker.admit(again).await.unwrap());
+        assert!(breaker.admit(again).await.is_err(), "one that was lost counts as a failure");
+        let third = again + PAUSE;
+        breaker.admit(third).await.unwrap().report(true, third);
+        assert!(breaker.admit(third).await.is_ok() && breaker.admit(third).await.is_ok());
+    }
+
+    /// Failures count only in a row.
+    #[tokio::test]
+    async fn a_success_begins_the_count_anew() {
+        let breaker = Breaker::new(PAUSE);
+        for n in 0..5 * IN_A_ROW {
+            let leave = breaker.admit(START).await.expect("closed");
+            leave.report(n % IN_A_ROW == IN_A_ROW - 1, START);
+        }
+    }
+
+    /// No more than so many at once: the next waits for a place.
+    #[tokio::test]
+    async fn places_are_bounded() {
+        let breaker = Breaker::new(PAUSE);
+        let mut all = Vec::new();
+        for _ in 0..AT_ONCE {
+            all.push(breaker.admit(START).await.unwrap());
+        }
+        let next = breaker.admit(START);
+        tokio::pin!(next);
+        tokio::select! {
+            biased;
+            _ = &mut next => unreachable!("every place is taken"),
+            () = tokio::task::yield_now() => {}
+        }
+        all.pop().unwrap().report(true, START);
+        assert!(next.await.is_ok());
+    }
+}

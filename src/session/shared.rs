@@ -1,0 +1,196 @@
+//! Store mode: one refresh of a session over all nodes (S-41).
+//!
+//! Whoever gets the lease of the record asks GoTrue and writes the answer under the version that it read; the others
+//! wait for the record, not for the lease. A lease that is lost, because its holder was stopped or is slow, leads to a
+//! second refresh with the same token, which GoTrue answers with the same successor. The record's version decides which
+//! answer stays; nobody is signed out by that.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use time::Duration;
+use tokio::time::Instant;
+
+use super::record::Session;
+use super::remote::{Answer, Outcome};
+use super::sessions::Inner;
+use super::store::{Changed, Fence, Key, Leased};
+use super::ticket::Ticket;
+use super::unsaved::Kept;
+use super::vault::{Look, Vault};
+use crate::event::Reason;
+
+/// A lease lasts this long and is renewed this often while GoTrue is asked.
+const LEASE: StdDuration = StdDuration::from_secs(5);
+const RENEWAL: StdDuration = StdDuration::from_secs(1);
+/// How long a node waits for the one that has the lease: a call of GoTrue and a lease that nobody gave back.
+const PATIENCE: StdDuration = StdDuration::from_secs(16);
+/// The pauses between two looks at the record.
+const SHORT: StdDuration = StdDuration::from_millis(20);
+const LONG: StdDuration = StdDuration::from_millis(250);
+/// The pause after a failure of the store.
+const AWAY: Duration = Duration::SECOND;
+/// Writes of one answer before it waits for the next request.
+const WRITES: usize = 3;
+
+impl Inner {
+    pub(super) async fn refresh_among_nodes(
+        self: &Arc<Self>,
+        vault: &Arc<Vault>,
+        ticket: &Arc<Ticket>,
+        session: &Arc<Session>,
+        from: Option<IpAddr>,
+    ) -> Outcome {
+        let (begun, key) = (Instant::now(), ticket.key());
+        let mut pause = SHORT;
+        while begun.elapsed() < PATIENCE {
+            match vault.timely("lease", vault.store.leases.lease(&key, LEASE)).await {
+                Err(_) => return self.store_away(),
+                Ok(Leased::Ours(fence)) => {
+                    return self.refresh_under(vault, ticket, session, fence, from).await;
+                }
+                Ok(Leased::Gone) => return self.gone(vault, ticket).await,
+                Ok(Leased::Held) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONG);
+            if let Some(outcome) = self.news_of(vault, ticket, session).await {
+                return outcome;
+            }
+        }
+        Outcome::Kept { until: self.clock.now() + AWAY }
+    }
+
+    /// With the lease in hand.
+    async fn refresh_under(
+        self: &Arc<Self>,
+        vault: &Arc<Vault>,
+        ticket: &Arc<Ticket>,
+        session: &Arc<Session>,
+        fence: Fence,
+        from: Option<IpAddr>,
+    ) -> Outcome {
+        let key = ticket.key();
+        // Between our look and the lease somebody may have done it.
+        if let Some(outcome) = self.news_of(vault, ticket, session).await {
+            give_back(vault, &key, fence).await;
+            return outcome;
+        }
+        match hold(vault, &key, fence, self.ask_gotrue(session, from)).await {
+            Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
+            Answer::Kept(until) => {
+                give_back(vault, &key, fence).await;
+                Outcome::Kept { until }
+            }
+            Answer::Final(reason) => {
+                // A node that lost its lease asks with a token that another has used up since.
+                let stale = matches!(reason, Reason::RefreshReused | Reason::RefreshNotFound);
+                if stale && let Some(outcome) = self.news_of(vault, ticket, session).await {
+                    give_back(vault, &key, fence).await;
+                    return outcome;
+                }
+                self.give_up(session, reason);
+                vault.end_surely(key, reason).await;
+                Outcome::Ended(reason)
+            }
+        }
+    }
+
+    /// What became of the record since `session` was read; `None` if it still holds the same tokens.
+    async fn news_of(&self, vault: &Vault, ticket: &Arc<Ticket>, session: &Session) -> Option<Outcome> {
+        match vault.look(ticket).await {
+            Err(_) => Some(self.store_away()),
+            Ok(Look::Live(now)) if now.same_tokens(session) => None,
+            Ok(Look::Live(newer)) => Some(Outcome::Refreshed(newer)),
+            Ok(look) => Some(Outcome::Ended(ended_by(&look))),
+        }
+    }
+
+    async fn gone(&self, vault: &Vault, ticket: &Arc<Ticket>) -> Outcome {
+        match vault.look(ticket).await {
+            Err(_) | Ok(Look::Live(_)) => self.store_away(),
+            Ok(look) => Outcome::Ended(ended_by(&look)),
+        }
+    }
+
+    /// Writes what GoTrue gave before anybody uses it (S-42).
+    async fn write(
+        &self,
+        vault: &Vault,
+        ticket: &Arc<Ticket>,
+        session: &Session,
+        fence: Fence,
+        fresh: Session,
+        aal: Option<u8>,
+    ) -> Outcome {
+        let key = ticket.key();
+        let mut from = session.rest.as_ref().map(|rest| rest.version).unwrap_or_default();
+        for _ in 0..WRITES {
+            match vault.change(&fresh, from, Some(fence), aal).await {
+                Ok(Changed::To(version)) => return Outcome::Refreshed(Arc::new(fresh.resting_as(version))),
+                Ok(Changed::Gone) => {
+                    self.discard(fresh.access_token.clone()); // signed out meanwhile (S-43)
+                    return self.gone(vault, ticket).await;
+                }
+                Err(_) => break,
+                Ok(Changed::Conflict) => {}
+            }
+            match vault.look(ticket).await {
+                Err(_) => break,
+                Ok(Look::Live(now)) if now.same_tokens(session) => {
+                    let version = now.rest.as_ref().map(|rest| rest.version).unwrap_or_default();
+                    if version == from {
+                        break; // another node has the lease by now
+                    }
+                    from = version;
+                }
+                // Somebody was faster. The answer that we got is of the same line of tokens: not to be revoked.
+                Ok(Look::Live(newer)) => return Outcome::Refreshed(newer),
+                Ok(look) => {
+                    self.discard(fresh.access_token.clone());
+                    return Outcome::Ended(ended_by(&look));
+                }
+            }
+        }
+        give_back(vault, &key, fence).await;
+        let session = Arc::new(fresh.resting_as(from));
+        vault.unsaved.keep(key, Kept { from, session: Arc::clone(&session), aal }, self.clock.now());
+        Outcome::Refreshed(session)
+    }
+
+    fn store_away(&self) -> Outcome {
+        Outcome::StoreAway { until: self.clock.now() + AWAY }
+    }
+}
+
+fn ended_by(look: &Look) -> Reason {
+    match look {
+        Look::Ended(reason) => *reason,
+        Look::Damaged => Reason::Damaged,
+        Look::Nothing | Look::Live(_) => Reason::StoreLost,
+    }
+}
+
+/// Runs `work` and renews the lease meanwhile. One that is lost stays lost; the work goes on, for the call is out.
+async fn hold<T>(vault: &Vault, key: &Key, fence: Fence, work: impl Future<Output = T>) -> T {
+    let renewing = async {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Ok(false) = vault.timely("renew", vault.store.leases.renew(key, fence, LEASE)).await {
+                tracing::warn!("the lease of a refresh was lost");
+                return std::future::pending::<std::convert::Infallible>().await;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        never = renewing => match never {},
+    }
+}
+
+/// What cannot be given back runs out by itself.
+async fn give_back(vault: &Vault, key: &Key, fence: Fence) {
+    let _ = vault.timely("release", vault.store.leases.release(key, fence)).await;
+}

@@ -1,0 +1,164 @@
+//! Ends that somebody asks for: a sign-out here, on other devices, everywhere; a hook's word that a session or a person
+//! is no more (S-11, S-45).
+
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::Error;
+use super::label::Label;
+use super::news::News;
+use super::record::Session;
+use super::sessions::{Inner, Sessions};
+use super::slot::{Presented, Slot};
+use super::store::Key;
+use crate::event::Reason;
+use crate::gotrue::Scope;
+
+/// How long a sign-out waits for GoTrue before it answers; the call itself goes on.
+const PATIENCE: StdDuration = StdDuration::from_secs(3);
+/// No project may issue tokens that live longer.
+const LONGEST_TOKEN: Duration = Duration::days(7);
+/// Tokens are refused for this long past their end.
+const LEEWAY: Duration = Duration::minutes(1);
+
+/// Whose end it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// One session of a person, by GoTrue's id.
+    Session {
+        /// The `sub` of its tokens.
+        user: Uuid,
+        /// The `session_id` of its tokens.
+        id: Uuid,
+    },
+    /// Everything that a person began until now, this very second included.
+    User(Uuid),
+}
+
+impl Sessions {
+    /// Ends the session of this request here and on all nodes, then at GoTrue. What GoTrue did not hear is an event, what
+    /// the store did not take is tried again; neither is a failure towards the person (S-11). Returns whether there was
+    /// a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`] if nobody can tell whether there is a session, or which others there are: nothing
+    /// has ended then.
+    pub async fn sign_out(&self, slot: &Slot, scope: Scope) -> Result<bool, Error> {
+        self.load(slot).await;
+        let session = match self.presented(slot) {
+            Presented::Session(session) => session,
+            Presented::Unknown => return Err(Error::STORE_UNAVAILABLE),
+            Presented::Nothing | Presented::Ended(_) => {
+                slot.clear(None);
+                return Ok(false);
+            }
+        };
+        if scope == Scope::Others {
+            self.end_others(&session, Reason::OtherDevice).await?;
+            self.0.tell_gotrue(session, scope).await;
+            return Ok(true);
+        }
+        let everywhere = scope == Scope::Global;
+        let reason = if everywhere { Reason::UserEverywhere } else { Reason::User };
+        self.0.end(&session, reason);
+        slot.clear(Some(reason));
+        if let (Some(vault), Some(rest)) = (&self.0.vault, &session.rest) {
+            vault.end_surely(rest.ticket.key(), reason).await;
+        }
+        let now = self.0.clock.now();
+        let until = if everywhere { now + LONGEST_TOKEN } else { session.expires_at.max(now) + LEEWAY };
+        let mut news = News::new(reason, until);
+        news.sessions.push(session.gotrue_id);
+        self.0.spread(news).await;
+        if everywhere {
+            // If the list cannot be had, the time still refuses them, and their records end at their next use.
+            let others = self.0.end_listed(session.user_id, reason, |_, _| true).await.unwrap_or_default();
+            self.0.spread_person(session.user_id, now.unix_timestamp(), others, reason).await;
+        }
+        self.0.tell_gotrue(session, scope).await;
+        Ok(true)
+    }
+
+    /// Ends every other session of `session`'s person that a store knows. In cookie mode none is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`] if there is no list to be had.
+    pub async fn end_others(&self, session: &Session, reason: Reason) -> Result<usize, Error> {
+        let own = session.rest.as_ref().map(|rest| rest.ticket.key());
+        let other = |key: &Key, _: &Label| Some(*key) != own;
+        let ended = self.0.end_listed(session.user_id, reason, other).await?;
+        let count = ended.len();
+        self.0.spread_sessions(ended, reason).await;
+        Ok(count)
+    }
+
+    /// Ends what `subject` names, on all nodes. GoTrue has heard of it before us.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`] if the records could not be found. Tokens are refused from now on all the same; call
+    /// again for the records.
+    pub async fn revoke(&self, subject: Subject, reason: Reason) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        match subject {
+            Subject::Session { user, id } => {
+                let known = self.0.denied.reason(&[id], now).is_some(); // most often our own sign-out, echoed
+                self.0.spread_sessions(vec![id], reason).await;
+                self.0.end_listed(user, reason, |_, label| label.gotrue_id() == id).await?;
+                if self.0.vault.is_none() && !known {
+                    self.0.record_end(user, id, reason);
+                }
+            }
+            Subject::User(user) => {
+                // Nothing new can have begun in this second: it counts as before.
+                self.0.spread_person(user, now.unix_timestamp() + 1, Vec::new(), reason).await;
+                let ended = self.0.end_listed(user, reason, |_, _| true).await?;
+                self.0.spread_sessions(ended, reason).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    async fn tell_gotrue(self: &Arc<Self>, session: Arc<Session>, scope: Scope) {
+        let _ = tokio::time::timeout(PATIENCE, self.end_at_gotrue_later(session, scope)).await;
+    }
+
+    /// Ends the listed sessions of `user` that `which` picks; GoTrue's ids of them.
+    pub(super) async fn end_listed(
+        &self,
+        user: Uuid,
+        reason: Reason,
+        which: impl Fn(&Key, &Label) -> bool,
+    ) -> Result<Vec<Uuid>, Error> {
+        let Some(vault) = &self.vault else { return Ok(Vec::new()) };
+        let all = vault.list(user).await.map_err(|_| Error::STORE_UNAVAILABLE)?;
+        let mut ended = Vec::new();
+        for (listed, label) in all.into_iter().filter(|(listed, label)| which(&listed.key, label)) {
+            vault.end_surely(listed.key, reason).await;
+            self.record_end(user, label.gotrue_id(), reason);
+            ended.push(label.gotrue_id());
+        }
+        Ok(ended)
+    }
+
+    pub(super) async fn spread_sessions(&self, ids: Vec<Uuid>, reason: Reason) {
+        if !ids.is_empty() {
+            let until = self.clock.now() + LONGEST_TOKEN;
+            self.spread(News { sessions: ids, ..News::new(reason, until) }).await;
+        }
+    }
+
+    /// Nothing that `user` began before `before` counts any more, and none of `sessions`.
+    async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
+        let life: Duration = self.settings.absolute.max(LONGEST_TOKEN);
+        let until: OffsetDateTime = self.clock.now() + life;
+        self.spread(News { sessions, person: Some((user, before)), ..News::new(reason, until) }).await;
+    }
+}

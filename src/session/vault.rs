@@ -1,0 +1,220 @@
+//! Store mode: records as they go into the store and come out of it.
+//!
+//! A record is sealed under a key that only its cookie holds, bound to its place and to this origin (S-07); a label is
+//! sealed and an owner is hashed under the deployment's keys. Every call has a time limit, and every failure is told
+//! apart from "not there".
+
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use base::entropy::SharedEntropy;
+use base::seal::{Keyring, Sealer};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::label::Label;
+use super::later::Later;
+use super::opened::OpenedSessions;
+use super::record::Session;
+use super::settings::Settings;
+use super::store::{
+    Change, Changed, Draft, Entry, Failure, Fence, Found, Key, Listed, Owner, Store, Version,
+};
+use super::ticket::Ticket;
+use super::unsaved::Unsaved;
+use crate::event::{Reason, Trail};
+
+/// No call of a store is waited for any longer. SQLite alone may wait 5 s for a lock.
+const PATIENCE: StdDuration = StdDuration::from_secs(6);
+/// A record outlives its session's absolute limit by this, so that whoever comes late still learns why it ended.
+const AFTERLIFE: Duration = Duration::days(1);
+
+/// The store with what is needed to read it.
+pub(super) struct Vault {
+    pub(super) store: Store,
+    /// New tokens that the store did not take.
+    pub(super) unsaved: Unsaved,
+    pub(super) later: Later,
+    pub(super) news: Sealer,
+    labels: Sealer,
+    owners: Sealer,
+    opened: OpenedSessions,
+    pub(super) origin: String,
+    absolute: Duration,
+    pub(super) entropy: SharedEntropy,
+    trail: Trail,
+}
+
+/// What stands under a ticket's key.
+pub(super) enum Look {
+    Live(Arc<Session>),
+    Ended(Reason),
+    Nothing,
+    /// The ticket does not open it.
+    Damaged,
+}
+
+impl Vault {
+    pub(super) fn new(
+        store: Store,
+        keys: &Keyring,
+        origin: &str,
+        settings: &Settings,
+        entropy: SharedEntropy,
+        trail: Trail,
+    ) -> Self {
+        Self {
+            store,
+            unsaved: Unsaved::default(),
+            later: Later::default(),
+            news: keys.purpose("revocation"),
+            labels: keys.purpose("session label"),
+            owners: keys.purpose("session owner"),
+            opened: OpenedSessions::default(),
+            origin: origin.to_owned(),
+            absolute: settings.absolute,
+            entropy,
+            trail,
+        }
+    }
+
+    /// The record of `ticket`, with one look into the store.
+    pub(super) async fn look(&self, ticket: &Arc<Ticket>) -> Result<Look, Failure> {
+        Ok(match self.timely("read", self.store.sessions.read(&ticket.key())).await? {
+            Found::Live(entry) => self.open(ticket, &entry).map_or(Look::Damaged, Look::Live),
+            Found::Ended(reason) => Look::Ended(reason),
+            Found::Nothing => Look::Nothing,
+        })
+    }
+
+    fn open(&self, ticket: &Arc<Ticket>, entry: &Entry) -> Option<Arc<Session>> {
+        let sealed = str::from_utf8(&entry.sealed).ok()?;
+        let opened = match self.opened.get(sealed) {
+            Some((known, _)) => {
+                // Found by its sealed text alone: whoever asks must bring the key to it as well.
+                known.rest.as_ref().filter(|rest| rest.ticket.same_as(ticket))?;
+                known
+            }
+            None => {
+                let opened = ticket.sealer()?.open(&[&self.origin, &ticket.place()], sealed).ok()?;
+                Arc::new(Session::from_bytes(&opened.plain, Some((ticket, entry.version)))?)
+            }
+        };
+        let version = opened.rest.as_ref().map(|rest| rest.version);
+        let as_read = if opened.last_seen < entry.seen || version != Some(entry.version) {
+            let last_seen = opened.last_seen.max(entry.seen);
+            Arc::new(Session { last_seen, ..opened.resting_as(entry.version) })
+        } else {
+            Arc::clone(&opened)
+        };
+        self.opened.insert(sealed, &as_read, false);
+        Some(as_read)
+    }
+
+    /// Writes a new record for `session`. `false` if there is one already.
+    pub(super) async fn create(&self, session: &Session, aal: u8) -> Result<bool, Failure> {
+        let Some((key, sealed)) = self.sealed(session) else { return Ok(false) };
+        let draft = Draft {
+            owner: Owner(self.owners.mac(&[b"owner", session.user_id.as_bytes()])),
+            sealed,
+            label: self.label(session, aal),
+            seen: session.last_seen,
+            until: self.until(session),
+        };
+        self.timely("create", self.store.sessions.create(&key, &draft)).await
+    }
+
+    /// Writes `session` over the version that it came from, under a lease if there is one. `aal` as its token says, if
+    /// that is known: the label is written anew, under the newest key.
+    pub(super) async fn change(
+        &self,
+        session: &Session,
+        from: Version,
+        fence: Option<Fence>,
+        aal: Option<u8>,
+    ) -> Result<Changed, Failure> {
+        let Some((key, sealed)) = self.sealed(session) else { return Ok(Changed::Gone) };
+        let change = Change {
+            from,
+            fence,
+            sealed,
+            label: aal.map(|aal| self.label(session, aal)),
+            seen: session.last_seen,
+            until: self.until(session),
+        };
+        self.timely("change", self.store.sessions.change(&key, &change)).await
+    }
+
+    /// Moves the idle limit.
+    pub(super) async fn touch(&self, session: &Session, seen: OffsetDateTime) -> Result<(), Failure> {
+        let Some(rest) = &session.rest else { return Ok(()) };
+        self.timely("touch", self.store.sessions.touch(&rest.ticket.key(), seen, self.until(session))).await
+    }
+
+    /// Puts the mark of an end. `true` if this was it.
+    pub(super) async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
+        self.timely("end", self.store.sessions.end(key, reason)).await
+    }
+
+    /// As [`end`](Self::end); what fails now is tried again until it works.
+    pub(super) async fn end_surely(self: &Arc<Self>, key: Key, reason: Reason) {
+        if self.end(&key, reason).await.is_err() {
+            let vault = Arc::clone(self);
+            self.later.keep_trying("end", move || {
+                let vault = Arc::clone(&vault);
+                async move { vault.end(&key, reason).await.is_ok() }
+            });
+        }
+    }
+
+    /// The live sessions of `user`, with those that were begun under an older key.
+    pub(super) async fn list(&self, user: Uuid) -> Result<Vec<(Listed, Label)>, Failure> {
+        let mut all = Vec::new();
+        for owner in self.owners.macs(&[b"owner", user.as_bytes()]) {
+            for listed in self.timely("list", self.store.sessions.list(&Owner(owner))).await? {
+                if let Some(label) = self.read_label(&listed.label) {
+                    all.push((listed, label));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn sealed(&self, session: &Session) -> Option<(Key, Vec<u8>)> {
+        let ticket = &session.rest.as_ref()?.ticket;
+        let context = [self.origin.as_str(), &ticket.place()];
+        let sealed = ticket.sealer()?.seal(&context, &session.to_bytes(), &*self.entropy);
+        Some((ticket.key(), sealed.into_bytes()))
+    }
+
+    fn label(&self, session: &Session, aal: u8) -> Vec<u8> {
+        let label = Label::of(session, aal).to_bytes();
+        self.labels.seal(&[&self.origin], &label, &*self.entropy).into_bytes()
+    }
+
+    fn read_label(&self, sealed: &[u8]) -> Option<Label> {
+        let opened = self.labels.open(&[&self.origin], str::from_utf8(sealed).ok()?).ok()?;
+        Label::from_bytes(&opened.plain)
+    }
+
+    fn until(&self, session: &Session) -> OffsetDateTime {
+        session.created_at + self.absolute + AFTERLIFE
+    }
+
+    /// Waits for a call of the store, but not for ever; a failure is told to the log and counted, not told to the person.
+    pub(super) async fn timely<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let answer = match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer,
+            Err(late) => Err(Failure { operation, source: Box::new(late) }),
+        };
+        if let Err(failure) = &answer {
+            self.trail.metrics().store_failed(failure.operation);
+            tracing::warn!(error = %failure, cause = %failure.source, "the session store");
+        }
+        answer
+    }
+}
