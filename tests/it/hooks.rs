@@ -309,3 +309,40 @@ async fn without_secrets_there_is_no_endpoint() {
     let answer = Message::signed(&body, &secret(1), now(&app)).send(&app).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
 }
+
+/// S-45: with a store the node that was called ends the record, so the cookie opens nothing on any node; a ban does the
+/// same to every session of its person, and each end is told of once.
+#[tokio::test]
+async fn every_node_hears_of_it() {
+    let plan = Plan::in_memory().with("BFF_HOOKS_SECRETS", &secret(1));
+    let (app, here, there) = crate::nodes::two_nodes(plan).await;
+    let other = sign_in(&app, "ada@example.test").await;
+    let neighbour = app.signed_in("grace@example.test").await;
+    let (user, session) = behind(&app, &here).await;
+    tell(&app, "session.deleted", &user, Some(&session)).await;
+    assert_eq!(state(&there).await, (401, "hook".to_owned()));
+    assert_eq!(state(&other).await, (200, String::new()));
+    tell(&app, "user.banned", &user, None).await;
+    assert_eq!(state(&other).await, (401, "user_banned".to_owned()));
+    assert_eq!(state(&neighbour).await, (200, String::new()));
+    let ended = crate::metrics::ended(&app).await;
+    assert_eq!(ended, [("hook".to_owned(), 1.0), ("user_banned".to_owned(), 1.0)]);
+}
+
+/// S-47: a message that the store did not take is no replay when it comes again.
+#[tokio::test]
+async fn a_store_that_is_away_is_asked_again() {
+    let (store, plan) = crate::weather::Weather::plan();
+    let app = TestApp::with(plan.with("BFF_HOOKS_SECRETS", &secret(1))).await;
+    let browser = app.signed_in("ada@example.test").await;
+    let (user, session) = behind(&app, &browser).await;
+    let body = json!({ "type": "session.deleted", "user_id": user, "session_id": session });
+    let message = Message::signed(&body, &secret(1), now(&app));
+    store.turn(crate::weather::Mood::Down);
+    let answer = message.send(&app).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));
+    store.turn(crate::weather::Mood::Well);
+    assert_eq!(message.send(&app).await.status, 204);
+    assert_eq!(message.send(&app).await.status, 401);
+    assert_eq!(state(&browser).await, (401, "hook".to_owned()));
+}

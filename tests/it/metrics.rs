@@ -162,6 +162,25 @@ async fn refusals_and_limits_are_counted_by_their_codes() {
     }
 }
 
+/// What the session store did not do is counted by what it was asked for.
+#[tokio::test]
+async fn failures_of_the_store_are_counted() {
+    let (store, plan) = crate::weather::Weather::plan();
+    let app = TestApp::with(plan).await;
+    let browser = app.signed_in("ada@example.test").await;
+    let before = figures(&app).await;
+    store.turn(crate::weather::Mood::Down);
+    assert_eq!(browser.get("/api/notes").await.status, 503);
+    store.turn(crate::weather::Mood::Well);
+    let grown = change(&before, &figures(&app).await);
+    for line in
+        [r#"bff_store_errors_total{op="read"} +1"#, r#"bff_refusals_total{code="store_unavailable"} +1"#]
+    {
+        assert!(grown.iter().any(|known| known == line), "{line} in {grown:#?}");
+    }
+    assert!(!grown.iter().any(|line| line.starts_with("bff_sessions_ended")), "{grown:#?}");
+}
+
 /// S-88, S-97: strangers' paths, methods and hosts add no line, and nothing of a person is in the text.
 #[tokio::test]
 async fn labels_come_from_closed_lists() {
