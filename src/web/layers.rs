@@ -24,7 +24,6 @@ use tower::Service;
 pub(super) use errors::{bounce, dress};
 pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use origin::{cross_site, gate, is_listed};
-pub(super) use trace::Route;
 
 use super::error::Flaw;
 use super::state::AppState;

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
-use super::layers::{Foreign, Route, cross_site};
+use super::layers::{Foreign, cross_site};
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
@@ -38,6 +38,7 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
         }
         Err(denied) => return Err(refused(denied, None)),
     };
+    visit.note_rule(&rule);
     let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
     let public = rule.allow() == Allow::Public;
     let cors = super::layers::is_listed(app, visit.origin());
@@ -67,7 +68,6 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     };
     let mut response = app.gateway.forward(permit, request, extra).await?;
     response.extensions_mut().insert(Foreign);
-    response.extensions_mut().insert(Route(rule.name().to_owned()));
     Ok(response)
 }
 

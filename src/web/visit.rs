@@ -15,6 +15,7 @@ use super::forms::{Binding, Lock, Notice};
 use super::state::AppState;
 use super::views::{Frame, View};
 use crate::flow::ReturnTo;
+use crate::policy::Rule;
 use crate::session::Slot;
 
 /// Which face a request wants to see.
@@ -62,6 +63,7 @@ struct Inner {
     cookies: Mutex<Vec<HeaderValue>>,
     binding: Mutex<Option<Binding>>,
     route: OnceLock<MatchedPath>,
+    rule: OnceLock<Arc<Rule>>,
 }
 
 impl Visit {
@@ -103,6 +105,7 @@ impl Visit {
             cookies: Mutex::default(),
             binding: Mutex::default(),
             route: OnceLock::new(),
+            rule: OnceLock::new(),
             app,
         }))
     }
@@ -172,9 +175,15 @@ impl Visit {
         &self.0.method
     }
 
-    /// The template of the path of ours that the request matched, once its handler has begun.
+    /// The request matched `rule`; what becomes of it now is counted and logged under that name.
+    pub(super) fn note_rule(&self, rule: &Arc<Rule>) {
+        let _ = self.0.rule.set(Arc::clone(rule)); // the same at every time
+    }
+
+    /// The name of the rule, or the template of the path of ours that the request matched, once that is known.
     pub(super) fn route(&self) -> Option<&str> {
-        self.0.route.get().map(MatchedPath::as_str)
+        let template = || self.0.route.get().map(MatchedPath::as_str);
+        self.0.rule.get().map(|rule| rule.name()).or_else(template)
     }
 
     /// Path and query as they came.

@@ -157,6 +157,7 @@ async fn refusals_and_limits_are_counted_by_their_codes() {
         r#"bff_rate_limited_total{bucket="password_network"} +1"#,
         r#"bff_sign_ins_total{method="password",outcome="failed"} +3"#,
         r#"bff_http_requests_total{route="none",method="GET",status="421"} +1"#,
+        r#"bff_http_requests_total{route="api",method="GET",status="401"} +1"#,
     ] {
         assert!(grown.iter().any(|known| known == line), "{line} in {grown:#?}");
     }

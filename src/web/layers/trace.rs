@@ -11,10 +11,7 @@ use tracing::Instrument;
 use super::{Attended, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
-
-/// The rule that a proxied request matched; stands in the log where our own paths have their template.
-#[derive(Debug, Clone)]
-pub struct Route(pub String);
+use crate::web::visit::Visit;
 
 /// The outermost layer.
 pub(super) async fn record(app: AppState, request: Request, router: Router) -> Response {
@@ -38,8 +35,7 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
         Attended { response, visit: None }
     });
     let response = headers::finish(&id, response);
-    let rule = response.extensions().get::<Route>().map(|route| route.0.as_str());
-    let route = rule.or_else(|| visit.as_ref()?.route()).unwrap_or("none");
+    let route = visit.as_ref().and_then(Visit::route).unwrap_or("none");
     let took = app.clock.now() - begun;
     app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
     span.in_scope(|| {
