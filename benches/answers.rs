@@ -71,18 +71,19 @@ async fn run() -> anyhow::Result<()> {
     let _program = Process::start(&rig::program(), &["serve"], &env, folder.path(), None)?;
     rig::wait_for(&format!("http://127.0.0.1:{admin}/readyz")).await?;
 
+    let http = rig::client()?;
     let people = format!("http://127.0.0.1:{auth}/admin/users");
     for question in 0..QUESTIONS.len() {
         for kind in KINDS.iter().filter(|kind| **kind != "unknown") {
             for n in 0..=samples {
-                make(&people, &key, kind, &address(question, kind, n)).await?;
+                make(&http, &people, &key, kind, &address(question, kind, n)).await?;
             }
         }
     }
     println!("{samples} samples of each kind, in milliseconds: median (ratio to unknown)\n");
     println!("{:<26}{}", "", KINDS.map(|kind| format!("{kind:>20}")).concat());
     for (number, question) in QUESTIONS.iter().enumerate() {
-        let times = ask(&format!("http://localhost:{port}"), number, question, samples).await?;
+        let times = ask(&http, &format!("http://localhost:{port}"), number, question, samples).await?;
         let medians = times.map(median);
         let cell = |median: &f64| format!("{:>20}", format!("{median:.2} ({:.2})", median / medians[0]));
         println!("{:<26}{}", question.title, medians.iter().map(cell).collect::<String>());
@@ -95,13 +96,19 @@ fn address(question: usize, kind: &str, n: usize) -> String {
     format!("{kind}-{question}-{n}@example.test")
 }
 
-async fn make(people: &str, key: &str, kind: &str, email: &str) -> anyhow::Result<()> {
+async fn make(
+    http: &reqwest::Client,
+    people: &str,
+    key: &str,
+    kind: &str,
+    email: &str,
+) -> anyhow::Result<()> {
     let mut person =
         json!({ "email": email, "password": rig::PASSWORD, "email_confirm": kind != "unconfirmed" });
     if kind == "banned" {
         person["ban_duration"] = "100h".into();
     }
-    let request = rig::client()?.post(people).bearer_auth(key).json(&person);
+    let request = http.post(people).bearer_auth(key).json(&person);
     let answer = request.send().await?;
     ensure!(answer.status().is_success(), "{email} cannot be made: {}", answer.text().await?);
     Ok(())
@@ -109,12 +116,12 @@ async fn make(people: &str, key: &str, kind: &str, email: &str) -> anyhow::Resul
 
 /// The times of the answers about each kind.
 async fn ask(
+    http: &reqwest::Client,
     base: &str,
     number: usize,
     question: &Question,
     samples: usize,
 ) -> anyhow::Result<[Vec<f64>; KINDS.len()]> {
-    let http = rig::client()?;
     let mut times: [Vec<f64>; KINDS.len()] = Default::default();
     let mut said: Option<(u16, String)> = None;
     for round in 0..=samples {

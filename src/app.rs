@@ -29,6 +29,7 @@ use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
 use crate::web::assets::Assets;
 use crate::web::forms::Forms;
+use crate::web::ids::RequestIds;
 use crate::web::templates::{Development, Templates};
 use crate::web::{self, AppState};
 
@@ -50,6 +51,9 @@ pub enum Error {
     /// An upstream or a rule is refused; `check` lists why.
     #[error("the upstreams or rules are refused: run `supabase-bff check`")]
     Rules,
+    /// The session store cannot be used: one finding, which says what to do about it.
+    #[error("the session store cannot be used")]
+    Store(Problems),
     /// `pages.default_return` is no path of this site.
     #[error("pages.default_return is not a path of this site")]
     DefaultReturn,
@@ -62,7 +66,29 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`; in cookies without.
+    /// Opens the store that the settings name, then joins the parts as [`build`](Self::build) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; a store that does not answer now is one, since nothing tells a wrong address from an outage.
+    pub async fn open(
+        settings: Settings,
+        development: Option<Development>,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, Error> {
+        let store = crate::store::open(&settings.store, clock.clone()).await.map_err(|failure| {
+            let mut problems = Problems::default();
+            settings.store.report(&failure, &mut problems);
+            Error::Store(problems)
+        })?;
+        let bff = Self::build(settings, development, clock, entropy, store)?;
+        bff.state.sessions.follow();
+        Ok(bff)
+    }
+
+    /// Joins the parts. Makes no call: [`warm_up`](Self::warm_up) does. Sessions rest in `store`,
+    /// whatever the settings name; without one, in cookies.
     ///
     /// # Errors
     ///
@@ -101,6 +127,7 @@ impl Bff {
         }));
         let ask_remember = settings.session.remember == Remember::Ask;
         let expose_claims = settings.session.expose_claims.clone();
+        let limits = store.as_ref().and_then(|store| store.limits.clone());
         let sessions = Sessions::new(session::Parts {
             settings: settings.session,
             public_url: public_url.clone(),
@@ -112,6 +139,10 @@ impl Bff {
             entropy: entropy.clone(),
             store,
         });
+        let limiter = match limits {
+            Some(limits) => Limiter::sharing(clock.clone(), limits, &keys.purpose("limit").mac(&[b"nodes"])),
+            None => Limiter::new(clock.clone(), &*entropy),
+        };
         let others: Vec<String> =
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
@@ -120,7 +151,7 @@ impl Bff {
         let flows = Flows::new(flow::Parts {
             gotrue,
             sessions: sessions.clone(),
-            limiter: Limiter::new(clock.clone(), &*entropy),
+            limiter,
             trail: trail.clone(),
             limits: settings.limits,
             providers: settings.providers,
@@ -159,6 +190,7 @@ impl Bff {
             trail,
             demo,
             clock,
+            ids: RequestIds::new(entropy.clone()),
             entropy,
         });
         Ok(Self { state })
@@ -202,6 +234,11 @@ impl Bff {
             problems.warning("BFF-KEY-004", "SUPABASE_SECRET_KEY", None, why, fix);
         }
         problems
+    }
+
+    /// The sessions: who is signed in by a cookie, what ends them.
+    pub fn sessions(&self) -> Sessions {
+        self.state.sessions.clone()
     }
 
     /// The verifier of access tokens, for whoever stands beside the BFF in this process.

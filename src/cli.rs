@@ -132,6 +132,14 @@ impl fmt::Display for Misconfigured {
 
 impl std::error::Error for Misconfigured {}
 
+/// A store that cannot be used is a finding like those of the configuration.
+fn refused(error: crate::app::Error) -> anyhow::Error {
+    match error {
+        crate::app::Error::Store(problems) => Misconfigured(problems).into(),
+        other => other.into(),
+    }
+}
+
 /// Runs the command of this process. The exit status is 0 if all is fine, 1 if it failed while running, 2 for a wrong
 /// command line, 3 for a refused configuration and 5 if `policy explain` says no.
 pub fn main() -> ExitCode {

@@ -261,14 +261,16 @@ impl Inner {
     /// Counts one try in `bucket`, before anybody is asked (S-84).
     ///
     /// `None` where the operator set no limit.
-    fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
-        self.counted(bucket, key).passed().map(|tried| tried.0)
+    async fn count(&self, bucket: Bucket, key: &str) -> Result<Option<Taken>, Failure> {
+        self.counted(bucket, key).await.passed().map(|tried| tried.0)
     }
 
     /// The same, before it is known whether the answer matters.
-    fn counted(&self, bucket: Bucket, key: &str) -> Counted {
-        let quota = self.limits.rate(bucket);
-        let taken = quota.map(|quota| self.limiter.take(bucket, key, quota)).transpose();
+    async fn counted(&self, bucket: Bucket, key: &str) -> Counted {
+        let taken = match self.limits.rate(bucket) {
+            Some(quota) => self.limiter.take(bucket, key, quota).await.map(Some),
+            None => Ok(None),
+        };
         Counted { trail: self.trail.clone(), bucket, taken }
     }
 

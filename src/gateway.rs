@@ -19,14 +19,11 @@ pub mod upstream;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use axum::body::Body;
-use base::secret::Secret;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
-use tokio::time::Instant;
 
 pub use answer::never_cached;
 pub use body::BodyFault;
@@ -46,7 +43,8 @@ use crate::policy::{Allow, Permit};
 /// Sends permitted requests to their upstreams over pooled connections.
 #[derive(Debug)]
 pub struct Gateway {
-    routes: HashMap<String, Route>,
+    /// A handful: they are looked through.
+    routes: Vec<Route>,
 }
 
 #[derive(Debug)]
@@ -57,17 +55,17 @@ struct Route {
 
 /// What the caller knows about a request and its headers do not say.
 #[derive(Debug)]
-pub struct Extra {
-    /// The access token of who asks, valid at this moment without any leeway.
-    pub bearer: Option<Secret<String>>,
+pub struct Extra<'a> {
+    /// `Bearer` and the access token of who asks, valid at this moment without any leeway.
+    pub bearer: Option<HeaderValue>,
     /// The client's address (S-83).
     pub client: Option<IpAddr>,
     /// `http` or `https`, as the browser sees it.
     pub proto: &'static str,
     /// The public host that was asked for, with its port unless it is the scheme's own.
-    pub host: String,
+    pub host: &'a str,
     /// Sent as `X-Request-Id`.
-    pub request_id: String,
+    pub request_id: &'a str,
 }
 
 /// Why a request was not answered by its upstream.
@@ -107,21 +105,25 @@ impl Gateway {
     pub fn new(upstreams: Vec<Upstream>, tls: &rustls::ClientConfig) -> Self {
         let route = |upstream: Upstream| {
             let client = Client::new(tls.clone(), upstream.connect);
-            (upstream.name.clone(), Route { upstream, client })
+            Route { upstream, client }
         };
         Self { routes: upstreams.into_iter().map(route).collect() }
     }
 
     /// The upstream called `name`.
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
-        self.routes.get(name).map(|route| &route.upstream)
+        self.route(name).map(|route| &route.upstream)
+    }
+
+    fn route(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.upstream.name == name)
     }
 
     /// Sends `request` where `permit` says and answers with what comes back.
     ///
     /// Dropping the future, or the answer's body, ends the call to the upstream. `request` carries the path as it
     /// came from the network; it is judged here with what its upstream allows, whatever the caller's look-up
-    /// allowed. In the caller's span the fields `upstream` and `upstream_ms` (to the answer's head) are filled in.
+    /// allowed.
     ///
     /// # Errors
     ///
@@ -130,9 +132,9 @@ impl Gateway {
         &self,
         permit: Permit,
         request: Request<Body>,
-        extra: Extra,
+        extra: Extra<'_>,
     ) -> Result<Response<Body>, Error> {
-        let route = permit.upstream().and_then(|name| self.routes.get(name)).ok_or(Error::NoUpstream)?;
+        let route = permit.upstream().and_then(|name| self.route(name)).ok_or(Error::NoUpstream)?;
         let upstream = &route.upstream;
         let service = upstream.service(permit.rule());
         let limits = upstream.limits(permit.rule());
@@ -154,13 +156,12 @@ impl Gateway {
 
         let wants_token = upstream.takes_token && permit.allow() != Allow::Public;
         let bearer = match extra.bearer.filter(|_| wants_token) {
-            Some(token) => Some(upstream::bearer(&token).ok_or(Error::NoToken)?),
+            Some(bearer) => Some(bearer),
             None if wants_token && permit.allow() == Allow::User => return Err(Error::NoToken),
             None => None,
         };
         let public = permit.allow() == Allow::Public;
         let as_document = service.is_some_and(Service::is_storage) && context::is_document(&from.headers);
-        let host = extra.host.clone();
         let mut headers = from.headers;
         headers::strip(&mut headers, upstream, service);
         let about = About {
@@ -179,17 +180,12 @@ impl Gateway {
             headers.insert(header::AUTHORIZATION, bearer);
         }
 
-        let started = Instant::now();
-        let answer = send(&route.client, from.method, uri, headers, body, limits).await;
-        let span = tracing::Span::current();
-        let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        span.record("upstream", upstream.name.as_str()).record("upstream_ms", took);
-
-        let (mut head, body) = answer?.into_parts();
+        let answer = send(&route.client, from.method, uri, headers, body, limits).await?;
+        let (mut head, body) = answer.into_parts();
         if head.status.is_informational() {
             return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
         }
-        let here = Here { proto: extra.proto, host: &host, path: &path, prefix: permit.strip() };
+        let here = Here { proto: extra.proto, host: extra.host, path: &path, prefix: permit.strip() };
         let asked = Asked { upstream, service, public, as_document, here };
         answer::clean(&mut head.headers, head.status, !body.is_end_stream(), &asked)?;
         let mut answer = Response::new(Body::new(AnswerBody::new(body, limits.idle)));

@@ -1,11 +1,13 @@
 //! Quotas: how often something may be tried, by network, by account, by mailbox (S-81 to S-84).
 //!
 //! The arithmetic is GCRA and pure; the table beside it is bounded and lives in this process. Checking and counting
-//! are one step. Nothing here waits: a lock is held for a look-up and no longer.
+//! are one step, and a lock is held for a look-up and no longer. Where several nodes have a store, they count there
+//! together; their own tables then refuse what is hopeless, and are the limit when the store fails.
 
 pub mod client;
 mod gcra;
 mod settings;
+mod shared;
 mod table;
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,6 +21,8 @@ use time::Duration;
 
 use gcra::Quota;
 pub use settings::Settings;
+use shared::Shared;
+pub use shared::{LimitStore, Uncounted};
 use table::{Id, Table};
 
 /// What is counted. Each has a table of its own, so that a flood of one leaves the others alone.
@@ -52,6 +56,11 @@ impl Bucket {
         Self::GoTrue,
     ];
 
+    /// GoTrue counts by the address that it sees, and every node has one of its own (S-85).
+    const fn is_shared(self) -> bool {
+        !matches!(self, Self::GoTrue)
+    }
+
     /// The word of logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,6 +93,7 @@ struct Inner {
     /// Keys are kept as keyed hashes: no address and no e-mail rests here.
     hash: hmac::Key,
     tables: [Mutex<Table>; Bucket::ALL.len()],
+    shared: Option<Shared>,
 }
 
 /// Keys that a bucket remembers, at some 100 bytes each.
@@ -92,12 +102,19 @@ pub const CAPACITY: usize = 50_000;
 impl Limiter {
     /// Empty tables of [`CAPACITY`] keys each.
     pub fn new(clock: SharedClock, entropy: &dyn Entropy) -> Self {
-        Self::with_capacity(clock, entropy, CAPACITY)
+        Self::with_capacity(clock, &entropy.bytes::<32>(), CAPACITY, None)
     }
 
-    fn with_capacity(clock: SharedClock, entropy: &dyn Entropy, capacity: usize) -> Self {
-        let hash = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
-        Self(Arc::new(Inner { clock, hash, tables: Bucket::ALL.map(|_| Mutex::new(Table::new(capacity))) }))
+    /// Counts in `store` together with all nodes that have the same `secret`, which hashes the keys. A store that
+    /// fails is stood in for by this node's own tables.
+    pub fn sharing(clock: SharedClock, store: Arc<dyn LimitStore>, secret: &[u8; 32]) -> Self {
+        Self::with_capacity(clock, secret, CAPACITY, Some(Shared::new(store)))
+    }
+
+    fn with_capacity(clock: SharedClock, secret: &[u8; 32], capacity: usize, shared: Option<Shared>) -> Self {
+        let hash = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let tables = Bucket::ALL.map(|_| Mutex::new(Table::new(capacity)));
+        Self(Arc::new(Inner { clock, hash, tables, shared }))
     }
 
     /// Takes one of `quota` for `key`, such as [`network`] or a normalised e-mail. The try counts from now on, until
@@ -106,13 +123,26 @@ impl Limiter {
     /// # Errors
     ///
     /// [`Wait`] when none is left. A refused try costs nothing, so knocking on does not lengthen the wait.
-    pub fn take(&self, bucket: Bucket, key: &str, quota: Rate) -> Result<Taken, Wait> {
-        let quota = Quota::from(quota);
+    pub async fn take(&self, bucket: Bucket, key: &str, rate: Rate) -> Result<Taken, Wait> {
+        let mut taken = self.take_here(bucket, key, rate)?;
+        let Some(shared) = self.0.shared.as_ref().filter(|_| bucket.is_shared()) else { return Ok(taken) };
+        match shared.take(bucket, taken.hash, rate).await {
+            Some(Ok(())) => taken.shared = true,
+            Some(Err(wait)) => {
+                taken.give_back();
+                return Err(wait);
+            }
+            None => {} // counted here alone
+        }
+        Ok(taken)
+    }
+
+    fn take_here(&self, bucket: Bucket, key: &str, rate: Rate) -> Result<Taken, Wait> {
         let hash = self.hash(key);
         let now = nanoseconds(self.0.clock.now());
-        let counted = self.table(bucket).take(hash, now, quota);
+        let counted = self.table(bucket).take(hash, now, Quota::from(rate));
         match counted {
-            Ok(at) => Ok(Taken { limiter: self.clone(), bucket, at, quota }),
+            Ok(at) => Ok(Taken { limiter: self.clone(), bucket, hash, at, rate, shared: false }),
             Err(wait) => Err(Wait { retry_after: Duration::nanoseconds(wait) }),
         }
     }
@@ -135,14 +165,20 @@ impl Limiter {
 pub struct Taken {
     limiter: Limiter,
     bucket: Bucket,
+    hash: u128,
     at: Id,
-    quota: Quota,
+    rate: Rate,
+    /// Counted in the store as well.
+    shared: bool,
 }
 
 impl Taken {
-    /// Uncounts the try, because it was a good one (S-81).
+    /// Uncounts the try, because it was a good one (S-81): here at once, in the store shortly.
     pub fn give_back(self) {
-        self.limiter.table(self.bucket).give_back(self.at, self.quota);
+        self.limiter.table(self.bucket).give_back(self.at, Quota::from(self.rate));
+        if let Some(shared) = self.limiter.0.shared.as_ref().filter(|_| self.shared) {
+            shared.give_back(self.bucket, self.hash, self.rate);
+        }
     }
 }
 

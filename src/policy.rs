@@ -96,6 +96,8 @@ impl Policy {
             // Below the mount and below /auth no rule of the file has a say.
             let verdict = if ours && !rule.is_built_in() {
                 Err(Miss::Reserved)
+            } else if !ours && rule.is_built_in() {
+                Err(Miss::Path) // all of them lie below the mount
             } else {
                 rule.judge(door, host, method, path)
             };

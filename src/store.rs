@@ -12,6 +12,9 @@ mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(feature = "redis")]
+use std::sync::Arc;
+
 use base::clock::SharedClock;
 
 pub use settings::{Server, Settings};
@@ -33,7 +36,7 @@ pub async fn open(settings: &Settings, clock: SharedClock) -> Result<Option<Stor
         #[cfg(feature = "redis")]
         Settings::Redis(server) => {
             let redis = redis::Redis::connect(&server.url, &server.prefix, clock).await?;
-            Ok(Some(Store::of(redis)))
+            Ok(Some(Store { limits: Some(Arc::new(redis.clone())), ..Store::of(redis) }))
         }
         #[cfg(not(all(feature = "sqlite", feature = "redis")))]
         _ => {

@@ -7,6 +7,7 @@ pub mod error;
 mod extract;
 pub mod forms;
 pub mod guard;
+pub mod ids;
 mod layers;
 mod pages;
 mod routes;

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("web", &["flow", "session", "gateway", "limit", "policy", "token", "event"]),
     ("store", &["session", "limit", "event"]),
     ("flow", &["session", "limit", "gotrue", "pkce", "token", "event"]),
-    ("session", &["gotrue", "token", "event"]),
+    ("session", &["limit", "gotrue", "token", "event"]),
     ("gateway", &["policy", "event"]),
     ("policy", &["token"]),
     ("gotrue", &["pkce"]),

@@ -1,8 +1,8 @@
 //! Sockets: time limits, caps, drain (S-95 to S-97).
 //!
-//! hyper limits the head of a request in size and the pause between two requests; what it does not know is how long a
-//! head may dribble once it has begun, how slowly an answer may be read, and how many connections one network may
-//! hold. The stream and the door in front of it know.
+//! hyper limits the head of a request in size; what it does not know is how long a head may dribble once it has begun, how
+//! slowly an answer may be read, and how many connections one network may hold. The stream and the door in front of it
+//! know, and count the pause between two requests as well.
 
 mod caps;
 mod heads;
@@ -130,7 +130,7 @@ fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) 
     let builder = server.http_builder();
     builder
         .http1()
-        .header_read_timeout(limits.idle)
+        .header_read_timeout(None) // the stream counts, without a timer for each request
         .max_headers(HEAD_FIELDS)
         .max_buf_size(usize::from(HEAD_BYTES));
     builder

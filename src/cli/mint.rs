@@ -7,7 +7,7 @@ use anyhow::Context;
 use base::clock::SystemClock;
 use base::entropy::SystemEntropy;
 
-use super::{Flags, Loaded, Start, say};
+use super::{Flags, Loaded, Start, refused, say};
 use crate::app::Bff;
 
 /// Reads answers of `POST /token`, one JSON object a line, and prints a `Cookie` header value for each. Tokens are
@@ -15,7 +15,8 @@ use crate::app::Bff;
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bff = Bff::build(settings, None, Arc::new(SystemClock), Arc::new(SystemEntropy), None)?;
+    let opened = Bff::open(settings, None, Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let bff = runtime.block_on(opened).map_err(refused)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.context("standard input cannot be read")?;
         if !line.trim().is_empty() {

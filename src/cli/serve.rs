@@ -8,7 +8,7 @@ use base::clock::{SharedClock, SystemClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 
 use super::load::{Loaded, Start};
-use super::{Flags, remark, telemetry};
+use super::{Flags, refused, remark, telemetry};
 use crate::app::Bff;
 use crate::app::listen::{self, Caps, Listening};
 use crate::config::{self, Settings};
@@ -44,7 +44,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let (drain, caps) = (settings.network.drain, caps(&settings));
     super::retired::note(&settings, clock.now());
     let known = settings.clone();
-    let bff = Bff::build(settings, development, clock, entropy, None)?;
+    let bff = Bff::open(settings, development, clock, entropy).await.map_err(refused)?;
     if let Some(listener) = demo {
         listen::serve(listener, crate::demo::router(bff.verifier()), caps.clone())?;
     }

@@ -33,8 +33,8 @@ impl Flows {
     /// # Errors
     ///
     /// [`Failure::Limited`] if none is left.
-    pub fn count_try(&self, from: Option<IpAddr>) -> Result<Try, Failure> {
-        self.0.count(Bucket::PasswordNetwork, &self.0.network_key(from)).map(Try)
+    pub async fn count_try(&self, from: Option<IpAddr>) -> Result<Try, Failure> {
+        self.0.count(Bucket::PasswordNetwork, &self.0.network_key(from)).await.map(Try)
     }
 
     /// Trades an address and a password for a session.
@@ -67,8 +67,8 @@ impl Flows {
         let Some(email) = Email::parse(form.email).filter(|_| form.password.expose().len() <= LONGEST) else {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
-        let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email))?;
-        if let Err(failure) = inner.count(Bucket::GoTrue, "sign-in") {
+        let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email)).await?;
+        if let Err(failure) = inner.count(Bucket::GoTrue, "sign-in").await {
             Try(account).give_back(); // nobody has tried this account's password
             return Err(failure);
         }

@@ -44,8 +44,8 @@ pub enum SignedUp {
 
 impl Flows {
     /// Counts a mail that the network of `from` may be asking for, before anything that came with it is read (S-84).
-    pub fn count_mail(&self, from: Option<IpAddr>) -> Counted {
-        self.0.counted(Bucket::MailNetwork, &self.0.network_key(from))
+    pub async fn count_mail(&self, from: Option<IpAddr>) -> Counted {
+        self.0.counted(Bucket::MailNetwork, &self.0.network_key(from)).await
     }
 
     /// Makes an account. `mail` is given back if a field stands in the way.
@@ -77,7 +77,7 @@ impl Flows {
             redirect_to: &callback_url(form.public, &id),
             captcha: form.captcha,
         };
-        let due = self.mail_is_due(&email);
+        let due = self.mail_is_due(&email).await;
         let answer = if due || self.offer().await.autoconfirm {
             match inner.gotrue.sign_up(&account, from).await {
                 // Of two sign-ups at once, a double click, GoTrue fails one with 500 (contract, trap 34). Nothing of it
@@ -149,7 +149,7 @@ impl Flows {
         if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
-        let tried = inner.count(Bucket::Code, &inner.account_key(&email))?;
+        let tried = inner.count(Bucket::Code, &inner.account_key(&email)).await?;
         let verified =
             inner.gotrue.verify_code(CodeKind::Signup, email.as_str(), &Secret::new(digits), from).await;
         let tokens = match verified {
@@ -187,7 +187,7 @@ impl Flows {
             }
         };
         let (id, pending) = self.pending_sign_up(&email, return_to);
-        if self.mail_is_due(&email) {
+        if self.mail_is_due(&email).await {
             let challenge = pending.verifier.challenge();
             let to = callback_url(public, &id);
             let sent =
@@ -223,10 +223,10 @@ impl Flows {
     }
 
     /// Whether a mail to `email` is due: at most one a minute (S-82).
-    fn mail_is_due(&self, email: &Email) -> bool {
+    async fn mail_is_due(&self, email: &Email) -> bool {
         let inner = &self.0;
         let key = inner.account_key(email);
-        inner.count(Bucket::MailRecipient, &key).is_ok()
+        inner.count(Bucket::MailRecipient, &key).await.is_ok()
     }
 }
 

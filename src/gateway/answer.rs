@@ -37,6 +37,7 @@ pub(super) fn clean(
     has_body: bool,
     asked: &Asked<'_>,
 ) -> Result<(), Astray> {
+    headers.reserve(8); // for what follows, once
     correct_location(headers, asked)?;
     let framed_by_chunks = headers.contains_key(header::TRANSFER_ENCODING);
     strip_named_by_connection(headers);
@@ -83,9 +84,15 @@ pub fn never_cached(headers: &mut HeaderMap) {
 }
 
 fn remove_other_caching(headers: &mut HeaderMap) {
-    for name in
-        ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"]
-    {
+    // Answers have few headers: those that are there are looked at, not those that could be.
+    let caches = |name: &&HeaderName| {
+        matches!(
+            name.as_str(),
+            "cdn-cache-control" | "cloudflare-cdn-cache-control" | "surrogate-control" | "expires" | "pragma"
+        )
+    };
+    let doomed: Vec<HeaderName> = headers.keys().filter(caches).cloned().collect();
+    for name in &doomed {
         headers.remove(name);
     }
 }

@@ -1,9 +1,13 @@
 //! Fetch context: answers of an upstream are data for scripts, never a page, script or worker of ours (S-56).
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use super::settings::Kind;
 use super::upstream::{Service, Upstream};
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// A request in a context that the upstream's answers are not for: 403 `fetch_context`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,11 +33,11 @@ impl Upstream {
         if self.kind == Kind::App {
             return Ok(());
         }
-        if headers.contains_key("service-worker") {
+        if headers.contains_key(SERVICE_WORKER) {
             return Err(WrongContext);
         }
         let service = self.service(rule);
-        let all = |name: &str, fits: &dyn Fn(&[u8]) -> bool| {
+        let all = |name: HeaderName, fits: &dyn Fn(&[u8]) -> bool| {
             headers.get_all(name).iter().all(|value| fits(value.as_bytes()))
         };
         let fits = |destination: &[u8]| match destination {
@@ -42,14 +46,14 @@ impl Upstream {
             b"document" => service.is_some_and(Service::is_storage),
             _ => false,
         };
-        if !all("sec-fetch-dest", &fits) {
+        if !all(SEC_FETCH_DEST, &fits) {
             return Err(WrongContext);
         }
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if is_read
             && !public
             && !cors_ok
-            && !all("sec-fetch-site", &|site| matches!(site, b"same-origin" | b"none"))
+            && !all(SEC_FETCH_SITE, &|site| matches!(site, b"same-origin" | b"none"))
         {
             return Err(WrongContext);
         }
@@ -59,7 +63,7 @@ impl Upstream {
 
 /// Whether a browser would show the answer as a page: files are then handed over as downloads.
 pub(super) fn is_document(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-dest").is_some_and(|value| value.as_bytes() == b"document")
+    headers.get(SEC_FETCH_DEST).is_some_and(|value| value.as_bytes() == b"document")
 }
 
 #[cfg(test)]

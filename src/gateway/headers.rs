@@ -177,49 +177,49 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
 }
 
 /// What the gateway says about a request to an own upstream.
-pub(super) struct About {
+pub(super) struct About<'a> {
     pub(super) client: Option<IpAddr>,
     pub(super) proto: &'static str,
-    pub(super) host: String,
-    pub(super) request_id: String,
+    pub(super) host: &'a str,
+    pub(super) request_id: &'a str,
 }
 
 /// Says to an own upstream who asks and for which address. Values that no header can carry are left out.
 pub(super) fn add_forwarded(
     headers: &mut HeaderMap,
-    about: About,
+    about: About<'_>,
     prefix: &str,
     identity: Option<&Identity>,
 ) {
     put(headers, X_REQUEST_ID, about.request_id);
     if let Some(client) = about.client {
-        put(headers, X_FORWARDED_FOR, client.to_canonical().to_string());
+        put(headers, X_FORWARDED_FOR, &client.to_canonical().to_string());
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(about.proto));
     put(headers, X_FORWARDED_HOST, about.host);
     if !prefix.is_empty() {
-        put(headers, X_FORWARDED_PREFIX, prefix.to_owned());
+        put(headers, X_FORWARDED_PREFIX, prefix);
     }
     let Some(identity) = identity else { return };
-    put(headers, X_FORWARDED_USER, identity.user_id.to_string());
+    put(headers, X_FORWARDED_USER, &identity.user_id.to_string());
     if !identity.email.is_empty() {
-        put(headers, X_FORWARDED_EMAIL, identity.email.clone());
+        put(headers, X_FORWARDED_EMAIL, &identity.email);
     }
     // A comma inside a name would make two groups of one.
     let groups: Vec<&str> = identity.groups.iter().map(String::as_str).filter(|g| !g.contains(',')).collect();
     if !groups.is_empty() {
-        put(headers, X_FORWARDED_GROUPS, groups.join(","));
+        put(headers, X_FORWARDED_GROUPS, &groups.join(","));
     }
 }
 
 /// Says to the Supabase project which project is meant, and to log readers which request.
-pub(super) fn add_key(headers: &mut HeaderMap, key: HeaderValue, request_id: String) {
+pub(super) fn add_key(headers: &mut HeaderMap, key: HeaderValue, request_id: &str) {
     headers.insert(APIKEY, key);
     put(headers, X_REQUEST_ID, request_id);
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)) {
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
         headers.insert(name, value);
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use base::secret::Secret;
 use base::vars::Problems;
-use bytes::Bytes;
 use http::HeaderValue;
 use url::{Origin, Url};
 
@@ -254,17 +253,9 @@ impl ApiKey {
     fn new(text: Secret<String>) -> Option<Self> {
         let mut plain = HeaderValue::from_str(text.expose()).ok()?;
         plain.set_sensitive(true);
-        let bearer = bearer(&text)?;
+        let bearer = base::http::bearer(&text)?;
         Some(Self { text, plain, bearer })
     }
-}
-
-/// `Bearer <token>`, marked so that nothing prints it. `None` if the token cannot stand in a header.
-pub(super) fn bearer(token: &Secret<String>) -> Option<HeaderValue> {
-    let text = ["Bearer ", token.expose()].concat();
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 const UNAVAILABLE: &str = "BFF-UP-004";

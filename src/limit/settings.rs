@@ -5,7 +5,7 @@ use time::Duration;
 
 use super::Bucket;
 
-/// Quotas and caps. All of them count in this process.
+/// Quotas and caps. All of them count in this process, the quotas in a Redis store as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Password tries of one network. `limits.password_per_network`; default `30/5m`.

@@ -3,7 +3,6 @@
 use std::sync::Barrier;
 
 use base::clock::ManualClock;
-use base::entropy::SeededEntropy;
 use time::macros::datetime;
 
 use super::*;
@@ -13,11 +12,11 @@ const ACCOUNT: Rate = Rate { count: 10, per: Duration::minutes(15) };
 
 fn limiter(capacity: usize) -> (Limiter, ManualClock) {
     let clock = ManualClock::at(datetime!(2026-01-01 12:00 UTC));
-    (Limiter::with_capacity(Arc::new(clock.clone()), &SeededEntropy::new(1), capacity), clock)
+    (Limiter::with_capacity(Arc::new(clock.clone()), &[1; 32], capacity, None), clock)
 }
 
 fn passes(limiter: &Limiter, bucket: Bucket, key: &str, quota: Rate) -> bool {
-    limiter.take(bucket, key, quota).is_ok()
+    limiter.take_here(bucket, key, quota).is_ok()
 }
 
 /// S-81: 30 tries in five minutes from a network, 10 in fifteen at an account; then a wait that ends.
@@ -30,7 +29,7 @@ fn both_limits_refuse_and_recover() {
     ] {
         let tries = (0..1_000).filter(|_| passes(&limiter, bucket, "k", quota)).count();
         assert_eq!(tries, quota.count as usize);
-        assert_eq!(limiter.take(bucket, "k", quota).unwrap_err(), Wait { retry_after: wait });
+        assert_eq!(limiter.take_here(bucket, "k", quota).unwrap_err(), Wait { retry_after: wait });
         assert!(passes(&limiter, bucket, "other", quota), "another key has a quota of its own");
         clock.advance(wait - Duration::nanoseconds(1));
         assert!(!passes(&limiter, bucket, "k", quota));
@@ -44,7 +43,7 @@ fn both_limits_refuse_and_recover() {
 fn the_account_limit_is_a_delay_and_no_lock() {
     let (limiter, clock) = limiter(100);
     for _ in 0..10_000 {
-        let _ = limiter.take(Bucket::PasswordAccount, "k", ACCOUNT);
+        let _ = limiter.take_here(Bucket::PasswordAccount, "k", ACCOUNT);
     }
     clock.advance(Duration::minutes(15));
     let tries = (0..100).filter(|_| passes(&limiter, Bucket::PasswordAccount, "k", ACCOUNT)).count();
@@ -56,7 +55,7 @@ fn the_account_limit_is_a_delay_and_no_lock() {
 fn good_sign_ins_are_given_back() {
     let (limiter, _) = limiter(100);
     for _ in 0..100 {
-        limiter.take(Bucket::PasswordNetwork, "k", NETWORK).unwrap().give_back();
+        limiter.take_here(Bucket::PasswordNetwork, "k", NETWORK).unwrap().give_back();
     }
     let bad = (0..100).filter(|_| passes(&limiter, Bucket::PasswordNetwork, "k", NETWORK)).count();
     assert_eq!(bad, 30, "and what was given back is not a gift");
@@ -67,7 +66,7 @@ fn good_sign_ins_are_given_back() {
 fn a_try_counts_while_it_is_under_way() {
     let (limiter, _) = limiter(100);
     let held: Vec<_> =
-        (0..30).map(|_| limiter.take(Bucket::PasswordNetwork, "k", NETWORK).unwrap()).collect();
+        (0..30).map(|_| limiter.take_here(Bucket::PasswordNetwork, "k", NETWORK).unwrap()).collect();
     assert!(!passes(&limiter, Bucket::PasswordNetwork, "k", NETWORK));
     held.into_iter().for_each(Taken::give_back);
     assert!(passes(&limiter, Bucket::PasswordNetwork, "k", NETWORK));
@@ -105,7 +104,7 @@ fn a_million_keys_neither_fill_the_memory_nor_free_an_offender() {
     let (limiter, clock) = limiter(1_000);
     while passes(&limiter, Bucket::PasswordAccount, "offender", ACCOUNT) {}
     for n in 0..1_000_000_u32 {
-        let _ = limiter.take(Bucket::PasswordAccount, &n.to_string(), ACCOUNT);
+        let _ = limiter.take_here(Bucket::PasswordAccount, &n.to_string(), ACCOUNT);
     }
     assert_eq!(limiter.table(Bucket::PasswordAccount).len(), 1_000);
     assert!(!passes(&limiter, Bucket::PasswordAccount, "offender", ACCOUNT));
@@ -136,6 +135,6 @@ fn a_table_full_of_offenders_counts_newcomers_together() {
 #[test]
 fn keys_are_kept_as_hashes() {
     let (limiter, _) = limiter(10);
-    let taken = limiter.take(Bucket::PasswordAccount, "ada@example.test", ACCOUNT);
+    let taken = limiter.take_here(Bucket::PasswordAccount, "ada@example.test", ACCOUNT);
     assert!(!format!("{limiter:?} {taken:?}").contains("ada"));
 }

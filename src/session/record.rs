@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base::secret::Secret;
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -85,6 +86,7 @@ pub(super) struct Memo {
     pub(super) token: OnceLock<Digest>,
     pub(super) public_id: OnceLock<String>,
     pub(super) description: OnceLock<String>,
+    pub(super) bearer: OnceLock<Option<HeaderValue>>,
 }
 
 impl Clone for Memo {
@@ -118,6 +120,11 @@ struct Stored<'a> {
 }
 
 impl Session {
+    /// The access token as `Authorization`, marked so that nothing prints it. `None` if it cannot stand in a header.
+    pub fn bearer(&self) -> Option<&HeaderValue> {
+        self.memo.bearer.get_or_init(|| base::http::bearer(&self.access_token)).as_ref()
+    }
+
     /// How this very session is described to its person: `make`'s text, made once.
     pub fn described(&self, make: impl FnOnce() -> String) -> &str {
         self.memo.description.get_or_init(make)

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use crate::event::Reason;
+use crate::limit::LimitStore;
 
 /// Finds a record: the SHA-256 of the session id that the cookie holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +142,7 @@ pub trait SessionStore: Debug + Send + Sync {
     /// One look-up; the only call of a request that changes nothing.
     async fn read(&self, key: &Key) -> Result<Found, Failure>;
 
-    /// Compare and swap.
+    /// Compare and swap. Last use and time only ever move forward: where the known ones are later, those stay.
     async fn change(&self, key: &Key, change: &Change) -> Result<Changed, Failure>;
 
     /// Moves the last use forward, and the time until which the record is kept, without a new version. An earlier time
@@ -165,7 +166,7 @@ pub trait Leases: Debug + Send + Sync {
     /// Takes the lease of `key` for `time`, on the store's own clock.
     async fn lease(&self, key: &Key, time: Duration) -> Result<Leased, Failure>;
 
-    /// Holds on to it for `time` from now. `false`: it is lost, and may be somebody else's.
+    /// Holds on to it for `time` from now. `false`: it is lost, because its time was up, and may be somebody else's.
     async fn renew(&self, key: &Key, fence: Fence, time: Duration) -> Result<bool, Failure>;
 
     /// Gives it back; one that is lost already is left alone.
@@ -175,11 +176,12 @@ pub trait Leases: Debug + Send + Sync {
 /// What every node must hear of: ended sessions and people whose tokens count no more (S-45).
 #[async_trait]
 pub trait Revocations: Debug + Send + Sync {
-    /// Tells all nodes, this one included. `sealed` is kept until `until`, for those who come later.
+    /// Tells all nodes, this one included. `sealed` is kept until `until`, for those who come later. A store that is
+    /// full of what must be kept refuses with a failure; it never forgets an older one instead.
     async fn publish(&self, sealed: &[u8], until: OffsetDateTime) -> Result<(), Failure>;
 
     /// What was published after `cursor`, oldest first, with the cursor to go on from. Waits up to `patience` for the
-    /// first; an empty answer means that nothing came. At most 1,000 at once.
+    /// first, or not at all; an empty answer means that nothing came. At most 1,000 at once. One reader at a time.
     async fn after(&self, cursor: &Cursor, patience: Duration) -> Result<(Vec<Vec<u8>>, Cursor), Failure>;
 }
 
@@ -192,12 +194,14 @@ pub struct Store {
     pub leases: Arc<dyn Leases>,
     /// Its revocations.
     pub revocations: Arc<dyn Revocations>,
+    /// Where all nodes count their limits together; `None` where each counts by itself.
+    pub limits: Option<Arc<dyn LimitStore>>,
 }
 
 impl Store {
-    /// `store` in every role.
+    /// `store` in every role but that of counting limits.
     pub fn of<S: SessionStore + Leases + Revocations + 'static>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { sessions: store.clone(), leases: store.clone(), revocations: store }
+        Self { sessions: store.clone(), leases: store.clone(), revocations: store, limits: None }
     }
 }

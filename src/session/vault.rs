@@ -92,23 +92,21 @@ impl Vault {
         let opened = match self.opened.get(sealed) {
             Some((known, _)) => {
                 // Found by its sealed text alone: whoever asks must bring the key to it as well.
-                known.rest.as_ref().filter(|rest| rest.ticket.same_as(ticket))?;
-                known
+                let rest = known.rest.as_ref().filter(|rest| rest.ticket.same_as(ticket))?;
+                if rest.version == entry.version && entry.seen <= known.last_seen {
+                    return Some(known);
+                }
+                known.resting_as(entry.version)
             }
             None => {
                 let opened = ticket.sealer()?.open(&[&self.origin, &ticket.place()], sealed).ok()?;
-                Arc::new(Session::from_bytes(&opened.plain, Some((ticket, entry.version)))?)
+                Session::from_bytes(&opened.plain, Some((ticket, entry.version)))?
             }
         };
-        let version = opened.rest.as_ref().map(|rest| rest.version);
-        let as_read = if opened.last_seen < entry.seen || version != Some(entry.version) {
-            let last_seen = opened.last_seen.max(entry.seen);
-            Arc::new(Session { last_seen, ..opened.resting_as(entry.version) })
-        } else {
-            Arc::clone(&opened)
-        };
-        self.opened.insert(sealed, &as_read, false);
-        Some(as_read)
+        let last_seen = opened.last_seen.max(entry.seen);
+        let session = Arc::new(Session { last_seen, ..opened });
+        self.opened.insert(sealed, &session, false);
+        Some(session)
     }
 
     /// Writes a new record for `session`. `false` if there is one already.

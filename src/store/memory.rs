@@ -294,3 +294,6 @@ impl Revocations for Memory {
         Ok(tokio::time::timeout(patience, look).await.unwrap_or_else(|_| (Vec::new(), cursor.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests;

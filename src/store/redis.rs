@@ -1,12 +1,13 @@
 //! Sessions in Redis or Valkey, for many nodes.
 //!
-//! A record is a hash, the list of a person's records a sorted set, the revocations one stream; all names carry the
-//! deployment's prefix. Every change is one script, so one round trip and atomic. Leases go by the server's clock;
+//! A record is a hash, the list of a person's records a sorted set, the revocations one stream, a limit one moment;
+//! all names carry the deployment's prefix. Every change is one script, so one round trip and atomic. Leases go by the server's clock;
 //! expiry is handed over as a time to live, so the nodes' clocks need not agree with it either.
 
 mod breaker;
 mod connect;
 mod leases;
+mod limits;
 mod revocations;
 mod scripts;
 
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 
 use super::moment::{millis, of_seconds, seconds};
 use crate::event::Reason;
+use crate::limit::Bucket;
 use crate::session::store::{
     Change, Changed, Draft, Entry, Failure, Found, Key, Listed, Owner, SessionStore, Version,
 };
@@ -119,6 +121,10 @@ impl Names {
 
     fn owner(&self, owner: &Owner) -> String {
         format!("{}:owner:{}", self.0, hex(&owner.0))
+    }
+
+    fn limit(&self, bucket: Bucket, key: u128) -> String {
+        format!("{}:limit:{}:{key:032x}", self.0, bucket.as_str())
     }
 
     fn revocations(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base::json::is_deeper;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -11,7 +12,7 @@ const MAX_DEPTH: usize = 16;
 /// Reads one JSON object. `None` for anything else, for a doubled member at any depth (S-34), and for more than
 /// [`MAX_DEPTH`] levels, which are counted before anything is built.
 pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
-    if !shallow(bytes) {
+    if is_deeper(bytes, MAX_DEPTH) {
         return None;
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -21,24 +22,6 @@ pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
         Value::Object(members) => Some(members),
         _ => None,
     }
-}
-
-fn shallow(bytes: &[u8]) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => depth += 1,
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return false;
-        }
-    }
-    true
 }
 
 /// Builds a [`Value`] like serde_json's own visitor, which however lets the last of two equal names win.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use base::json::is_deeper;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -84,21 +85,7 @@ async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Error> {
 
 /// A JSON value of limited depth. Doubled members of the fields are refused by their types.
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    if deepest > DEPTH {
+    if is_deeper(bytes, DEPTH) {
         return Err(Code::BadRequest.into());
     }
     serde_json::from_slice(bytes).map_err(|_| Code::BadRequest.into())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use time::OffsetDateTime;
 
 use super::error::{Code, Error};
@@ -50,12 +50,12 @@ impl Caller {
         }
     }
 
-    /// What an upstream that takes the user's token gets.
-    pub(crate) fn token(&self) -> Option<&Secret<String>> {
+    /// What an upstream that takes the user's token gets as `Authorization`.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         match self {
             Self::Nobody => None,
-            Self::Session { session, .. } => Some(&session.access_token),
-            Self::Bearer { token, .. } => Some(token),
+            Self::Session { session, .. } => session.bearer().cloned(),
+            Self::Bearer { token, .. } => base::http::bearer(token),
         }
     }
 }

@@ -10,7 +10,7 @@ mod trace;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -64,6 +64,24 @@ where
     }
 }
 
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+struct Client {
+    /// Of the connection.
+    peer: Option<IpAddr>,
+    /// By S-83.
+    address: Option<IpAddr>,
+}
+
+impl Client {
+    fn of(app: &AppState, request: &Request) -> Self {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let resolve =
+            |peer| client::resolve(peer, request.headers(), &app.client_ip_header, &app.trusted_proxies);
+        Self { peer, address: peer.map(resolve) }
+    }
+}
+
 /// An answer, and the visit it belongs to if there was one.
 struct Attended {
     response: Response,
@@ -71,25 +89,25 @@ struct Attended {
 }
 
 /// Everything between the log line and the handler.
-async fn attend(app: AppState, request_id: String, request: Request, mut router: Router) -> Attended {
+async fn attend(
+    app: AppState,
+    request_id: String,
+    client: Client,
+    request: Request,
+    mut router: Router,
+) -> Attended {
     let (mut parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let resolve = |peer| client::resolve(peer, &parts.headers, &app.client_ip_header, &app.trusted_proxies);
-    let address = peer.map(resolve);
-    if let Some(address) = address {
-        tracing::Span::current().record("client.address", tracing::field::display(address));
-    }
     if let Some(Flaw(code)) = parts.extensions.get() {
         return Attended { response: errors::turn_away(&app, &(*code).into(), &request_id), visit: None };
     }
-    let public = match host::admit(&app, &parts, peer) {
+    let public = match host::admit(&app, &parts, client.peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return Attended { response, visit: None },
         Err(host::Refused::No(error)) => {
             return Attended { response: errors::turn_away(&app, &error, &request_id), visit: None };
         }
     };
-    let visit = Visit::new(app.clone(), &parts, address, request_id, public);
+    let visit = Visit::new(app.clone(), &parts, client.address, request_id, public);
     let place = load::admit(&app, &parts);
     let answer = match (&place, origin::preflight(&visit, &parts)) {
         (Err(error), _) => error.clone().into_response(),

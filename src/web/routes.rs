@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderValue, Method};
+use tokio::time::Instant;
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
-use super::visit::{Visit, see_other};
+use super::visit::{Forwarded, Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
@@ -60,13 +61,17 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
         }
     })?;
     let extra = Extra {
-        bearer: caller.token().cloned(),
+        bearer: caller.bearer(),
         client: visit.client(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
-        host: visit.host().to_owned(),
-        request_id: visit.request_id().to_owned(),
+        host: visit.host(),
+        request_id: visit.request_id(),
     };
-    let mut response = app.gateway.forward(permit, request, extra).await?;
+    let begun = Instant::now();
+    let answer = app.gateway.forward(permit, request, extra).await;
+    let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    visit.set_forwarded(Forwarded { rule, millis });
+    let mut response = answer?;
     response.extensions_mut().insert(Foreign);
     Ok(response)
 }

@@ -12,6 +12,7 @@ use url::Url;
 use super::api::hooks::Hooks;
 use super::assets::Assets;
 use super::forms::Forms;
+use super::ids::RequestIds;
 use super::templates::Templates;
 use crate::event::Trail;
 use crate::flow::Flows;
@@ -73,7 +74,9 @@ pub struct Parts {
     pub demo: bool,
     /// The time.
     pub clock: SharedClock,
-    /// Randomness for request ids and forms.
+    /// Names of requests.
+    pub ids: RequestIds,
+    /// Randomness for forms.
     pub entropy: SharedEntropy,
 }
 

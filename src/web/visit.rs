@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
+use http::header::AsHeaderName;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use url::Url;
 
@@ -17,6 +19,10 @@ use super::views::{Frame, View};
 use crate::flow::ReturnTo;
 use crate::policy::Rule;
 use crate::session::Slot;
+
+pub(super) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(super) const X_CSRF: HeaderName = HeaderName::from_static("x-csrf");
 
 /// Which face a request wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +63,28 @@ struct Inner {
     client: Option<IpAddr>,
     request_id: String,
     method: Method,
-    target: String,
-    public: Url,
+    target: Option<PathAndQuery>,
+    /// Its place in the list of `public_url`.
+    public: usize,
     origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
     binding: Mutex<Option<Binding>>,
     route: OnceLock<MatchedPath>,
     rule: OnceLock<Arc<Rule>>,
+    forwarded: OnceLock<Forwarded>,
+}
+
+/// A request that went on to an upstream, whatever came of it.
+pub(super) struct Forwarded {
+    pub(super) rule: Arc<Rule>,
+    /// Until the head of the answer.
+    pub(super) millis: u64,
+}
+
+impl Forwarded {
+    pub(super) fn upstream(&self) -> &str {
+        self.rule.upstream().unwrap_or_default()
+    }
 }
 
 impl Visit {
@@ -73,10 +94,10 @@ impl Visit {
         parts: &Parts,
         client: Option<IpAddr>,
         request_id: String,
-        public: Url,
+        public: usize,
     ) -> Self {
         let headers = &parts.headers;
-        let site = match text(headers, "sec-fetch-site") {
+        let site = match text(headers, SEC_FETCH_SITE) {
             Some("same-origin") => FetchSite::SameOrigin,
             Some("same-site") => FetchSite::SameSite,
             Some("cross-site") => FetchSite::CrossSite,
@@ -99,13 +120,14 @@ impl Visit {
             client,
             request_id,
             method: parts.method.clone(),
-            target: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            target: parts.uri.path_and_query().cloned(),
             public,
             origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
             route: OnceLock::new(),
             rule: OnceLock::new(),
+            forwarded: OnceLock::new(),
             app,
         }))
     }
@@ -113,7 +135,7 @@ impl Visit {
     /// The same browser making the request of `parts` by script, as the demo page does for people without one.
     pub(super) fn as_script(&self, parts: &Parts) -> Self {
         let app = self.0.app.clone();
-        let script = Self::new(app, parts, self.0.client, self.0.request_id.clone(), self.0.public.clone());
+        let script = Self::new(app, parts, self.0.client, self.0.request_id.clone(), self.0.public);
         let Some(inner) = Arc::into_inner(script.0) else { return self.clone() };
         Self(Arc::new(Inner { slot: self.0.slot.clone(), ..inner }))
     }
@@ -186,9 +208,18 @@ impl Visit {
         self.0.rule.get().map(|rule| rule.name()).or_else(template)
     }
 
+    /// Where the request went on to, if it did.
+    pub(super) fn forwarded(&self) -> Option<&Forwarded> {
+        self.0.forwarded.get()
+    }
+
+    pub(super) fn set_forwarded(&self, forwarded: Forwarded) {
+        let _ = self.0.forwarded.set(forwarded); // the demo page forwards more than once; the first is told
+    }
+
     /// Path and query as they came.
     pub fn target(&self) -> &str {
-        &self.0.target
+        self.0.target.as_ref().map_or("/", PathAndQuery::as_str)
     }
 
     /// The request's `Origin`; a doubled one counts as absent.
@@ -198,12 +229,12 @@ impl Visit {
 
     /// The public origin under which the request came.
     pub fn public(&self) -> &Url {
-        &self.0.public
+        &self.app().public[self.0.public]
     }
 
     /// `localhost:8080` or `app.example.com`, as the browser names us.
     pub fn host(&self) -> &str {
-        &self.0.public[url::Position::BeforeHost..url::Position::AfterPort]
+        &self.public()[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
     /// Counts a refusal whose answer is a page of its own; any other is counted where it is dressed.
@@ -326,10 +357,10 @@ pub fn see_other(location: &str) -> Response {
 
 /// `Sec-Fetch-Mode` where there is one; otherwise a form that is posted, or a GET that asks for HTML.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if let Some(mode) = text(headers, "sec-fetch-mode") {
+    if let Some(mode) = text(headers, SEC_FETCH_MODE) {
         return mode == "navigate";
     }
-    let accepts_html = text(headers, "accept").is_some_and(|accept| accept.contains("text/html"));
+    let accepts_html = text(headers, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     match *method {
         Method::GET | Method::HEAD => accepts_html,
         Method::POST => is_form(headers),
@@ -339,7 +370,7 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Whether the body is one that a page's form makes.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let kind = text(headers, "content-type").unwrap_or_default();
+    let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
         || kind.eq_ignore_ascii_case("multipart/form-data")
@@ -347,14 +378,14 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// The only value of `name`; `None` if it is absent or doubled.
-fn only(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&HeaderValue> {
+fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
     let mut all = headers.get_all(name).iter();
     let value = all.next()?;
     all.next().is_none().then_some(value)
 }
 
 /// The only value of `name`; `None` if it is absent, doubled or no text.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     only(headers, name)?.to_str().ok()
 }
 

@@ -17,6 +17,7 @@ use supabase_bff::app::Bff;
 use supabase_bff::app::listen::{self, App, Caps};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use supabase_bff::limit::client::TrustedProxies;
+use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
 use supabase_bff::store::memory::Memory;
 use time::{Duration, OffsetDateTime};
@@ -210,11 +211,13 @@ pub struct TestApp {
     pub echo: Echo,
     pub admin: Router,
     pub bff: Bff,
+    pub sessions: Sessions,
     browser: Browser,
     handle: auth_server::Handle,
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
-    store: Option<Store>,
+    /// With what holds it.
+    store: Option<(Store, Opener)>,
 }
 
 impl TestApp {
@@ -269,16 +272,16 @@ impl TestApp {
         );
         std::fs::write(folder.path().join("bff.toml"), toml).unwrap();
         let store = match plan.store {
-            Some(open) => Some(open(shared.clone()).await),
+            Some(open) => Some((open(shared.clone()).await, open)),
             None => None,
         };
-        let bff = build(&env, folder.path(), shared, plan.entropy, store.clone());
+        let bff = build(&env, folder.path(), shared, plan.entropy, store.as_ref().map(|s| s.0.clone()));
         bff.warm_up().await;
-        let admin = bff.admin();
+        let (admin, sessions) = (bff.admin(), bff.sessions());
         serve(listener, bff.site());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, bff, handle, folder, env, store }
+        Self { base, browser, clock, auth, echo, admin, bff, sessions, handle, folder, env, store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
@@ -286,7 +289,13 @@ impl TestApp {
         let mut env = self.env.clone();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let clock = Arc::new(self.clock.clone());
-        let bff = build(&env, self.folder.path(), clock, Arc::new(SystemEntropy), self.store.clone());
+        let bff = build(
+            &env,
+            self.folder.path(),
+            clock,
+            Arc::new(SystemEntropy),
+            self.store.as_ref().map(|s| s.0.clone()),
+        );
         bff.warm_up().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

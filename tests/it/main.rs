@@ -42,6 +42,7 @@ mod policy;
 mod provider;
 mod proxy;
 mod refresh;
+mod revocations;
 mod sealing;
 mod sign_in;
 mod sizes;

@@ -56,7 +56,12 @@ impl Mode {
                     async move {
                         let prefix = format!("story-{}", redis.count.fetch_add(1, Ordering::SeqCst));
                         let url = Secret::new(redis.server.url());
-                        Store::of(Redis::connect(&url, &prefix, clock).await.unwrap())
+                        loop {
+                            // A busy machine may be slower than a connection is waited for.
+                            if let Ok(store) = Redis::connect(&url, &prefix, clock.clone()).await {
+                                return Store::of(store);
+                            }
+                        }
                     }
                 })
             }

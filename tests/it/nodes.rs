@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::client::Browser;
 use crate::cookies::session_of;
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::modes::Mode;
 use crate::tap::Fault;
 
 const REFRESH: &str = "grant_type=refresh_token";
@@ -23,19 +24,21 @@ pub async fn two_nodes(plan: Plan) -> (TestApp, Browser, Browser) {
 /// S-11: a copy of the cookie is refused by the other node at once, and a bearer token of that session soon.
 #[tokio::test]
 async fn a_sign_out_holds_on_every_node() {
-    let (app, here, there) = two_nodes(Plan::in_memory()).await;
-    assert_eq!(there.get("/api/notes").await.status, 200);
-    let token = app.echo.last().bearer().to_owned();
-    let program = |at: &Browser| {
-        let (at, token) = (at.fresh(), token.clone());
-        async move { at.send(Method::GET, "/api/notes", &[("authorization", &token)], None).await.status }
-    };
-    assert_eq!(program(&there).await, 200);
-    assert_eq!(here.post("/auth/logout", &json!({})).await.status, 204);
-    let answer = there.get("/api/notes").await;
-    assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
-    assert_eq!(program(&here).await, 401, "S-45: the token counts no more here");
-    while program(&there).await != 401 {} // the news takes its way
+    for mode in [Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let (app, here, there) = two_nodes(mode.plan()).await;
+        assert_eq!(there.get("/api/notes").await.status, 200);
+        let token = app.echo.last().bearer().to_owned();
+        let program = |at: &Browser| {
+            let (at, token) = (at.fresh(), token.clone());
+            async move { at.send(Method::GET, "/api/notes", &[("authorization", &token)], None).await.status }
+        };
+        assert_eq!(program(&there).await, 200);
+        assert_eq!(here.post("/auth/logout", &json!({})).await.status, 204);
+        let answer = there.get("/api/notes").await;
+        assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
+        assert_eq!(program(&here).await, 401, "S-45: the token counts no more here");
+        while program(&there).await != 401 {} // the news takes its way
+    }
 }
 
 /// S-06: a sign-in makes a new id and ends the session before it, on every node.
@@ -79,39 +82,44 @@ async fn other_devices_are_signed_out() {
 /// S-41: however many requests meet an expired token on two nodes, GoTrue is asked once.
 #[tokio::test]
 async fn two_nodes_refresh_once() {
-    let (app, here, there) = two_nodes(Plan::in_memory()).await;
-    for inside in [false, true] {
-        if inside {
-            app.inside_margin()
-        } else {
-            app.past_expiry()
+    for mode in [Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let parallel = if matches!(mode, Mode::Redis(_)) { 50 } else { 200 };
+        let (app, here, there) = two_nodes(mode.plan()).await;
+        for inside in [false, true] {
+            if inside {
+                app.inside_margin()
+            } else {
+                app.past_expiry()
+            }
+            let before = app.refreshes();
+            app.auth.fail_once(REFRESH, Fault::Hold);
+            let ask = |n: usize| if n.is_multiple_of(2) { here.clone() } else { there.clone() };
+            let all = tokio::spawn(join_all(
+                (0..parallel).map(ask).map(|tab| async move { tab.get("/api/notes").await.status }),
+            ));
+            app.auth.arrived(REFRESH, before + 1).await;
+            app.auth.release();
+            assert!(all.await.unwrap().iter().all(|status| *status == 200));
+            assert_eq!(app.refreshes(), before + 1);
         }
-        let before = app.refreshes();
-        app.auth.fail_once(REFRESH, Fault::Hold);
-        let ask = |n: usize| if n % 2 == 0 { here.clone() } else { there.clone() };
-        let all = tokio::spawn(join_all(
-            (0..200).map(ask).map(|tab| async move { tab.get("/api/notes").await.status }),
-        ));
-        app.auth.arrived(REFRESH, before + 1).await;
-        app.auth.release();
-        assert!(all.await.unwrap().iter().all(|status| *status == 200));
-        assert_eq!(app.refreshes(), before + 1);
     }
 }
 
 /// S-43: a refresh on one node that ends after a sign-out on the other brings nobody back; its new token is revoked.
 #[tokio::test]
 async fn a_sign_out_elsewhere_during_a_refresh_wins() {
-    let (app, here, there) = two_nodes(Plan::in_memory()).await;
-    app.inside_margin();
-    app.auth.fail_once(REFRESH, Fault::HoldAnswer);
-    let waiting = tokio::spawn(async move { there.get("/api/notes").await });
-    app.auth.holding().await;
-    assert_eq!(here.post("/auth/logout", &json!({})).await.status, 204);
-    app.auth.release();
-    let answer = waiting.await.unwrap();
-    assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
-    app.auth.arrived("/logout?scope=local", 2).await;
+    for mode in [Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let (app, here, there) = two_nodes(mode.plan()).await;
+        app.inside_margin();
+        app.auth.fail_once(REFRESH, Fault::HoldAnswer);
+        let waiting = tokio::spawn(async move { there.get("/api/notes").await });
+        app.auth.holding().await;
+        assert_eq!(here.post("/auth/logout", &json!({})).await.status, 204);
+        app.auth.release();
+        let answer = waiting.await.unwrap();
+        assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
+        app.auth.arrived("/logout?scope=local", 2).await;
+    }
 }
 
 /// S-41: a node that was stopped loses its lease; the other asks again, and what the first brings late spoils nothing.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::navigation;
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::modes::Mode;
 use crate::tap::Fault;
 
 const REFRESH: &str = "grant_type=refresh_token";
@@ -113,4 +114,33 @@ async fn an_outage_signs_nobody_out() {
     app.clock.advance(time::Duration::seconds(61));
     assert_eq!(browser.get("/auth/session").await.json()["authenticated"], true);
     assert_eq!(browser.get("/api/notes").await.status, 200);
+}
+
+/// S-44: ten minutes without GoTrue, tokens that run out meanwhile, people who come back every ten seconds: nobody is
+/// signed out, and what is asked of GoTrue does not grow with the people.
+#[tokio::test]
+async fn a_long_outage_is_not_made_worse() {
+    for mode in [Mode::Cookie, Mode::Memory] {
+        let plan = mode.plan().with("BFF_LIMITS_MAIL_PER_NETWORK", "1000/1h");
+        let app = TestApp::with(plan).await;
+        let mut people = Vec::new();
+        for n in 0..40 {
+            people.push(app.signed_in(&format!("person-{n}@example.test")).await);
+        }
+        app.inside_margin();
+        app.auth.fail(REFRESH, Fault::code(503, "unexpected_failure"));
+        for round in 0..60 {
+            let statuses = join_all(people.iter().map(async |one| one.get("/api/notes").await.status)).await;
+            let expected = if round < 6 { 200 } else { 503 };
+            assert!(statuses.iter().all(|status| *status == expected), "{round}: {statuses:?}");
+            app.clock.advance(time::Duration::seconds(10));
+        }
+        // Each of the first round, which all left before the first answer; one a cool-down from then on.
+        assert!(app.refreshes() <= 40 + 60, "{} calls", app.refreshes());
+        app.auth.heal();
+        app.clock.advance(time::Duration::seconds(61));
+        assert_eq!(people[0].get("/api/notes").await.status, 200, "the probe");
+        let statuses = join_all(people.iter().map(async |one| one.get("/api/notes").await.status)).await;
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    }
 }

@@ -42,9 +42,7 @@ async fn a_cookie_that_opens_nothing_is_no_session() {
     let (id, key) = value[2..].split_once('.').unwrap();
     let (_, foreign) = session_of(&other);
     let (foreign_id, foreign_key) = foreign[2..].split_once('.').unwrap();
-    let flip = |text: &str| {
-        if text.starts_with('A') { format!("B{}", &text[1..]) } else { format!("A{}", &text[1..]) }
-    };
+    let flip = |text: &str| format!("{}{}", if text.starts_with('A') { 'B' } else { 'A' }, &text[1..]);
     for (cookie, reason) in [
         (sealed, "damaged"),
         (format!("2.{id}.{}", flip(key)), "damaged"),

@@ -2,10 +2,12 @@
 
 mod dump;
 mod leases;
+mod limits;
 mod opening;
 mod outage;
 mod records;
 mod redis_server;
+mod redis_values;
 mod revocations;
 mod sqlite_file;
 mod stand;

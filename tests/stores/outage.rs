@@ -180,32 +180,6 @@ async fn a_cursor_from_the_future_begins_anew() {
     assert_eq!(stand.a.revocations.after(&next, LONG).await.unwrap().0, [b"x"]);
 }
 
-/// The server forgets by itself: every name has a time to live, as long as the longest-lived thing in it.
-#[tokio::test]
-async fn whatever_lies_in_redis_has_a_time_to_live() {
-    let stand = Stand::redis().await;
-    let (short, long, owner) = (key(), key(), owner());
-    stand.a.sessions.create(&short, &stand.draft(owner)).await.unwrap();
-    stand.a.sessions.create(&long, &stand.draft(owner)).await.unwrap();
-    let day = stand.now() + time::Duration::DAY;
-    stand.a.sessions.touch(&long, stand.now() + time::Duration::MINUTE, day).await.unwrap();
-    stand.a.sessions.end(&short, Reason::User).await.unwrap();
-    stand.a.revocations.publish(b"x", stand.now() + time::Duration::HOUR).await.unwrap();
-    let mut lives = Vec::new();
-    for name in stand.server().run::<Vec<String>>(&["KEYS", "*"]).await {
-        let seconds: i64 = stand.server().run(&["TTL", &name]).await;
-        lives.push(if seconds > 3_600 {
-            "day"
-        } else if seconds > 0 {
-            "hour"
-        } else {
-            "for ever"
-        });
-    }
-    lives.sort_unstable();
-    assert_eq!(lives, ["day", "day", "hour", "hour"]); // long and list; short's mark and the revocations
-}
-
 /// S-87: what went wrong is told without the password.
 #[tokio::test]
 async fn a_wrong_password_is_told_without_it() {

@@ -3,14 +3,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use base::clock::{SharedClock, SystemClock};
 use rusqlite::Connection;
-use supabase_bff::session::store::{Failure, Found, SessionStore};
+use supabase_bff::session::store::{
+    Change, Changed, Cursor, Draft, Failure, Found, Key, Revocations, SessionStore,
+};
 use supabase_bff::store::sqlite::{BadFile, Sqlite};
 
 use crate::outage::{everything_fails, everything_works};
+use crate::revocations::LONG;
 use crate::stand::{Stand, key, owner};
 
 async fn open(path: &Path) -> Result<Sqlite, Failure> {
@@ -53,10 +57,7 @@ async fn sessions_outlive_the_process() {
     let stand = Stand::sqlite().await;
     let (kept, draft) = (key(), stand.draft(owner()));
     let path = stand.folder.path().join("other.db");
-    let draft = supabase_bff::session::store::Draft {
-        until: base::clock::Clock::now(&SystemClock) + time::Duration::HOUR,
-        ..draft
-    };
+    let draft = Draft { until: in_an_hour(), ..draft };
     let first = open(&path).await.unwrap();
     assert!(first.create(&kept, &draft).await.unwrap());
     drop(first);
@@ -77,6 +78,70 @@ async fn many_may_make_the_file_at_once() {
         }
         for opened in opening.join_all().await {
             opened.unwrap();
+        }
+    }
+}
+
+/// Names the file to the process that shares it.
+const SHARED: &str = "STORES_TEST_SQLITE";
+
+/// Changes that each of two processes makes.
+const CHANGES: u64 = 100;
+
+const BOTH_KNOW: Key = Key([7; 32]);
+
+/// Two processes change one record as often as they can: every change counts once, and what one publishes the other
+/// hears (S-45).
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_the_file() {
+    if let Some(path) = std::env::var_os(SHARED) {
+        let store = open(Path::new(&path)).await.unwrap();
+        change_many_times(&store).await;
+        return store.publish(b"from the other process", in_an_hour()).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sessions.db");
+    let store = open(&path).await.unwrap();
+    let now = base::clock::Clock::now(&SystemClock);
+    let draft = Draft { owner: owner(), sealed: vec![0], label: vec![0], seen: now, until: in_an_hour() };
+    assert!(store.create(&BOTH_KNOW, &draft).await.unwrap());
+    let name = "sqlite_file::two_processes_share_the_file";
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(SHARED, &path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let beginning = Cursor::default();
+    let listening = store.after(&beginning, LONG);
+    let (heard, ()) = tokio::join!(listening, change_many_times(&store));
+    assert_eq!(heard.unwrap().0, [b"from the other process"]);
+    let other = other.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&other.stdout).into_owned() + &String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.success() && said.contains("1 passed"), "{said}");
+    let Found::Live(entry) = store.read(&BOTH_KNOW).await.unwrap() else { panic!("the record is gone") };
+    assert_eq!(entry.version.0, 1 + 2 * CHANGES);
+}
+
+fn in_an_hour() -> time::OffsetDateTime {
+    base::clock::Clock::now(&SystemClock) + time::Duration::HOUR
+}
+
+async fn change_many_times(store: &Sqlite) {
+    let mut done = 0;
+    while done < CHANGES {
+        let Found::Live(entry) = store.read(&BOTH_KNOW).await.unwrap() else { panic!("the record is gone") };
+        let change = Change {
+            from: entry.version,
+            fence: None,
+            sealed: vec![1; 4_000],
+            label: None,
+            seen: entry.seen,
+            until: in_an_hour(),
+        };
+        if let Changed::To(_) = store.change(&BOTH_KNOW, &change).await.unwrap() {
+            done += 1;
         }
     }
 }

@@ -5,8 +5,19 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderValue;
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
+
+use crate::secret::Secret;
+
+/// `Bearer <token>`, marked so that nothing prints it. `None` if the token cannot stand in a header.
+pub fn bearer(token: &Secret<String>) -> Option<HeaderValue> {
+    let text = ["Bearer ", token.expose()].concat();
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
 
 /// Installs the TLS provider of the process. Call it before the first TLS configuration; a second call is harmless,
 /// and where the host program brought its own, that one stays.

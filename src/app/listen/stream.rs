@@ -27,6 +27,8 @@ pub(super) struct Watched<I> {
     heads: Heads,
     /// Requests that had begun when `reading` was last set.
     seen: usize,
+    /// Part of a head has come.
+    in_head: bool,
     reading: Alarm,
     writing: Alarm,
     _place: Place,
@@ -35,7 +37,7 @@ pub(super) struct Watched<I> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Unknown,
-    /// A head is limited from its first byte on; between requests hyper counts.
+    /// A head is limited from its first byte on, and so is the silence before it.
     Http1,
     /// Frames come at any time, so that only requests count as life.
     Http2,
@@ -50,6 +52,7 @@ impl<I> Watched<I> {
             protocol: Protocol::Unknown,
             heads: Heads::default(),
             seen: 0,
+            in_head: false,
             reading: Alarm::default(),
             writing: Alarm::default(),
             _place: place,
@@ -66,8 +69,9 @@ impl<I> Watched<I> {
         {
             self.work.end_with(number, why);
         }
-        if self.protocol == Protocol::Http1 && !self.work.is_open() {
-            self.reading.set_once(self.limits.head);
+        if self.protocol == Protocol::Http1 && !self.work.is_open() && !self.in_head {
+            self.in_head = true;
+            self.reading.set(self.limits.head);
         }
     }
 
@@ -76,9 +80,10 @@ impl<I> Watched<I> {
         let begun = self.work.begun();
         if self.work.is_open() || begun != self.seen {
             self.seen = begun;
+            self.in_head = false;
             self.reading.clear();
         }
-        if self.protocol == Protocol::Http2 && !self.work.is_open() {
+        if self.protocol != Protocol::Unknown && !self.work.is_open() {
             self.reading.set_once(self.limits.idle);
         }
         self.reading.rings(cx)
@@ -151,33 +156,44 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 }
 
-/// A timer that is made when it is first needed and used again afterwards.
+/// A moment that is moved often and seldom comes. The runtime's timer is not moved along: it stays where it was as long as
+/// that is early enough, and looks for the moment when it goes off.
 #[derive(Debug, Default)]
 struct Alarm {
+    at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    set: bool,
 }
 
 impl Alarm {
+    /// Rings after `time`, whatever was set before.
+    fn set(&mut self, time: Duration) {
+        self.at = Some(Instant::now() + time); // the runtime's monotonic clock; no time of day is read here
+    }
+
     /// Rings after `time`, unless it is set already.
     fn set_once(&mut self, time: Duration) {
-        if self.set {
-            return;
-        }
-        self.set = true;
-        let at = Instant::now() + time; // the runtime's monotonic clock; no time of day is read here
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().reset(at),
-            None => self.timer = Some(Box::pin(sleep_until(at))),
+        if self.at.is_none() {
+            self.set(time);
         }
     }
 
     fn clear(&mut self) {
-        self.set = false;
+        self.at = None;
     }
 
+    /// Whether the moment has come; if not, this task is woken by then.
     fn rings(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(timer) = self.timer.as_mut().filter(|_| self.set) else { return false };
-        timer.as_mut().poll(cx).is_ready()
+        let Some(at) = self.at else { return false };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() > at {
+            timer.as_mut().reset(at);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= at {
+                return true;
+            }
+            timer.as_mut().reset(at);
+        }
+        false
     }
 }

@@ -66,8 +66,7 @@ async fn a_dribbling_head_is_cut() {
     assert_eq!(soon(end_of(&mut server)).await, io::ErrorKind::TimedOut);
 }
 
-/// S-95: while a request is answered its body may take longer than a head; the next head is limited again, and silence
-/// between the two is not what this watches.
+/// S-95: while a request is answered its body may take longer than a head; the next head is limited again.
 #[tokio::test]
 async fn a_body_is_no_head_and_the_next_head_is_one() {
     let (mut client, mut server, work) = watched();
@@ -77,8 +76,17 @@ async fn a_body_is_no_head_and_the_next_head_is_one() {
     client.write_all(b"body").await.unwrap();
     goes_on(end_of(&mut server)).await;
     drop(open);
-    goes_on(end_of(&mut server)).await;
     client.write_all(b"next head").await.unwrap();
+    assert_eq!(soon(end_of(&mut server)).await, io::ErrorKind::TimedOut);
+}
+
+/// S-95: so is the silence after an answer.
+#[tokio::test]
+async fn silence_after_an_answer_ends_the_connection() {
+    let (mut client, mut server, work) = watched();
+    client.write_all(b"head").await.unwrap();
+    server.read_exact(&mut [0; 4]).await.unwrap();
+    drop(work.begin());
     assert_eq!(soon(end_of(&mut server)).await, io::ErrorKind::TimedOut);
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
@@ -85,12 +85,10 @@ impl<S> Counted<S> {
 impl<S, B> Service<Request<Incoming>> for Counted<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Future: Send + 'static,
-    B: Body + 'static,
 {
     type Response = Response<Answer<B>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Future = Running<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -103,17 +101,36 @@ where
             Some(Last::Fragment) => _ = request.extensions_mut().insert(Flaw(Code::BadPath)),
             Some(Last::Chunks) | None => {}
         }
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            if open.last.is_some() {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                open.work.0.upgraded.store(true, Ordering::Release);
-            }
-            Ok(answer.map(|body| Answer { body, _open: open }))
-        })
+        Running { answer: Box::pin(self.inner.call(request)), open: Some(open) }
+    }
+}
+
+/// A request whose answer is being made.
+#[derive(Debug)]
+pub(super) struct Running<F> {
+    answer: Pin<Box<F>>,
+    /// Until the answer takes it along.
+    open: Option<Open>,
+}
+
+impl<F, B, E> Future for Running<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<Answer<B>>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = ready!(self.answer.as_mut().poll(cx))?;
+        let open = self.open.take();
+        if open.as_ref().is_some_and(|open| open.last.is_some()) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(open) = &open
+            && answer.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            open.work.0.upgraded.store(true, Ordering::Release);
+        }
+        Poll::Ready(Ok(answer.map(|body| Answer { body, _open: open })))
     }
 }
 
@@ -121,7 +138,7 @@ where
 #[derive(Debug)]
 pub(super) struct Answer<B> {
     body: B,
-    _open: Open,
+    _open: Option<Open>,
 }
 
 impl<B: Body + Unpin> Body for Answer<B> {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
+use base::decimal;
 use tracing::field::{Field, Visit};
 
 use super::{Form, line};
@@ -95,11 +96,11 @@ impl Visit for Recorder<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, value);
+        self.fields.put(field.name(), |text| decimal::push(text, value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, value);
+        self.fields.put(field.name(), |text| decimal::push_padded(text, value, 1));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {

@@ -184,11 +184,11 @@ impl Door {
         let rule = self.policy.find(None, request.method(), request.uri().path()).unwrap();
         let permit = self.policy.decide(rule, &who, now).unwrap();
         let extra = Extra {
-            bearer,
+            bearer: bearer.as_ref().and_then(base::http::bearer),
             client: Some("::ffff:192.0.2.7".parse().unwrap()),
             proto: "https",
-            host: "app.example.test".to_owned(),
-            request_id: "req-1".to_owned(),
+            host: "app.example.test",
+            request_id: "req-1",
         };
         self.gateway.forward(permit, request, extra).await
     }

@@ -10,7 +10,7 @@ pub(super) const GONE: i64 = 0;
 /// What it answers where somebody else was first.
 pub(super) const REFUSED: i64 = -1;
 
-/// Shared by all. A record knows the name of its owner's list, which lies in the same slot.
+/// Shared by all but the limits. A record knows the name of its owner's list, which lies in the same slot.
 const COMMON: &str = r"
 local record = KEYS[1]
 local now = tonumber(ARGV[1])
@@ -130,6 +130,27 @@ if redis.call('PTTL', record) < rest then redis.call('PEXPIRE', record, text(res
 return 1
 ";
 
+/// KEYS: the counter, which is the moment at which the whole quota is there again. ARGV: microseconds in which one try
+/// comes back, tries in all. Answers how long to wait, 0 if the try counts.
+const TAKE: &str = r"
+local time = redis.call('TIME')
+local present = time[1] * 1000000 + time[2]
+local interval = tonumber(ARGV[1])
+local per = interval * tonumber(ARGV[2])
+local moment = tonumber(redis.call('GET', KEYS[1]) or present)
+moment = math.min(math.max(moment, present), present + per) + interval
+local ahead = moment - present
+if ahead > per then return ahead - per end
+redis.call('SET', KEYS[1], string.format('%.0f', moment), 'PX', math.ceil(ahead / 1000))
+return 0
+";
+
+/// The same the other way; the time to live may stay.
+const GIVE_BACK: &str = r"
+local moment = tonumber(redis.call('GET', KEYS[1]))
+if moment then redis.call('SET', KEYS[1], string.format('%.0f', moment - tonumber(ARGV[1])), 'KEEPTTL') end
+";
+
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) create: Script,
@@ -140,6 +161,8 @@ pub(super) struct Scripts {
     pub(super) renew: Script,
     pub(super) release: Script,
     pub(super) publish: Script,
+    pub(super) take: Script,
+    pub(super) give_back: Script,
 }
 
 impl Default for Scripts {
@@ -155,6 +178,8 @@ impl Default for Scripts {
             renew: always(RENEW),
             release: always(RELEASE),
             publish: always(PUBLISH),
+            take: Script::new(&format!("#!lua\n{TAKE}")),
+            give_back: Script::new(&format!("#!lua flags=allow-oom\n{GIVE_BACK}")),
         }
     }
 }

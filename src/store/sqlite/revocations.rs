@@ -1,5 +1,6 @@
 //! Revocations by number. What another process publishes is seen by looking again and again.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,18 +61,16 @@ impl Revocations for Sqlite {
     }
 
     async fn after(&self, cursor: &Cursor, patience: Duration) -> Result<(Vec<Vec<u8>>, Cursor), Failure> {
-        let watch = async {
-            loop {
-                let published = self.published.notified(); // before the look, so that nothing falls in between
-                if let Some(found) = self.look(cursor).await? {
-                    return Ok(found);
-                }
-                let _ = tokio::time::timeout(LOOK, published).await; // woken or not: look again
+        let mut patience = pin!(tokio::time::sleep(patience));
+        loop {
+            let published = self.published.notified(); // before the look, so that nothing falls in between
+            if let Some(found) = self.look(cursor).await? {
+                return Ok(found);
             }
-        };
-        match tokio::time::timeout(patience, watch).await {
-            Ok(found) => found,
-            Err(_) => Ok((Vec::new(), cursor.clone())),
+            tokio::select! {
+                () = &mut patience => return Ok((Vec::new(), cursor.clone())),
+                _ = tokio::time::timeout(LOOK, published) => {} // woken or not: look again
+            }
         }
     }
 }

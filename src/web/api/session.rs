@@ -1,6 +1,8 @@
 //! `GET /auth/session` and `POST /auth/refresh`: who is signed in, never a token (S-10).
 
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use base::decimal;
 use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,9 +19,9 @@ use crate::web::visit::Visit;
 /// `GET /auth/session`: 200 signed in or not; a bad bearer is 401, an outage that hides the answer 503. A poll: it never
 /// slides the idle limit.
 #[tracing::instrument(name = "session.show", level = "debug", skip_all)]
-pub(crate) async fn show(visit: Visit, headers: http::HeaderMap) -> Result<Response, Error> {
+pub(crate) async fn show(visit: Visit, request: Request) -> Result<Response, Error> {
     visit.slot().mark_as_poll();
-    let found = match guard::caller(&visit, &headers, true).await {
+    let found = match guard::caller(&visit, request.headers(), true).await {
         Ok(Caller::Bearer { claims, .. }) => {
             return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
         }
@@ -186,7 +188,13 @@ fn known(visit: &Visit, current: &Current) -> Response {
         text.strip_suffix("}}").unwrap_or_default().to_owned()
     });
     let Left { idle_expires_in, expires_in } = left(visit, session);
-    let text = format!(r#"{head},"idle_expires_in":{idle_expires_in},"expires_in":{expires_in}}}}}"#);
+    let mut text = String::with_capacity(head.len() + 80);
+    text.push_str(head);
+    text.push_str(r#","idle_expires_in":"#);
+    decimal::push(&mut text, idle_expires_in);
+    text.push_str(r#","expires_in":"#);
+    decimal::push(&mut text, expires_in);
+    text.push_str("}}");
     (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 

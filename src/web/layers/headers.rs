@@ -18,8 +18,8 @@ const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Marks an answer of an upstream: the gateway has dressed it already.
-#[derive(Debug, Clone, Copy)]
+/// Marks an answer of an upstream, which the gateway has dressed already.
+#[derive(Debug, Clone)]
 pub struct Foreign;
 
 /// What depends on the request: HSTS where it came over https, and no trace of a code that is still in the address (S-27).
@@ -47,6 +47,7 @@ pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/html"));
     let headers = response.headers_mut();
+    headers.reserve(8); // once, not step by step
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
-use crate::web::visit::text;
+use crate::web::visit::{SEC_FETCH_MODE, text};
 
 /// Why a request stops here.
 pub(super) enum Refused {
@@ -25,17 +25,19 @@ impl From<Code> for Refused {
     }
 }
 
-/// The public origin that the request names.
-pub(super) fn admit(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> Result<Url, Refused> {
+/// The public origin that the request names, by its place in the list.
+pub(super) fn admit(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> Result<usize, Refused> {
     let host = named(parts)?;
-    let Some(public) = app.public.iter().find(|public| authority(public) == host) else {
-        let near = app.on_loopback && is_loopback_literal(&host) && is_navigation(parts);
+    let named = |public: &Url| authority(public).eq_ignore_ascii_case(host);
+    let Some(at) = app.public.iter().position(named) else {
+        let near = app.on_loopback && is_loopback_literal(host) && is_navigation(parts);
         return Err(if near {
             to(app.public_url(), parts, StatusCode::FOUND)
         } else {
             Code::UnknownHost.into()
         });
     };
+    let public = &app.public[at];
     if public.scheme() == "https" && !came_over_https(app, parts, peer) {
         let moved = is_navigation(parts);
         return Err(if moved {
@@ -44,18 +46,18 @@ pub(super) fn admit(app: &AppState, parts: &Parts, peer: Option<IpAddr>) -> Resu
             Code::PlainHttp.into()
         });
     }
-    Ok(public.clone())
+    Ok(at)
 }
 
-/// `Host`, once and lower-case; an absolute target must agree with it.
-fn named(parts: &Parts) -> Result<String, Refused> {
-    let in_target = parts.uri.authority().map(|authority| authority.as_str().to_ascii_lowercase());
+/// `Host`, once; an absolute target must agree with it.
+fn named(parts: &Parts) -> Result<&str, Refused> {
+    let in_target = parts.uri.authority().map(|authority| authority.as_str());
     if parts.headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Code::BadRequest.into());
     }
-    let in_header = text(&parts.headers, "host").map(str::to_ascii_lowercase);
+    let in_header = text(&parts.headers, header::HOST);
     match (in_target, in_header) {
-        (Some(target), Some(host)) if target != host => Err(Code::UnknownHost.into()),
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => Err(Code::UnknownHost.into()),
         (Some(host), _) | (None, Some(host)) if !host.contains('@') => Ok(host),
         _ => Err(Code::BadRequest.into()),
     }
@@ -81,8 +83,8 @@ fn is_loopback_literal(host: &str) -> bool {
 }
 
 fn is_navigation(parts: &Parts) -> bool {
-    let mode = text(&parts.headers, "sec-fetch-mode");
-    let html = text(&parts.headers, "accept").is_some_and(|accept| accept.contains("text/html"));
+    let mode = text(&parts.headers, SEC_FETCH_MODE);
+    let html = text(&parts.headers, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     parts.method == Method::GET && mode.map_or(html, |mode| mode == "navigate")
 }
 

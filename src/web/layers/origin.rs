@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::event::{self, Event, Outcome, Record};
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
-use crate::web::visit::{Face, FetchSite, Visit, is_form, text};
+use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, X_CSRF, is_form, text};
 
 /// Refuses what a page of another site could have caused.
 pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
@@ -42,7 +42,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if !has_session || visit.is_navigation() {
         return Ok(());
     }
-    let marked = text(headers, "x-csrf") == Some("1")
+    let marked = text(headers, X_CSRF) == Some("1")
         || (visit.face() == Face::Supabase
             && ["apikey", "x-client-info", "authorization", "x-csrf"]
                 .iter()
@@ -54,7 +54,7 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
 fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Code> {
     let origins = headers.get_all(header::ORIGIN).iter().count();
     let own = visit.public().origin().ascii_serialization();
-    let site_known = headers.contains_key("sec-fetch-site");
+    let site_known = headers.contains_key(SEC_FETCH_SITE);
     let passes = match (origins, site_known) {
         (0, false) => {
             let names = visit.app().sessions.names();
@@ -63,7 +63,9 @@ fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Cod
             !own_cookie && !form
         }
         (0, true) => from_here(visit.site()),
-        (1, known) => text(headers, "origin") == Some(own.as_str()) && (!known || from_here(visit.site())),
+        (1, known) => {
+            text(headers, header::ORIGIN) == Some(own.as_str()) && (!known || from_here(visit.site()))
+        }
         _ => false,
     };
     if passes { Ok(()) } else { Err(Code::CrossOrigin) }
@@ -81,8 +83,7 @@ pub(crate) fn is_listed(app: &AppState, origin: Option<&HeaderValue>) -> bool {
 /// The answer to a preflight, without session or upstream. An origin that is not listed gets no permission.
 pub(super) fn preflight(visit: &Visit, parts: &Parts) -> Option<Response> {
     let app = visit.app();
-    let asked = parts.headers.contains_key("access-control-request-method");
-    if parts.method != Method::OPTIONS || !asked {
+    if parts.method != Method::OPTIONS || !parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return None;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();

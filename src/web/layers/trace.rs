@@ -8,26 +8,21 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{Attended, errors, headers};
+use super::{Attended, Client, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
 use crate::web::visit::Visit;
 
 /// The outermost layer.
 pub(super) async fn record(app: AppState, request: Request, router: Router) -> Response {
-    let id = app.entropy.text::<12>();
+    let id = app.ids.next();
     let begun = app.clock.now();
     let method = request.method().clone();
-    // The address is found out by the next step, the upstream by the gateway.
-    let span = tracing::info_span!(
-        "request",
-        request_id = id.as_str(),
-        client.address = tracing::field::Empty,
-        upstream = tracing::field::Empty,
-        upstream_ms = tracing::field::Empty,
-    );
+    let client = Client::of(&app, &request);
+    let address = client.address.map(|address| address.to_string());
+    let span = tracing::info_span!("request", request_id = id.as_str(), client.address = address);
     // Boxed once: as part of this future it would be moved with every layer around it.
-    let attend = Box::pin(super::attend(app.clone(), id.clone(), request, router));
+    let attend = Box::pin(super::attend(app.clone(), id.clone(), client, request, router));
     let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let Attended { response, visit } = run.await.unwrap_or_else(|_| {
@@ -36,6 +31,7 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
     });
     let response = headers::finish(&id, response);
     let route = visit.as_ref().and_then(Visit::route).unwrap_or("none");
+    let forwarded = visit.as_ref().and_then(Visit::forwarded);
     let took = app.clock.now() - begun;
     app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
     span.in_scope(|| {
@@ -43,6 +39,8 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
             http.method = method.as_str(),
             http.route = route,
             http.status = response.status().as_u16(),
+            upstream = forwarded.map(|forwarded| forwarded.upstream()),
+            upstream_ms = forwarded.map(|forwarded| forwarded.millis),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"
         );

@@ -68,7 +68,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 #[tracing::instrument(name = "login.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    let counted = match app.flows.count_try(visit.client()) {
+    let counted = match app.flows.count_try(visit.client()).await {
         Ok(counted) => counted,
         Err(failure) if is_form(request.headers()) => {
             let target = app.flows.targets().default();

@@ -44,7 +44,7 @@ pub(crate) async fn show(visit: Visit) -> Response {
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
     // Counted before it is known whether a mail is asked for; a network that has none left may still type codes.
-    let mail = app.flows.count_mail(visit.client());
+    let mail = app.flows.count_mail(visit.client()).await;
     let input = match Input::<OtpForm>::from_request(request, &()).await {
         Ok(input) => input,
         Err(error) => {

@@ -54,7 +54,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 #[tracing::instrument(name = "signup.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    let mail = match app.flows.count_mail(visit.client()).passed() {
+    let mail = match app.flows.count_mail(visit.client()).await.passed() {
         Ok(mail) => mail,
         Err(failure) if is_form(request.headers()) => {
             let target = app.flows.targets().default();

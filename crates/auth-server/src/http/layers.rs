@@ -84,9 +84,13 @@ pub(crate) async fn deadline(request: Request, next: Next) -> Response {
 pub(crate) async fn even(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let answer = next.run(request).await;
-    let steps = begun.elapsed().as_millis() / STEP.as_millis() + 1;
-    sleep_until(begun + STEP * u32::try_from(steps).unwrap_or(u32::MAX)).await;
+    sleep_until(begun + next_step(begun.elapsed())).await;
     answer
+}
+
+fn next_step(elapsed: Duration) -> Duration {
+    let steps = elapsed.as_nanos() / STEP.as_nanos() + 1;
+    STEP * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 /// Answers only to names of this machine and to the public one: a page elsewhere whose name was made to lead here
@@ -157,4 +161,24 @@ pub(crate) async fn finish(State(app): State<App>, request: Request, next: Next)
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S-71: whatever the work took below a step, the answer comes at its end.
+    #[test]
+    fn answers_come_at_full_steps() {
+        for (took, at) in [
+            (0, 50_000),
+            (1, 50_000),
+            (3_000, 50_000),
+            (49_999, 50_000),
+            (50_000, 100_000),
+            (120_000, 150_000),
+        ] {
+            assert_eq!(next_step(Duration::from_micros(took)), Duration::from_micros(at), "{took} µs");
+        }
+    }
 }

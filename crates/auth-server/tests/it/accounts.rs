@@ -160,6 +160,26 @@ async fn parallel_sign_ups_make_one_account() {
     assert_eq!(in_at_once, 1);
 }
 
+/// S-71: where a mail may follow, no answer comes before its step of 50 ms, whether one did or not.
+#[tokio::test]
+async fn answers_that_may_mail_come_at_even_times() {
+    let server = Server::with(|settings| settings.confirm_email = true).await;
+    server.sign_up("ada@example.test").await;
+    for email in ["ada@example.test", "nobody@example.test"] {
+        for (path, body) in [
+            ("/signup", json!({ "email": email, "password": PASSWORD })),
+            ("/resend", json!({ "email": email, "type": "signup" })),
+            ("/recover", json!({ "email": email })),
+            ("/otp", json!({ "email": email, "create_user": false })),
+            ("/magiclink", json!({ "email": email, "create_user": false })),
+        ] {
+            let begun = tokio::time::Instant::now();
+            server.post(path, body).await;
+            assert!(begun.elapsed() >= std::time::Duration::from_millis(50), "{path} {email}");
+        }
+    }
+}
+
 /// S-74: who is unknown, banned, without password or simply wrong costs one comparison, like everybody else.
 #[tokio::test]
 async fn every_sign_in_costs_one_comparison() {

@@ -1,0 +1,63 @@
+//! Names of requests.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use base::entropy::SharedEntropy;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Bytes of an id: 16 characters of base64url.
+const SIZE: usize = 12;
+/// Ids that are drawn at once: the system's generator costs more than the rest of an id.
+const BATCH: usize = 64;
+
+/// Draws the ids of requests, unpredictable and each once.
+pub struct RequestIds {
+    entropy: SharedEntropy,
+    drawn: Mutex<Vec<[u8; SIZE]>>,
+}
+
+impl RequestIds {
+    /// Draws from `entropy`.
+    pub fn new(entropy: SharedEntropy) -> Self {
+        Self { entropy, drawn: Mutex::default() }
+    }
+
+    /// The next id.
+    pub fn next(&self) -> String {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = drawn.pop().unwrap_or_else(|| {
+            let mut all = [0; SIZE * BATCH];
+            self.entropy.fill(&mut all);
+            drawn.extend(all.as_chunks().0);
+            drawn.pop().unwrap_or_default()
+        });
+        drop(drawn);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+impl fmt::Debug for RequestIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestIds").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use base::entropy::SeededEntropy;
+
+    use super::*;
+
+    #[test]
+    fn no_id_comes_twice() {
+        let ids = RequestIds::new(Arc::new(SeededEntropy::new(1)));
+        let drawn: HashSet<String> = (0..5 * BATCH).map(|_| ids.next()).collect();
+        assert_eq!(drawn.len(), 5 * BATCH);
+        assert!(drawn.iter().all(|id| id.len() == 16));
+    }
+}
