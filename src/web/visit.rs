@@ -71,20 +71,8 @@ struct Inner {
     binding: Mutex<Option<Binding>>,
     route: OnceLock<MatchedPath>,
     rule: OnceLock<Arc<Rule>>,
-    forwarded: OnceLock<Forwarded>,
-}
-
-/// A request that went on to an upstream, whatever came of it.
-pub(super) struct Forwarded {
-    pub(super) rule: Arc<Rule>,
-    /// Until the head of the answer.
-    pub(super) millis: u64,
-}
-
-impl Forwarded {
-    pub(super) fn upstream(&self) -> &str {
-        self.rule.upstream().unwrap_or_default()
-    }
+    /// Milliseconds until the head of an upstream's answer.
+    forwarded: OnceLock<u64>,
 }
 
 impl Visit {
@@ -208,13 +196,13 @@ impl Visit {
         self.0.rule.get().map(|rule| rule.name()).or_else(template)
     }
 
-    /// Where the request went on to, if it did.
-    pub(super) fn forwarded(&self) -> Option<&Forwarded> {
-        self.0.forwarded.get()
+    /// The upstream that the request went on to, if it did, and the milliseconds until the head of the answer.
+    pub(super) fn forwarded(&self) -> Option<(&str, u64)> {
+        Some((self.0.rule.get()?.upstream().unwrap_or_default(), *self.0.forwarded.get()?))
     }
 
-    pub(super) fn set_forwarded(&self, forwarded: Forwarded) {
-        let _ = self.0.forwarded.set(forwarded); // the demo page forwards more than once; the first is told
+    pub(super) fn set_forwarded(&self, millis: u64) {
+        let _ = self.0.forwarded.set(millis); // the demo page forwards more than once; the first is told
     }
 
     /// Path and query as they came.

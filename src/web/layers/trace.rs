@@ -39,8 +39,8 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
             http.method = method.as_str(),
             http.route = route,
             http.status = response.status().as_u16(),
-            upstream = forwarded.map(|forwarded| forwarded.upstream()),
-            upstream_ms = forwarded.map(|forwarded| forwarded.millis),
+            upstream = forwarded.map(|(upstream, _)| upstream),
+            upstream_ms = forwarded.map(|(_, millis)| millis),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"
         );
