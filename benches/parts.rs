@@ -109,6 +109,7 @@ impl Project {
             keys: Keyring::new(&[master]).context("a ring")?,
             verifier: self.verifier.clone(),
             gotrue,
+            trail: supabase_bff::event::Trail::default(),
             clock: clock(),
             entropy: entropy(),
             store: None,
@@ -132,10 +133,10 @@ fn open_a_session(c: &mut Criterion) {
     };
     let open = |slot: Slot| black_box(sessions.peek(&slot)).expect("a session");
     // Sealed anew each time, so that it was never opened before.
-    let unseen = || Slot::new(&headers());
+    let unseen = || Slot::new(&headers(), None);
     c.bench_function("session/open/first", |b| b.iter_batched(unseen, open, BatchSize::SmallInput));
     let known = headers();
-    let seen = || Slot::new(&known);
+    let seen = || Slot::new(&known, None);
     c.bench_function("session/open/again", |b| b.iter_batched(seen, open, BatchSize::SmallInput));
 }
 

@@ -16,12 +16,13 @@ use tokio::sync::Semaphore;
 use url::Origin;
 
 use crate::config::{Live, Network, OWN_COOKIES, Project, Settings};
+use crate::event::{Lists, Metrics, Trail};
 use crate::flow::{self, Flows, Targets};
 use crate::gateway::Gateway;
 use crate::gateway::settings::UpstreamSettings;
 use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
-use crate::limit::Limiter;
+use crate::limit::{Bucket, Limiter};
 use crate::policy::{Policy, Site};
 use crate::session::store::Store;
 use crate::session::{self, Remember, Sessions};
@@ -115,6 +116,15 @@ impl Bff {
         let verifier =
             Verifier::new(&settings.token, http.clone(), clock.clone(), Some(network.data_dir.clone()));
         let gotrue = Arc::new(GoTrue::new(settings.gotrue, http));
+        let trail = Trail::new(Metrics::new(Lists {
+            routes: routes(&policy),
+            providers: settings.providers.names().map(str::to_owned).collect(),
+            codes: web::error::Code::ALL.iter().map(|code| code.as_str()).collect(),
+            buckets: Bucket::ALL.map(Bucket::as_str).to_vec(),
+            gotrue: Some(gotrue.counted()),
+            jwks: Some(verifier.counted().jwks),
+            tokens: Some(verifier.counted().tokens),
+        }));
         let ask_remember = settings.session.remember == Remember::Ask;
         let expose_claims = settings.session.expose_claims.clone();
         let limits = store.as_ref().and_then(|store| store.limits.clone());
@@ -124,6 +134,7 @@ impl Bff {
             keys: keys.clone(),
             verifier: verifier.clone(),
             gotrue: gotrue.clone(),
+            trail: trail.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             store,
@@ -141,6 +152,7 @@ impl Bff {
             gotrue,
             sessions: sessions.clone(),
             limiter,
+            trail: trail.clone(),
             limits: settings.limits,
             providers: settings.providers,
             passwords: settings.password,
@@ -174,6 +186,8 @@ impl Bff {
             expose_claims,
             ask_remember,
             in_flight,
+            hooks: settings.hooks.map(web::Hooks::new),
+            trail,
             demo,
             clock,
             ids: RequestIds::new(entropy.clone()),
@@ -210,6 +224,18 @@ impl Bff {
         Live { sign_up: Some(offer.signup), providers: Some(offer.providers), keys: Some(keys.to_owned()) }
     }
 
+    /// What only the running project can tell and somebody should mend. Knows after [`warm_up`](Self::warm_up).
+    pub fn findings(&self) -> Problems {
+        let mut problems = Problems::default();
+        if self.state.flows.spares_the_secret_key() {
+            let why = "The project checks captchas, which beside a secret key it would not: sign-ins go without the \
+                       key, so GoTrue counts all of them as this program's.";
+            let fix = "Nothing to do, unless sign-ins meet GoTrue's limit: then raise it in the project.";
+            problems.warning("BFF-KEY-004", "SUPABASE_SECRET_KEY", None, why, fix);
+        }
+        problems
+    }
+
     /// The sessions: who is signed in by a cookie, what ends them.
     pub fn sessions(&self) -> Sessions {
         self.state.sessions.clone()
@@ -219,6 +245,12 @@ impl Bff {
     pub fn verifier(&self) -> Verifier {
         self.state.verifier.clone()
     }
+}
+
+/// What a request can be counted under: a template of our own paths, or the rule that it matched.
+fn routes(policy: &Policy) -> Vec<String> {
+    let own = web::templates_of_paths().into_iter().map(str::to_owned);
+    own.chain(policy.rules().iter().map(|rule| rule.name().to_owned())).collect()
 }
 
 /// The project behind the mount, and the upstreams of `bff.toml`.

@@ -10,6 +10,7 @@ mod init;
 mod load;
 mod mint;
 mod policy;
+mod retired;
 mod serve;
 pub mod telemetry;
 mod tools;
@@ -72,6 +73,12 @@ enum Command {
     LogId {
         /// Its id
         uuid: uuid::Uuid,
+    },
+    /// Print the triggers that tell this program of ended sessions, for the project's database
+    Sql {
+        /// Print what takes them away again
+        #[arg(long)]
+        uninstall: bool,
     },
     /// For load tests: Supabase sessions as JSON lines in, `Cookie` header values out
     MintSession,
@@ -164,6 +171,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         }
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
+        Command::Sql { uninstall } => tools::sql(&flags, uninstall)?,
         Command::MintSession => mint::run(&flags)?,
         #[cfg(feature = "embedded")]
         Command::Auth(command) => auth::run(&flags, command)?,

@@ -5,6 +5,7 @@
 
 mod demo;
 mod file;
+mod hooks;
 mod keys;
 pub mod known;
 mod later;
@@ -21,6 +22,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use base::vars::{Problems, Vars, variable};
+use base::webhook::Secrets;
 
 pub use keys::SessionKeys;
 pub use network::Network;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// What seals them.
     pub keys: SessionKeys,
+    /// What proves a hook call; `None` keeps the endpoint closed.
+    pub hooks: Option<Secrets>,
     /// The pages.
     pub pages: Pages,
     /// New passwords.
@@ -96,6 +100,7 @@ impl Settings {
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);
         let keys = SessionKeys::read(sources, &network, problems);
+        let hooks = hooks::read(sources, problems);
         let session = session::Settings::read(sources, problems);
         let store = store::Settings::read(sources, &network.plain_http, network.canonical(), problems);
         let pages = Pages::read(sources, problems);
@@ -132,6 +137,7 @@ impl Settings {
             session: session?,
             store: store?,
             keys: keys?,
+            hooks,
             pages: pages?,
             password,
             providers,

@@ -4,10 +4,16 @@
 //! route) is not repeated here.
 
 mod hash;
+mod metrics;
 mod names;
+mod requests;
+
+use std::sync::Arc;
 
 pub use hash::LogHash;
+pub use metrics::{CONTENT_TYPE, Lists, Metrics, OpenSocket, Refreshed};
 pub use names::{Event, Outcome, Reason};
+pub use requests::Requests;
 
 /// One line of the audit trail. Start from [`Record::of`] and fill in what is known.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +55,40 @@ impl Record<'_> {
     }
 }
 
+/// Where the events of one app go: into the log, and into its figures. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Trail(Arc<Metrics>);
+
+impl Trail {
+    /// A trail that counts in `metrics`.
+    pub fn new(metrics: Metrics) -> Self {
+        Self(Arc::new(metrics))
+    }
+
+    /// The figures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0
+    }
+
+    /// Writes `record` as one line, and counts it.
+    pub fn emit(&self, record: &Record<'_>) {
+        emit(record);
+        self.0.count(record);
+    }
+}
+
+impl Default for Trail {
+    /// Figures that nobody reads, for parts that stand alone.
+    fn default() -> Self {
+        Self::new(Metrics::new(Lists::default()))
+    }
+}
+
 /// The `target` of every line of the audit trail, for filters.
 pub const TARGET: &str = "supabase_bff::audit";
 
-/// Writes `record` as one line: a warning if something was refused or failed, else for information.
+/// Writes `record` as one line, for events that [`Trail`] does not count: a refusal is counted by the code of its
+/// answer. A warning if something was refused or failed, else for information.
 pub fn emit(record: &Record<'_>) {
     macro_rules! line {
         ($level:expr) => {
@@ -83,7 +119,7 @@ pub fn emit(record: &Record<'_>) {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 

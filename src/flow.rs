@@ -32,7 +32,7 @@ pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
 
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
@@ -45,6 +45,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Counts tries.
     pub limiter: Limiter,
+    /// Tells and counts what happens.
+    pub trail: Trail,
     /// `limits.*`.
     pub limits: crate::limit::Settings,
     /// `[providers]`.
@@ -71,6 +73,7 @@ struct Inner {
     gotrue: Arc<GoTrue>,
     sessions: Sessions,
     limiter: Limiter,
+    trail: Trail,
     limits: crate::limit::Settings,
     providers: Providers,
     passwords: PasswordRules,
@@ -97,6 +100,7 @@ impl Flows {
             gotrue: parts.gotrue,
             sessions: parts.sessions,
             limiter: parts.limiter,
+            trail: parts.trail,
             limits: parts.limits,
             providers: parts.providers,
             passwords: parts.passwords,
@@ -120,6 +124,11 @@ impl Flows {
     /// What the login page can offer now.
     pub async fn offer(&self) -> Offer {
         self.0.project.offer(&self.0.providers).await
+    }
+
+    /// Whether sign-ins go without the secret key because the project checks captchas (S-85).
+    pub fn spares_the_secret_key(&self) -> bool {
+        self.0.gotrue.spares_the_secret_key()
     }
 
     /// Asks for the project's settings ahead of the first visitor.
@@ -147,6 +156,7 @@ impl Try {
 #[derive(Debug)]
 #[must_use = "ask whether it passed, or give it back"]
 pub struct Counted {
+    trail: Trail,
     bucket: Bucket,
     taken: Result<Option<Taken>, Wait>,
 }
@@ -159,7 +169,7 @@ impl Counted {
     /// [`Failure::Limited`] if none was left.
     pub fn passed(self) -> Result<Try, Failure> {
         self.taken.map(Try).map_err(|wait| {
-            event::emit(&Record {
+            self.trail.emit(&Record {
                 code: Some("rate_limited"),
                 bucket: Some(self.bucket.as_str()),
                 ..Record::of(Event::RateLimited, Outcome::Refused)
@@ -261,7 +271,7 @@ impl Inner {
             Some(quota) => self.limiter.take(bucket, key, quota).await.map(Some),
             None => Ok(None),
         };
-        Counted { bucket, taken }
+        Counted { trail: self.trail.clone(), bucket, taken }
     }
 
     /// The name under which tries for `email` are counted: a keyed hash, the same for unknown addresses (S-81).

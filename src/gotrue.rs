@@ -5,6 +5,7 @@
 //! either format ([`Error`]). Nothing a browser sent is copied: `redirect_to`, provider and challenge are arguments.
 
 mod answer;
+mod call;
 mod error;
 mod types;
 mod wire;
@@ -13,14 +14,17 @@ mod wire;
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use base::count::Counts;
 use base::secret::Secret;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, header};
 use reqwest::RequestBuilder;
 use serde::Serialize;
 use url::Url;
 
+use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
 pub use types::{
     Authorize, CodeKind, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp, Tokens,
@@ -50,23 +54,22 @@ pub struct GoTrue {
     settings: Settings,
     http: reqwest::Client,
     captcha: AtomicU8,
+    calls: Arc<Counts>,
 }
 
 const CAPTCHA_UNKNOWN: u8 = 0;
 const CAPTCHA_OFF: u8 = 1;
 const CAPTCHA_ON: u8 = 2;
 
-/// Whether GoTrue may check a captcha on this call. Beside the secret key it would not (contract 1.7).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Captcha {
-    Checked,
-    Never,
-}
-
 impl GoTrue {
     /// A client for the project of `settings`.
     pub fn new(settings: Settings, http: reqwest::Client) -> Self {
-        Self { settings, http, captcha: AtomicU8::new(CAPTCHA_UNKNOWN) }
+        Self { settings, http, captcha: AtomicU8::new(CAPTCHA_UNKNOWN), calls: Arc::new(call::counts()) }
+    }
+
+    /// Calls so far and from now on, by `endpoint` and `outcome`.
+    pub fn counted(&self) -> Arc<Counts> {
+        self.calls.clone()
     }
 
     /// `POST /signup`: a session, or a mail to confirm first. For an address that is taken GoTrue answers as for a new
@@ -84,9 +87,8 @@ impl GoTrue {
             challenge: wire::ChallengeFields::of(form.challenge),
             security: wire::Security::of(form.captcha),
         };
-        let request = self.post("signup", &body, Captcha::Checked, from);
-        let request = request.query(&[("redirect_to", form.redirect_to.as_str())]);
-        answer::signed_up(&self.checked(request).await?)
+        let to = [("redirect_to", form.redirect_to.as_str())];
+        answer::signed_up(&self.call(Endpoint::SignUp, from).json(&body).query(&to).send().await?)
     }
 
     /// `POST /signup` without an address: an anonymous session. There is no flow, so no challenge either.
@@ -101,7 +103,7 @@ impl GoTrue {
         from: Option<IpAddr>,
     ) -> Result<Tokens, Error> {
         let body = wire::Anonymous { data, security: wire::Security::of(captcha) };
-        answer::tokens(&self.checked(self.post("signup", &body, Captcha::Checked, from)).await?)
+        answer::tokens(&self.call(Endpoint::SignUp, from).json(&body).send().await?)
     }
 
     /// `POST /token?grant_type=password`.
@@ -119,8 +121,7 @@ impl GoTrue {
     ) -> Result<Tokens, Error> {
         let body =
             wire::Password { email, password: password.expose(), security: wire::Security::of(captcha) };
-        let request = self.post("token?grant_type=password", &body, Captcha::Checked, from);
-        answer::tokens(&self.checked(request).await?)
+        answer::tokens(&self.call(Endpoint::Password, from).json(&body).send().await?)
     }
 
     /// `POST /token?grant_type=refresh_token`: trades a refresh token for new tokens. The old one stays good as the
@@ -135,8 +136,7 @@ impl GoTrue {
         from: Option<IpAddr>,
     ) -> Result<Tokens, Error> {
         let body = wire::Refresh { refresh_token: refresh_token.expose() };
-        let request = self.post("token?grant_type=refresh_token", &body, Captcha::Never, from);
-        answer::tokens(&self.send(request).await?)
+        answer::tokens(&self.call(Endpoint::Refresh, from).json(&body).send().await?)
     }
 
     /// `POST /token?grant_type=pkce`: trades the code of the callback for tokens. Provider tokens in the answer are
@@ -153,8 +153,7 @@ impl GoTrue {
         from: Option<IpAddr>,
     ) -> Result<Tokens, Error> {
         let body = wire::CodeExchange { auth_code: code.expose(), code_verifier: verifier.expose() };
-        let request = self.post("token?grant_type=pkce", &body, Captcha::Never, from);
-        answer::tokens(&self.send(request).await?)
+        answer::tokens(&self.call(Endpoint::Exchange, from).json(&body).send().await?)
     }
 
     /// `POST /verify` with the hash from a mail link. Hashes of PKCE flows (`pkce_…`) need no verifier here.
@@ -169,7 +168,7 @@ impl GoTrue {
         from: Option<IpAddr>,
     ) -> Result<Verified, Error> {
         let body = wire::VerifyHash { kind: kind.as_str(), token_hash: token_hash.expose() };
-        answer::verified(&self.send(self.post("verify", &body, Captcha::Never, from)).await?)
+        answer::verified(&self.call(Endpoint::Verify, from).json(&body).send().await?)
     }
 
     /// `POST /verify` with the digits from a mail. GoTrue counts no wrong tries: the caller does (S-82).
@@ -185,7 +184,7 @@ impl GoTrue {
         from: Option<IpAddr>,
     ) -> Result<Verified, Error> {
         let body = wire::VerifyCode { kind: kind.as_str(), email, token: code.expose() };
-        answer::verified(&self.send(self.post("verify", &body, Captcha::Never, from)).await?)
+        answer::verified(&self.call(Endpoint::Verify, from).json(&body).send().await?)
     }
 
     /// `POST /resend`: the mail of a pending confirmation or change once more. An unknown address is answered alike,
@@ -209,8 +208,8 @@ impl GoTrue {
             challenge: wire::ChallengeFields::of(challenge),
             security: wire::Security::of(captcha),
         };
-        let request = self.post("resend", &body, Captcha::Checked, from);
-        self.checked(request.query(&[("redirect_to", redirect_to.as_str())])).await.map(drop)
+        let to = [("redirect_to", redirect_to.as_str())];
+        self.call(Endpoint::Resend, from).json(&body).query(&to).send().await.map(drop)
     }
 
     /// `GET /user`: the user as the database has him now, which is fresher than the token.
@@ -219,8 +218,7 @@ impl GoTrue {
     ///
     /// Refused with 403 `bad_jwt` (an expired token too), `session_not_found`, `user_not_found`, `user_banned`.
     pub async fn user(&self, access_token: &Secret<String>, from: Option<IpAddr>) -> Result<User, Error> {
-        let request = self.request(Method::GET, "user", Captcha::Never, from);
-        answer::user(&self.send(request.bearer_auth(access_token.expose())).await?)
+        answer::user(&self.call(Endpoint::User, from).bearer(access_token).send().await?)
     }
 
     /// `POST /logout`. A session that GoTrue no longer knows counts as signed out.
@@ -234,9 +232,8 @@ impl GoTrue {
         scope: Scope,
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
-        let request = self.request(Method::POST, "logout", Captcha::Never, from);
-        let request = request.query(&[("scope", scope.as_str())]).bearer_auth(access_token.expose());
-        match self.send(request).await {
+        let call = self.call(Endpoint::Logout, from).bearer(access_token);
+        match call.query(&[("scope", scope.as_str())]).send().await {
             Err(Error::Refused { code, .. }) if matches!(&*code, "session_not_found" | "user_not_found") => {
                 Ok(())
             }
@@ -252,11 +249,16 @@ impl GoTrue {
     ///
     /// [`Error`].
     pub async fn settings(&self) -> Result<ProjectSettings, Error> {
-        let answer = self.send(self.request(Method::GET, "settings", Captcha::Never, None)).await?;
+        let answer = self.call(Endpoint::Settings, None).send().await?;
         if self.settings.secret_key.is_some() {
             self.learn_captcha().await;
         }
         answer::settings(&answer)
+    }
+
+    /// Whether the secret key is kept out of sign-in calls because the project checks captchas.
+    pub fn spares_the_secret_key(&self) -> bool {
+        self.settings.secret_key.is_some() && self.captcha_state() == CAPTCHA_ON
     }
 
     /// The address that a browser is sent to for signing in at a provider, from these values alone (S-28). A
@@ -292,9 +294,8 @@ impl GoTrue {
 
     async fn learn_captcha(&self) {
         let body = wire::Password { email: "", password: "", security: wire::Security::of(None) };
-        let probe = self.post("token?grant_type=password", &body, Captcha::Checked, None);
-        match self.checked(probe).await {
-            Err(Error::Refused { code, .. }) if code == "captcha_failed" => {} // noted by `checked`
+        match self.call(Endpoint::Password, None).json(&body).send().await {
+            Err(Error::Refused { code, .. }) if code == "captcha_failed" => {} // noted by `send`
             Ok(_) | Err(Error::Refused { .. }) => self.captcha.store(CAPTCHA_OFF, Ordering::Relaxed),
             Err(_) => {} // an outage says nothing
         }
@@ -304,47 +305,57 @@ impl GoTrue {
         self.captcha.load(Ordering::Relaxed)
     }
 
-    /// Sends a call on which GoTrue may check a captcha.
-    async fn checked(&self, request: RequestBuilder) -> Result<bytes::Bytes, Error> {
-        let answer = self.send(request).await;
-        if matches!(&answer, Err(Error::Refused { code, .. }) if code == "captcha_failed") {
-            self.captcha.store(CAPTCHA_ON, Ordering::Relaxed);
-        }
-        answer
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<bytes::Bytes, Error> {
-        answer::read(request.send().await).await
-    }
-
-    fn post<B: Serialize>(
-        &self,
-        path: &str,
-        body: &B,
-        captcha: Captcha,
-        from: Option<IpAddr>,
-    ) -> RequestBuilder {
-        self.request(Method::POST, path, captcha, from).json(body)
-    }
-
-    fn request(&self, method: Method, path: &str, captcha: Captcha, from: Option<IpAddr>) -> RequestBuilder {
+    fn call(&self, endpoint: Endpoint, from: Option<IpAddr>) -> Call<'_> {
         let request = self
             .http
-            .request(method, below(&self.settings.base, path))
+            .request(endpoint.method(), below(&self.settings.base, endpoint.path()))
             .header(header::USER_AGENT, "supabase-bff")
             .header("x-supabase-api-version", "2024-01-01");
         let request = match (&self.settings.client_ip_header, from) {
             (Some(name), Some(address)) => request.header(name.clone(), address.to_string()),
             _ => request,
         };
-        let may_hold_secret = captcha == Captcha::Never || self.captcha_state() == CAPTCHA_OFF;
+        let may_hold_secret = endpoint.captcha() == Captcha::Never || self.captcha_state() == CAPTCHA_OFF;
         let (key, request) = match (&self.settings.secret_key, from) {
             (Some(secret), Some(address)) if may_hold_secret => {
                 (secret, request.header("sb-forwarded-for", address.to_string()))
             }
             _ => (&self.settings.api_key, request),
         };
-        if key.expose().is_empty() { request } else { request.header("apikey", sensitive(key)) }
+        let request =
+            if key.expose().is_empty() { request } else { request.header("apikey", sensitive(key)) };
+        Call { gotrue: self, endpoint, request }
+    }
+}
+
+/// A call that is being put together.
+#[must_use = "send it"]
+struct Call<'a> {
+    gotrue: &'a GoTrue,
+    endpoint: Endpoint,
+    request: RequestBuilder,
+}
+
+impl Call<'_> {
+    fn json(self, body: &impl Serialize) -> Self {
+        Self { request: self.request.json(body), ..self }
+    }
+
+    fn query(self, pairs: &[(&str, &str)]) -> Self {
+        Self { request: self.request.query(pairs), ..self }
+    }
+
+    fn bearer(self, token: &Secret<String>) -> Self {
+        Self { request: self.request.bearer_auth(token.expose()), ..self }
+    }
+
+    async fn send(self) -> Result<bytes::Bytes, Error> {
+        let answer = answer::read(self.request.send().await).await;
+        self.gotrue.calls.add(&[self.endpoint as usize, call::outcome(&answer)]);
+        if matches!(&answer, Err(Error::Refused { code, .. }) if code == "captcha_failed") {
+            self.gotrue.captcha.store(CAPTCHA_ON, Ordering::Relaxed);
+        }
+        answer
     }
 }
 

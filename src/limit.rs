@@ -45,7 +45,8 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    const ALL: [Self; 7] = [
+    /// Every bucket.
+    pub const ALL: [Self; 7] = [
         Self::PasswordNetwork,
         Self::PasswordAccount,
         Self::MailRecipient,

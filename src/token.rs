@@ -21,7 +21,7 @@ pub use cache::Digest;
 pub use claims::{Amr, Claims};
 pub use keys::{BadKeySet, KeySet};
 pub use settings::{Misconfigured, Settings};
-pub use verifier::{Refusal, Verifier};
+pub use verifier::{Counted, Refusal, Verifier};
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};

@@ -17,35 +17,51 @@ pub mod views;
 mod visit;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, any, get, post};
 
+pub use api::hooks::Hooks;
 pub use layers::Site;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
-use api::session;
+use api::{hooks, session};
 use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
-    let mut router = Router::new()
-        .route("/auth/login", get(login::show).post(login::submit))
-        .route("/auth/signup", get(signup::show).post(signup::submit))
-        .route("/auth/otp", get(otp::show).post(otp::submit))
-        .route("/auth/confirm", get(confirm::show).post(confirm::submit))
-        .route("/auth/start/{provider}", get(start::off))
-        .route("/auth/callback/{flow}", get(callback::back))
-        .route("/auth/continue", get(bounce::show))
-        .route("/auth/account", get(account::show))
-        .route("/auth/logout", get(logout::show).post(logout::submit))
-        .route("/auth/session", get(session::show))
-        .route("/auth/refresh", post(session::refresh))
-        .route("/auth/assets/{file}", get(pages::asset))
-        .route("/auth", get(pages::home))
-        .route("/auth/{*rest}", axum::routing::any(pages::nothing));
-    if app.demo {
-        router = router.route("/", get(demo::show).post(demo::submit));
-    }
+    let own = paths(app.demo, app.hooks.is_some()).into_iter();
+    let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
     Site::new(app, router)
+}
+
+/// Every path of ours, for the figures about requests.
+pub fn templates_of_paths() -> Vec<&'static str> {
+    paths(true, true).into_iter().map(|(path, _)| path).collect()
+}
+
+fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
+    let mut paths = vec![
+        ("/auth/login", get(login::show).post(login::submit)),
+        ("/auth/signup", get(signup::show).post(signup::submit)),
+        ("/auth/otp", get(otp::show).post(otp::submit)),
+        ("/auth/confirm", get(confirm::show).post(confirm::submit)),
+        ("/auth/start/{provider}", get(start::off)),
+        ("/auth/callback/{flow}", get(callback::back)),
+        ("/auth/continue", get(bounce::show)),
+        ("/auth/account", get(account::show)),
+        ("/auth/logout", get(logout::show).post(logout::submit)),
+        ("/auth/session", get(session::show)),
+        ("/auth/refresh", post(session::refresh)),
+        ("/auth/assets/{file}", get(pages::asset)),
+        ("/auth", get(pages::home)),
+        ("/auth/{*rest}", any(pages::nothing)),
+    ];
+    if hooks {
+        paths.push(("/auth/hooks/revoke", post(hooks::revoke)));
+    }
+    if demo {
+        paths.push(("/", get(demo::show).post(demo::submit)));
+    }
+    paths
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use base::clock::{Clock, SystemClock};
 use base::vars::{Problem, Problems, Weight};
 use serde_json::json;
 
 use super::load::{self, Loaded};
-use super::{Flags, Misconfigured, Start, remark, say};
+use super::{Flags, Misconfigured, Start, remark, retired, say};
 use crate::policy::Switch;
 
 /// Prints all findings; fails if one of them would end the start.
@@ -16,6 +17,7 @@ pub(super) fn run(flags: &Flags, as_json: bool) -> anyhow::Result<()> {
     let relaxed = match &loaded {
         Some(loaded) => {
             folder(&loaded.settings.network.data_dir, &mut problems);
+            retired::findings(&loaded.settings, SystemClock.now(), &mut problems);
             relaxations(loaded)
         }
         None => Vec::new(),

@@ -42,6 +42,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let development = None;
 
     let (drain, caps) = (settings.network.drain, caps(&settings));
+    super::retired::note(&settings, clock.now());
     let known = settings.clone();
     let bff = Bff::open(settings, development, clock, entropy).await.map_err(refused)?;
     if let Some(listener) = demo {
@@ -50,7 +51,9 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let mut front = listen::serve(public, bff.site(), caps.clone())?;
     let mut side = listen::serve(admin, bff.admin(), caps)?;
     bff.warm_up().await;
-    announce(&known, &bff, &loaded.warnings.list()).await;
+    let live = bff.findings();
+    let warnings: Vec<_> = loaded.warnings.list().into_iter().chain(live.list()).collect();
+    announce(&known, &bff, &warnings).await;
 
     let ended = wait(&mut front, &mut side).await;
     tracing::info!("shutting down: open requests may end within {}", drain);

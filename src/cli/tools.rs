@@ -1,10 +1,11 @@
-//! `keys new` and `log-id`.
+//! `keys new`, `log-id` and `sql`.
 
 use anyhow::bail;
 use base::clock::{Clock, SystemClock};
 use base::entropy::{Entropy, SystemEntropy};
 use base::seal::{KeyId, Keyring, MasterKey};
 use base::secret::Secret;
+use url::Url;
 use uuid::Uuid;
 
 use super::{Flags, Loaded, Start, remark, say};
@@ -44,6 +45,33 @@ pub(super) fn log_id(flags: &Flags, id: Uuid) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The triggers, with the address of the endpoint where `{url}` stands.
+const HOOKS: &str = include_str!("hooks.sql");
+const HOOKS_OFF: &str = include_str!("hooks-off.sql");
+
+/// Prints the triggers for the project's database, or what takes them away. No secret is printed: it rests in the
+/// database's own vault.
+pub(super) fn sql(flags: &Flags, uninstall: bool) -> anyhow::Result<()> {
+    if uninstall {
+        say(HOOKS_OFF.trim_end())?;
+        return Ok(());
+    }
+    let settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
+    say(triggers(settings.network.canonical()).trim_end())?;
+    if settings.hooks.is_none() {
+        remark("BFF_HOOKS_SECRETS is not set: nobody listens to these hooks yet.");
+    }
+    if settings.network.is_loopback() {
+        remark("The public URL is on loopback, where a hosted database cannot reach it.");
+    }
+    Ok(())
+}
+
+fn triggers(public: &Url) -> String {
+    let url = format!("{}/auth/hooks/revoke", public.origin().ascii_serialization());
+    HOOKS.replace("{url}", &format!("'{}'", url.replace('\'', "''")))
+}
+
 #[cfg(test)]
 mod tests {
     use base::clock::ManualClock;
@@ -51,6 +79,14 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+
+    /// The address is one literal of SQL, and nothing is left to fill in but the secret.
+    #[test]
+    fn the_triggers_name_the_endpoint() {
+        let text = triggers(&"https://app.example.test/".parse().unwrap());
+        assert!(text.contains("url := 'https://app.example.test/auth/hooks/revoke',"));
+        assert!(!text.contains('{'));
+    }
 
     #[test]
     fn a_fresh_key_is_one_that_the_settings_accept() {

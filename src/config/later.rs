@@ -1,6 +1,6 @@
 //! Settings of features that this version does not have: read, and refused unless they ask for nothing (S-93).
 
-use base::vars::{self, Problems, REDACTED, Raw, Vars};
+use base::vars::{self, Problems, Raw, Vars};
 
 use super::place;
 use super::sources::Entry;
@@ -21,11 +21,6 @@ pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
         .is_some_and(|n| n != 20)
     {
         fault(vars, "limits.sockets_per_session", None, "Realtime", "Remove the key.", problems);
-    }
-    for name in ["BFF_HOOKS_SECRETS", "BFF_HOOKS_SECRETS_FILE"] {
-        if vars.get(name).is_some() {
-            fault(vars, name, Some(REDACTED), "The hook endpoint", "Remove the variable.", problems);
-        }
     }
 }
 

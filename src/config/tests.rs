@@ -109,7 +109,7 @@ fn a_project_is_read_from_its_two_variables() {
     assert!(!settings.demo && !settings.project.embedded);
     assert_eq!(settings.gotrue.public_base.as_str(), "https://abc.supabase.co/auth/v1");
     assert_eq!(settings.token.issuer, "https://abc.supabase.co/auth/v1");
-    assert_eq!((settings.password.max_bytes, settings.limits.gotrue_sign_ins.unwrap().count), (72, 75));
+    assert_eq!((settings.password.max_bytes, settings.limits.gotrue_sign_ins.unwrap().count), (72, 15));
     assert_eq!(
         Try::hosted().without("SUPABASE_PUBLISHABLE_KEY").set("SUPABASE_KEY", "k").findings(),
         [""; 0]
@@ -172,7 +172,7 @@ fn seeded_faults_are_refused() {
         ("BFF_SESSION_PREFIX", "x", "BFF-CONF-003"),
         ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-CONF-003"),
         ("BFF_FORWARD_AUTH_HOSTS", "a.example.test", "BFF-CONF-003"),
-        ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-003"),
+        ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
         ("BFF_TOKEN_ENABLED", "true", "BFF-CONF-003"),
         ("BFF_MFA_ENFORCE", "per_rule", "BFF-CONF-003"),
         ("BFF_LIMITS_SOCKETS_PER_SESSION", "5", "BFF-CONF-003"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base::secret::Secret;
 
 use super::{Failure, Flows, Problem};
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{LinkKind, Verified};
 use crate::session::{Current, Proof, Slot};
 
@@ -53,7 +53,7 @@ impl Flows {
         let plausible = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         let expired = || {
             let (code, method) = (Some("link_expired"), Some(kind.as_str()));
-            event::emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
+            inner.trail.emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
             Failure::Form(Problem::LinkExpired)
         };
         if hash.is_empty() || hash.len() > 256 || !hash.bytes().all(plausible) {
@@ -69,7 +69,7 @@ impl Flows {
         let proof = Proof { method, remember: false, recovery: kind == LinkKind::Recovery };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.sessions.adopt(slot, &current).await?;
-        event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
+        inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok(Confirmed::SignedIn(current))
     }
 }

@@ -6,7 +6,7 @@ use base::secret::Secret;
 
 use super::email::Email;
 use super::{Failure, Flows, Problem, Try};
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue;
 use crate::limit::Bucket;
 use crate::session::{Current, Proof, Slot};
@@ -68,12 +68,15 @@ impl Flows {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
         let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email)).await?;
-        let shared = inner.count(Bucket::GoTrue, "sign-in").await?;
+        if let Err(failure) = inner.count(Bucket::GoTrue, "sign-in").await {
+            Try(account).give_back(); // nobody has tried this account's password
+            return Err(failure);
+        }
         let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
         let tokens = match answer {
             Ok(tokens) => tokens,
             Err(error) => {
-                event::emit(&Record {
+                inner.trail.emit(&Record {
                     method: Some("password"),
                     code: error.code(),
                     ..Record::of(Event::SignIn, Outcome::Failed)
@@ -81,13 +84,13 @@ impl Flows {
                 return Err(refused(error));
             }
         };
-        for taken in [network, Try(account), Try(shared)] {
-            taken.give_back();
-        }
+        // GoTrue has counted the call, good or not: its budget is used.
+        network.give_back();
+        Try(account).give_back();
         let proof = Proof { method: "password", remember: form.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.sessions.adopt(slot, &current).await?;
-        event::emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok(current)
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
 use super::{Failure, Flows, ReturnTo, callback_url};
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{Authorize, Error};
 use crate::pkce::Verifier;
 use crate::session::{Proof, Slot};
@@ -52,7 +52,8 @@ impl Providers {
         Self(listed)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    /// Their names, in that order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
@@ -171,12 +172,12 @@ impl Flows {
         let Some(pending) = inner.pending.take(back.flow, slot.jar(), inner.now()) else {
             return Ok(match inner.sessions.peek(slot) {
                 Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
-                _ => turned_away(Arrival::Invalid),
+                _ => inner.turned_away(Arrival::Invalid),
             });
         };
         let return_to = inner.targets.choose(Some(&pending.return_to));
         let Some(code) = back.code.filter(|code| !code.is_empty() && code.len() <= 256) else {
-            return Ok(turned_away(refused(back, &pending)));
+            return Ok(inner.turned_away(refused(back, &pending)));
         };
         let code = Secret::new(code.to_owned());
         let work = {
@@ -195,7 +196,7 @@ impl Flows {
             Some(_) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
             Some(Exchanged::Unavailable | Exchanged::Unusable) => Ok(Arrival::Failed(provider)),
             None if inner.sessions.peek(slot).is_some() => Ok(Arrival::Already(return_to)),
-            None => Ok(turned_away(Arrival::Invalid)),
+            None => Ok(inner.turned_away(Arrival::Invalid)),
         }
     }
 
@@ -206,7 +207,9 @@ impl Flows {
             Ok(tokens) => tokens,
             Err(error) => {
                 tracing::warn!(%error, "an authorization code was not exchanged");
-                event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Failed) });
+                inner
+                    .trail
+                    .emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Failed) });
                 let late = error.code() == Some("flow_state_expired") && pending.purpose == Purpose::SignUp;
                 return match error {
                     _ if late => Exchanged::TooLate,
@@ -219,7 +222,7 @@ impl Flows {
         let proof = Proof { method, remember: pending.remember, recovery: false };
         match inner.sessions.make(tokens, proof).await {
             Ok(current) => {
-                event::emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
+                inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
                 Exchanged::Session(current)
             }
             Err(error) => {
@@ -236,15 +239,17 @@ fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSetti
         && passed.iter().any(|(given, _)| given == name)
 }
 
-/// Records a return that asked nobody anything (S-88).
-fn turned_away(arrival: Arrival) -> Arrival {
-    let code = match arrival {
-        Arrival::Denied(_) => "provider_denied",
-        Arrival::Failed(_) => "provider_failed",
-        _ => "flow_invalid",
-    };
-    event::emit(&Record { code: Some(code), ..Record::of(Event::SignIn, Outcome::Failed) });
-    arrival
+impl super::Inner {
+    /// Records a return that asked nobody anything (S-88).
+    fn turned_away(&self, arrival: Arrival) -> Arrival {
+        let code = match arrival {
+            Arrival::Denied(_) => "provider_denied",
+            Arrival::Failed(_) => "provider_failed",
+            _ => "flow_invalid",
+        };
+        self.trail.emit(&Record { code: Some(code), ..Record::of(Event::SignIn, Outcome::Failed) });
+        arrival
+    }
 }
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {

@@ -10,7 +10,7 @@ use url::Url;
 use super::email::Email;
 use super::pending::{Pending, Purpose};
 use super::{Counted, Failure, Flows, Problem, ReturnTo, Try, callback_url};
-use crate::event::{self, Event, Outcome, Record};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
 use crate::limit::Bucket;
 use crate::pkce::Verifier;
@@ -104,7 +104,7 @@ impl Flows {
                 None => confirm(),
             },
         };
-        event::emit(&Record::of(Event::SignUp, Outcome::Ok));
+        inner.trail.emit(&Record::of(Event::SignUp, Outcome::Ok));
         Ok(outcome)
     }
 
@@ -139,7 +139,7 @@ impl Flows {
         let inner = &self.0;
         let wrong = || {
             let (code, method) = (Some("code_wrong"), Some("signup"));
-            event::emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
+            inner.trail.emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
             Failure::Form(Problem::CodeWrong)
         };
         let (id, pending) =
@@ -164,7 +164,7 @@ impl Flows {
         let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
         let current = inner.sessions.make(tokens, proof).await?;
         inner.sessions.adopt(slot, &current).await?;
-        event::emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        inner.trail.emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
         Ok((current, inner.targets.choose(Some(&pending.return_to)), inner.pending.clear(&id)))
     }
 

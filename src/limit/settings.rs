@@ -20,8 +20,9 @@ pub struct Settings {
     pub code_tries: Rate,
     /// Anonymous sign-ups of one network. `limits.anonymous_per_network`; default `30/1h`.
     pub anonymous_per_network: Rate,
-    /// What sign-in attempts of everybody together may use of GoTrue's own limit: half of `limits.gotrue_budget`,
-    /// so that refreshes always find room. `None` if GoTrue tells clients apart by itself.
+    /// What sign-in attempts of everybody together may use of GoTrue's own limit: half of `limits.gotrue_budget`, and
+    /// half of what it lets through at once, so that refreshes always find room (S-85). `None` if GoTrue tells clients
+    /// apart by itself.
     pub gotrue_sign_ins: Option<Rate>,
     /// Requests in work at once. `limits.in_flight`; default 2048.
     pub in_flight: usize,
@@ -95,7 +96,17 @@ fn budget(vars: &dyn Vars, own_budget: bool, problems: &mut Problems) -> Option<
             _ => one_rate(&found, "auto, off or a rate such as 150/5m", problems),
         },
     }?;
-    Some(Rate { count: (whole.count / 2).max(1), per: whole.per })
+    Some(half(whole))
+}
+
+/// What GoTrue lets through at once, whatever the rate at which more comes back (contract 7.1).
+const GOTRUE_BURST: u32 = 30;
+
+/// Half of `whole`, at half of its pace and with half of GoTrue's burst.
+fn half(whole: Rate) -> Rate {
+    let count = (whole.count / 2).max(1);
+    let at_once = count.min(GOTRUE_BURST / 2);
+    Rate { count: at_once, per: whole.per * at_once / count }
 }
 
 /// A number of at least 1.
@@ -138,7 +149,7 @@ mod tests {
         assert_eq!(text(Bucket::MailNetwork), Some((30, 60)));
         assert_eq!(text(Bucket::Code), Some((5, 15)));
         assert_eq!(text(Bucket::Anonymous), Some((30, 60)));
-        assert_eq!(text(Bucket::GoTrue), Some((75, 5)), "half of 150: the rest is for refreshes");
+        assert_eq!(text(Bucket::GoTrue), Some((15, 1)), "half of 30 at once, and of 150 in 5 minutes");
         assert_eq!((settings.connections, settings.connections_per_network), (4096, 512));
     }
 

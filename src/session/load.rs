@@ -41,7 +41,7 @@ impl Inner {
             Ok(Look::Damaged) => Presented::Ended(Reason::Damaged),
             Ok(Look::Nothing) => {
                 let ended = Record::of(Event::SessionEnded, event::Outcome::Ok); // whose it was nobody can say
-                event::emit(&Record { reason: Some(Reason::StoreLost), ..ended });
+                self.trail.emit(&Record { reason: Some(Reason::StoreLost), ..ended });
                 Presented::Ended(Reason::StoreLost)
             }
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::sessions::Inner;
 use super::store::{Cursor, Revocations};
-use super::vault::{Vault, timely};
+use super::vault::Vault;
 use crate::event::Reason;
 
 /// One question to the store waits this long for news.
@@ -107,6 +107,9 @@ async fn follow(inner: Weak<Inner>, revocations: Arc<dyn Revocations>) {
             }
             Err(failure) => {
                 tracing::warn!(error = %failure, cause = %failure.source, "revocations cannot be read");
+                let Some(inner) = inner.upgrade() else { return };
+                inner.trail.metrics().store_failed(failure.operation);
+                drop(inner);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST);
             }
@@ -118,7 +121,7 @@ impl Vault {
     async fn publish(&self, news: &News) -> bool {
         let plain = serde_json::to_vec(news).unwrap_or_default();
         let sealed = self.news.seal(&[&self.origin], &plain, &*self.entropy);
-        timely("publish", self.store.revocations.publish(sealed.as_bytes(), news.until())).await.is_ok()
+        self.timely("publish", self.store.revocations.publish(sealed.as_bytes(), news.until())).await.is_ok()
     }
 
     /// `None` for what another deployment, or a key that is gone, has sealed.

@@ -27,6 +27,7 @@ impl Inner {
         match over {
             Some(reason) => {
                 self.opened.remove(&sealed);
+                self.note_end(&session, now);
                 (Presented::Ended(reason), false)
             }
             None => (Presented::Session(session), stale),
@@ -61,6 +62,15 @@ impl Inner {
     pub(super) fn denied_reason(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
         let (ids, user) = ([session.id, session.gotrue_id], session.user_id);
         self.denied.reason_for(&ids, user, session.created_at, now)
+    }
+
+    /// Without a list of a person's sessions, each that ended with all the others is told of when it is used again.
+    fn note_end(&self, session: &Session, now: OffsetDateTime) {
+        if self.denied.reason(&[session.id, session.gotrue_id], now).is_none()
+            && let Some(reason) = self.denied_reason(session, now)
+        {
+            self.end(session, reason);
+        }
     }
 
     pub(super) fn seal(&self, session: &Session) -> String {

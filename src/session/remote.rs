@@ -1,5 +1,6 @@
 //! What GoTrue is asked on a session's behalf: new tokens, and its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::secret::Secret;
@@ -9,7 +10,7 @@ use super::cookie::{Carried, Jar};
 use super::record::{Fresh, Session};
 use super::sessions::Inner;
 use super::slot::Slot;
-use crate::event::{self, Event, Reason};
+use crate::event::{self, Event, Reason, Refreshed};
 use crate::gotrue::{self, FinalRefresh, Scope};
 use crate::token::Claims;
 
@@ -71,21 +72,26 @@ impl Inner {
     pub(super) async fn ask_for_refresh(
         self: &Arc<Self>,
         session: &Arc<Session>,
+        from: Option<IpAddr>,
     ) -> (Outcome, OffsetDateTime) {
         let outcome = match (&self.vault, &session.rest) {
-            (Some(vault), Some(rest)) => self.refresh_among_nodes(vault, &rest.ticket, session).await,
-            _ => self.refresh_here(session).await,
+            (Some(vault), Some(rest)) => self.refresh_among_nodes(vault, &rest.ticket, session, from).await,
+            _ => self.refresh_here(session, from).await,
         };
-        let until = match &outcome {
-            Outcome::Kept { until } | Outcome::TooLarge { until } | Outcome::StoreAway { until } => *until,
-            Outcome::Refreshed(_) | Outcome::Ended(_) => self.clock.now() + REMEMBERED,
+        let remembered = self.clock.now() + REMEMBERED;
+        let (until, counted) = match &outcome {
+            Outcome::Refreshed(_) => (remembered, Refreshed::Ok),
+            Outcome::Ended(_) => (remembered, Refreshed::Ended),
+            Outcome::Kept { until } | Outcome::StoreAway { until } => (*until, Refreshed::Kept),
+            Outcome::TooLarge { until } => (*until, Refreshed::TooLarge),
         };
+        self.trail.metrics().refreshed(counted);
         (outcome, until)
     }
 
     /// Cookie mode: the answer becomes the cookie.
-    async fn refresh_here(&self, session: &Arc<Session>) -> Outcome {
-        let refreshed = match self.ask_gotrue(session).await {
+    async fn refresh_here(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+        let refreshed = match self.ask_gotrue(session, from).await {
             Answer::New(refreshed, _) => refreshed,
             Answer::Final(reason) => {
                 self.give_up(session, reason);
@@ -105,13 +111,13 @@ impl Inner {
         Outcome::Refreshed(Arc::from(refreshed))
     }
 
-    /// The call itself.
-    pub(super) async fn ask_gotrue(&self, session: &Session) -> Answer {
+    /// The call itself, in the name of the client at `from`.
+    pub(super) async fn ask_gotrue(&self, session: &Session, from: Option<IpAddr>) -> Answer {
         let leave = match self.breaker.admit(self.clock.now()).await {
             Ok(leave) => leave,
             Err(until) => return Answer::Kept(until),
         };
-        let answer = self.gotrue.refresh(&session.refresh_token, None).await;
+        let answer = self.gotrue.refresh(&session.refresh_token, from).await;
         let now = self.clock.now();
         leave.report(!answer.as_ref().is_err_and(is_outage), now);
         let tokens = match answer {

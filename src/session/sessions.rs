@@ -1,5 +1,6 @@
 //! The service: opens what a request carries, refreshes it in time, begins and ends sessions.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration as StdDuration;
 
@@ -22,8 +23,8 @@ use super::remote::Outcome;
 use super::settings::{SameSite, Settings};
 use super::slot::{Presented, Slot};
 use super::store::Store;
-use super::vault::{Vault, timely};
-use crate::event::{self, Event, LogHash, Reason, Record};
+use super::vault::Vault;
+use crate::event::{self, Event, LogHash, Reason, Record, Trail};
 use crate::gotrue::GoTrue;
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
@@ -42,6 +43,8 @@ pub struct Parts {
     pub verifier: Verifier,
     /// Asked for refreshes and sign-outs.
     pub gotrue: Arc<GoTrue>,
+    /// Tells and counts what happens.
+    pub trail: Trail,
     /// The time.
     pub clock: SharedClock,
     /// Randomness for ids and seals.
@@ -70,6 +73,7 @@ pub(super) struct Inner {
     pub(super) follower: OnceLock<Follower>,
     probed: Mutex<Option<(OffsetDateTime, bool)>>,
     log: LogHash,
+    pub(super) trail: Trail,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
 }
@@ -88,10 +92,9 @@ impl Sessions {
     pub fn new(parts: Parts) -> Self {
         let strict = parts.settings.same_site == SameSite::Strict;
         let origin = parts.public_url.origin().ascii_serialization();
-        let (settings, entropy) = (&parts.settings, &parts.entropy);
-        let vault = parts
-            .store
-            .map(|store| Arc::new(Vault::new(store, &parts.keys, &origin, settings, entropy.clone())));
+        let (settings, entropy, trail) = (&parts.settings, &parts.entropy, &parts.trail);
+        let made = |store| Vault::new(store, &parts.keys, &origin, settings, entropy.clone(), trail.clone());
+        let vault = parts.store.map(made).map(Arc::new);
         Self(Arc::new(Inner {
             names: Names::new(&parts.public_url, strict),
             origin,
@@ -101,6 +104,7 @@ impl Sessions {
             probed: Mutex::default(),
             sealer: parts.keys.purpose("session"),
             log: LogHash::from_ring(&parts.keys),
+            trail: parts.trail,
             settings: parts.settings,
             verifier: parts.verifier,
             gotrue: parts.gotrue,
@@ -126,7 +130,7 @@ impl Sessions {
         match known {
             Some((at, answers)) if (now - at).abs() < PROBED => answers,
             _ => {
-                let answers = timely("probe", vault.store.sessions.probe()).await.is_ok();
+                let answers = vault.timely("probe", vault.store.sessions.probe()).await.is_ok();
                 *self.0.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answers));
                 answers
             }
@@ -224,7 +228,7 @@ impl Sessions {
         if age < self.0.settings.refresh_cooldown && !age.is_negative() {
             return Ok(());
         }
-        match self.take_off(&session).await {
+        match self.take_off(&session, slot.client()).await {
             Outcome::Refreshed(fresh) => self.keep(slot, fresh).map(drop),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
@@ -248,7 +252,7 @@ impl Sessions {
 
     /// Refreshes `session`; a transient failure is no failure while the access token lives.
     async fn renew(&self, slot: &Slot, session: Arc<Session>) -> Result<Arc<Session>, Error> {
-        match self.take_off(&session).await {
+        match self.take_off(&session, slot.client()).await {
             Outcome::Refreshed(fresh) => self.keep(slot, fresh),
             Outcome::Ended(reason) => {
                 slot.clear(Some(reason));
@@ -265,10 +269,10 @@ impl Sessions {
         }
     }
 
-    /// Joins the refresh of `session`, or starts it.
-    async fn take_off(&self, session: &Arc<Session>) -> Outcome {
+    /// Joins the refresh of `session`, or starts it for the client at `from`.
+    async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
         let (inner, asking) = (self.0.clone(), session.clone());
-        let work = async move { inner.ask_for_refresh(&asking).await };
+        let work = async move { inner.ask_for_refresh(&asking, from).await };
         let lost = Outcome::Kept { until: self.0.clock.now() + self.0.settings.refresh_cooldown };
         self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
     }
@@ -347,7 +351,7 @@ impl Inner {
         method: Option<&str>,
     ) {
         let (user, id) = (self.log.user(session.user_id), self.log.session(session.gotrue_id));
-        event::emit(&Record {
+        self.trail.emit(&Record {
             reason,
             method,
             user: Some(&user),
@@ -359,7 +363,7 @@ impl Inner {
     /// Records the end of a session of which its label alone is known.
     pub(super) fn record_end(&self, user: Uuid, gotrue_id: Uuid, reason: Reason) {
         let (user, id) = (self.log.user(user), self.log.session(gotrue_id));
-        event::emit(&Record {
+        self.trail.emit(&Record {
             reason: Some(reason),
             user: Some(&user),
             session: Some(&id),

@@ -5,6 +5,7 @@
 //! second refresh with the same token, which GoTrue answers with the same successor. The record's version decides which
 //! answer stays; nobody is signed out by that.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -17,7 +18,7 @@ use super::sessions::Inner;
 use super::store::{Changed, Fence, Key, Leased};
 use super::ticket::Ticket;
 use super::unsaved::Kept;
-use super::vault::{Look, Vault, timely};
+use super::vault::{Look, Vault};
 use crate::event::Reason;
 
 /// A lease lasts this long and is renewed this often while GoTrue is asked.
@@ -39,13 +40,16 @@ impl Inner {
         vault: &Arc<Vault>,
         ticket: &Arc<Ticket>,
         session: &Arc<Session>,
+        from: Option<IpAddr>,
     ) -> Outcome {
         let (begun, key) = (Instant::now(), ticket.key());
         let mut pause = SHORT;
         while begun.elapsed() < PATIENCE {
-            match timely("lease", vault.store.leases.lease(&key, LEASE)).await {
+            match vault.timely("lease", vault.store.leases.lease(&key, LEASE)).await {
                 Err(_) => return self.store_away(),
-                Ok(Leased::Ours(fence)) => return self.refresh_under(vault, ticket, session, fence).await,
+                Ok(Leased::Ours(fence)) => {
+                    return self.refresh_under(vault, ticket, session, fence, from).await;
+                }
                 Ok(Leased::Gone) => return self.gone(vault, ticket).await,
                 Ok(Leased::Held) => {}
             }
@@ -65,6 +69,7 @@ impl Inner {
         ticket: &Arc<Ticket>,
         session: &Arc<Session>,
         fence: Fence,
+        from: Option<IpAddr>,
     ) -> Outcome {
         let key = ticket.key();
         // Between our look and the lease somebody may have done it.
@@ -72,7 +77,7 @@ impl Inner {
             give_back(vault, &key, fence).await;
             return outcome;
         }
-        match hold(vault, &key, fence, self.ask_gotrue(session)).await {
+        match hold(vault, &key, fence, self.ask_gotrue(session, from)).await {
             Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
             Answer::Kept(until) => {
                 give_back(vault, &key, fence).await;
@@ -172,7 +177,7 @@ async fn hold<T>(vault: &Vault, key: &Key, fence: Fence, work: impl Future<Outpu
     let renewing = async {
         loop {
             tokio::time::sleep(RENEWAL).await;
-            if let Ok(false) = timely("renew", vault.store.leases.renew(key, fence, LEASE)).await {
+            if let Ok(false) = vault.timely("renew", vault.store.leases.renew(key, fence, LEASE)).await {
                 tracing::warn!("the lease of a refresh was lost");
                 return std::future::pending::<std::convert::Infallible>().await;
             }
@@ -187,5 +192,5 @@ async fn hold<T>(vault: &Vault, key: &Key, fence: Fence, work: impl Future<Outpu
 
 /// What cannot be given back runs out by itself.
 async fn give_back(vault: &Vault, key: &Key, fence: Fence) {
-    let _ = timely("release", vault.store.leases.release(key, fence)).await;
+    let _ = vault.timely("release", vault.store.leases.release(key, fence)).await;
 }

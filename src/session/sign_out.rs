@@ -107,8 +107,12 @@ impl Sessions {
         let now = self.0.clock.now();
         match subject {
             Subject::Session { user, id } => {
+                let known = self.0.denied.reason(&[id], now).is_some(); // most often our own sign-out, echoed
                 self.0.spread_sessions(vec![id], reason).await;
                 self.0.end_listed(user, reason, |_, label| label.gotrue_id() == id).await?;
+                if self.0.vault.is_none() && !known {
+                    self.0.record_end(user, id, reason);
+                }
             }
             Subject::User(user) => {
                 // Nothing new can have begun in this second: it counts as before.

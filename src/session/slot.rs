@@ -1,5 +1,6 @@
 //! The place of the session in one request: what came in, and what the answer has to say about it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderValue, header};
@@ -37,6 +38,7 @@ pub struct Slot(Arc<Inner>);
 struct Inner {
     jar: Jar,
     agent: Option<HeaderValue>,
+    client: Option<IpAddr>,
     carries: OnceLock<bool>,
     state: Mutex<State>,
 }
@@ -49,16 +51,21 @@ struct State {
 }
 
 impl Slot {
-    /// For a request with `headers`; only `Cookie` and `User-Agent` are kept.
-    pub fn new(headers: &HeaderMap) -> Self {
+    /// For a request with `headers`, of which only `Cookie` and `User-Agent` are kept, from `client` (S-83).
+    pub fn new(headers: &HeaderMap, client: Option<IpAddr>) -> Self {
         let agent = headers.get(header::USER_AGENT).cloned();
         let state = Mutex::new(State { presented: None, change: Change::None, poll: false });
-        Self(Arc::new(Inner { jar: Jar::read(headers), agent, carries: OnceLock::new(), state }))
+        Self(Arc::new(Inner { jar: Jar::read(headers), agent, client, carries: OnceLock::new(), state }))
     }
 
     /// The cookies of the request.
     pub fn jar(&self) -> &Jar {
         &self.0.jar
+    }
+
+    /// Whose request this is, for GoTrue's own limits (S-85).
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.0.client
     }
 
     /// The browser, as it calls itself.

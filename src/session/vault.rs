@@ -22,7 +22,7 @@ use super::store::{
 };
 use super::ticket::Ticket;
 use super::unsaved::Unsaved;
-use crate::event::Reason;
+use crate::event::{Reason, Trail};
 
 /// No call of a store is waited for any longer. SQLite alone may wait 5 s for a lock.
 const PATIENCE: StdDuration = StdDuration::from_secs(6);
@@ -42,6 +42,7 @@ pub(super) struct Vault {
     pub(super) origin: String,
     absolute: Duration,
     pub(super) entropy: SharedEntropy,
+    trail: Trail,
 }
 
 /// What stands under a ticket's key.
@@ -60,6 +61,7 @@ impl Vault {
         origin: &str,
         settings: &Settings,
         entropy: SharedEntropy,
+        trail: Trail,
     ) -> Self {
         Self {
             store,
@@ -72,12 +74,13 @@ impl Vault {
             origin: origin.to_owned(),
             absolute: settings.absolute,
             entropy,
+            trail,
         }
     }
 
     /// The record of `ticket`, with one look into the store.
     pub(super) async fn look(&self, ticket: &Arc<Ticket>) -> Result<Look, Failure> {
-        Ok(match timely("read", self.store.sessions.read(&ticket.key())).await? {
+        Ok(match self.timely("read", self.store.sessions.read(&ticket.key())).await? {
             Found::Live(entry) => self.open(ticket, &entry).map_or(Look::Damaged, Look::Live),
             Found::Ended(reason) => Look::Ended(reason),
             Found::Nothing => Look::Nothing,
@@ -116,7 +119,7 @@ impl Vault {
             seen: session.last_seen,
             until: self.until(session),
         };
-        timely("create", self.store.sessions.create(&key, &draft)).await
+        self.timely("create", self.store.sessions.create(&key, &draft)).await
     }
 
     /// Writes `session` over the version that it came from, under a lease if there is one. `aal` as its token says, if
@@ -137,18 +140,18 @@ impl Vault {
             seen: session.last_seen,
             until: self.until(session),
         };
-        timely("change", self.store.sessions.change(&key, &change)).await
+        self.timely("change", self.store.sessions.change(&key, &change)).await
     }
 
     /// Moves the idle limit.
     pub(super) async fn touch(&self, session: &Session, seen: OffsetDateTime) -> Result<(), Failure> {
         let Some(rest) = &session.rest else { return Ok(()) };
-        timely("touch", self.store.sessions.touch(&rest.ticket.key(), seen, self.until(session))).await
+        self.timely("touch", self.store.sessions.touch(&rest.ticket.key(), seen, self.until(session))).await
     }
 
     /// Puts the mark of an end. `true` if this was it.
     pub(super) async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
-        timely("end", self.store.sessions.end(key, reason)).await
+        self.timely("end", self.store.sessions.end(key, reason)).await
     }
 
     /// As [`end`](Self::end); what fails now is tried again until it works.
@@ -166,7 +169,7 @@ impl Vault {
     pub(super) async fn list(&self, user: Uuid) -> Result<Vec<(Listed, Label)>, Failure> {
         let mut all = Vec::new();
         for owner in self.owners.macs(&[b"owner", user.as_bytes()]) {
-            for listed in timely("list", self.store.sessions.list(&Owner(owner))).await? {
+            for listed in self.timely("list", self.store.sessions.list(&Owner(owner))).await? {
                 if let Some(label) = self.read_label(&listed.label) {
                     all.push((listed, label));
                 }
@@ -195,19 +198,21 @@ impl Vault {
     fn until(&self, session: &Session) -> OffsetDateTime {
         session.created_at + self.absolute + AFTERLIFE
     }
-}
 
-/// Waits for a call of the store, but not for ever; a failure is told to the log, not to the person.
-pub(super) async fn timely<T>(
-    operation: &'static str,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let answer = match tokio::time::timeout(PATIENCE, call).await {
-        Ok(answer) => answer,
-        Err(late) => Err(Failure { operation, source: Box::new(late) }),
-    };
-    if let Err(failure) = &answer {
-        tracing::warn!(error = %failure, cause = %failure.source, "the session store");
+    /// Waits for a call of the store, but not for ever; a failure is told to the log and counted, not told to the person.
+    pub(super) async fn timely<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let answer = match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer,
+            Err(late) => Err(Failure { operation, source: Box::new(late) }),
+        };
+        if let Err(failure) = &answer {
+            self.trail.metrics().store_failed(failure.operation);
+            tracing::warn!(error = %failure, cause = %failure.source, "the session store");
+        }
+        answer
     }
-    answer
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use base::clock::SharedClock;
+use base::count::Counts;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
@@ -67,6 +68,7 @@ pub(super) struct Publisher {
     current: ArcSwapOption<Published>,
     gate: Mutex<Gate>,
     unknown: Cache<String, Silence>,
+    fetches: Arc<Counts>,
 }
 
 #[derive(Default)]
@@ -105,6 +107,7 @@ impl Publisher {
         max_stale: Duration,
         local: KeySet,
         kept: Option<KeptSet>,
+        fetches: Arc<Counts>,
     ) -> Self {
         let now = clock.now();
         let first = kept.as_ref().and_then(KeptSet::load).and_then(|(document, fetched)| {
@@ -122,6 +125,7 @@ impl Publisher {
             current: ArcSwapOption::new(first),
             gate: Mutex::default(),
             unknown: Cache::new(REMEMBERED),
+            fetches,
         }
     }
 
@@ -197,7 +201,9 @@ impl Publisher {
     }
 
     async fn fetch(&self) -> Option<Arc<Published>> {
-        match self.load().await {
+        let loaded = self.load().await;
+        self.fetches.add(&[usize::from(loaded.is_err())]);
+        match loaded {
             Ok((document, keys)) => Some(self.replace(document, keys)),
             Err(trouble) => {
                 let cause = std::error::Error::source(&trouble).map(ToString::to_string).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::clock::{SharedClock, SystemClock};
+use base::count::Counts;
 use time::OffsetDateTime;
 
 use super::cache::{Digest, Name, Verdicts};
@@ -38,7 +39,17 @@ struct Inner {
     local: KeySet,
     published: Option<Arc<Publisher>>,
     verdicts: Verdicts,
+    counts: Counted,
     clock: SharedClock,
+}
+
+/// What a verifier counts, for whoever shows figures.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// Fetches of the key set, by `outcome`: `ok` or `failed`.
+    pub jwks: Arc<Counts>,
+    /// Look-ups of verdicts about tokens seen before, by `result`: `hit` or `miss`.
+    pub tokens: Arc<Counts>,
 }
 
 impl Verifier {
@@ -52,13 +63,18 @@ impl Verifier {
     ) -> Self {
         let local =
             settings.hs256_secret.as_ref().map(|s| KeySet::default().with_secret(s)).unwrap_or_default();
+        let counts = Counted {
+            jwks: Arc::new(Counts::new([("outcome", vec!["ok", "failed"])])),
+            tokens: Arc::new(Counts::new([("result", vec!["hit", "miss"])])),
+        };
         let published = settings.jwks_url.clone().map(|url| {
             let kept = data_dir.as_deref().map(|dir: &Path| KeptSet::new(dir, &url));
             let (clock, local) = (Arc::clone(&clock), local.clone());
-            Arc::new(Publisher::new(url, http, clock, settings.jwks_max_stale, local, kept))
+            let fetches = counts.jwks.clone();
+            Arc::new(Publisher::new(url, http, clock, settings.jwks_max_stale, local, kept, fetches))
         });
         let verdicts = Verdicts::new(&settings.issuer);
-        Self(Arc::new(Inner { expect: settings.expectations(), local, published, verdicts, clock }))
+        Self(Arc::new(Inner { expect: settings.expectations(), local, published, verdicts, counts, clock }))
     }
 
     /// For an API that receives Supabase tokens: reads `SUPABASE_URL` and the other `SUPABASE_*` variables.
@@ -102,10 +118,17 @@ impl Verifier {
     /// As [`verify`](Self::verify).
     pub async fn verify_known(&self, token: &str, digest: Digest) -> Result<Arc<Claims>, Refusal> {
         let now = self.0.clock.now();
-        match self.0.remembered(digest, now) {
+        let remembered = self.0.remembered(digest, now);
+        self.0.counts.tokens.add(&[usize::from(remembered.is_none())]);
+        match remembered {
             Some(verdict) => verdict,
             None => Box::pin(self.0.examine(token, digest, now)).await, // rare: no weight on every request
         }
+    }
+
+    /// What was counted so far and is counted from now on.
+    pub fn counted(&self) -> Counted {
+        self.0.counts.clone()
     }
 
     /// Whether these claims are good for being forwarded: no leeway past `exp` (S-34).

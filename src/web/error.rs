@@ -59,6 +59,7 @@ codes! {
     SessionEnded "session_ended" 401 "The session has ended." "Sign in at login_url.",
     InvalidToken "invalid_token" 401 "The bearer token is not valid here." "Send an access token of this project that has not expired.",
     InvalidCredentials "invalid_credentials" 401 "E-mail or password is not right." "Check both, or use another way to sign in.",
+    HookRefused "hook_refused" 401 "The hook call is not accepted." "Sign each call anew with a secret of BFF_HOOKS_SECRETS, by a clock that is right.",
     StepUp "insufficient_user_authentication" 401 "This needs a stronger or fresher sign-in." "Sign in again, with the second factor if acr_values asks for it.",
     CrossOrigin "cross_origin" 403 "The request comes from another origin." "Send it from a page of this site, or list the origin in cors.origins.",
     CsrfHeader "csrf_header" 403 "The header X-CSRF is missing." "Send X-CSRF: 1 with every request that is no navigation.",

@@ -64,6 +64,7 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
                 let lock = visit.check_form(T::PURPOSE, token);
                 if lock != Lock::Fits {
                     cross_site(Code::CsrfForm, None); // recorded; each page shows its own form again
+                    visit.count_refusal(Code::CsrfForm);
                 }
                 let object = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
                 let fields = serde_json::from_value(Value::Object(object)).map_err(|_| Code::BadRequest)?;

@@ -98,13 +98,13 @@ async fn attend(
 ) -> Attended {
     let (mut parts, body) = request.into_parts();
     if let Some(Flaw(code)) = parts.extensions.get() {
-        return Attended { response: errors::bare(&(*code).into(), &request_id), visit: None };
+        return Attended { response: errors::turn_away(&app, &(*code).into(), &request_id), visit: None };
     }
     let public = match host::admit(&app, &parts, client.peer) {
         Ok(public) => public,
         Err(host::Refused::Elsewhere(response)) => return Attended { response, visit: None },
         Err(host::Refused::No(error)) => {
-            return Attended { response: errors::bare(&error, &request_id), visit: None };
+            return Attended { response: errors::turn_away(&app, &error, &request_id), visit: None };
         }
     };
     let visit = Visit::new(app.clone(), &parts, client.address, request_id, public);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
-use super::visit::{Forwarded, Visit, see_other};
+use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
@@ -39,6 +39,7 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
         }
         Err(denied) => return Err(refused(denied, None)),
     };
+    visit.note_rule(&rule);
     let upstream = rule.upstream().and_then(|name| app.gateway.upstream(name)).ok_or(Code::NotFound)?;
     let public = rule.allow() == Allow::Public;
     let cors = super::layers::is_listed(app, visit.origin());
@@ -69,9 +70,9 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     let begun = Instant::now();
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    visit.set_forwarded(Forwarded { rule: rule.clone(), millis });
+    visit.set_forwarded(millis);
     let mut response = answer?;
-    response.extensions_mut().insert(Foreign(rule));
+    response.extensions_mut().insert(Foreign);
     Ok(response)
 }
 

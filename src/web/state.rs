@@ -9,10 +9,12 @@ use base::entropy::SharedEntropy;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::api::hooks::Hooks;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::ids::RequestIds;
 use super::templates::Templates;
+use crate::event::Trail;
 use crate::flow::Flows;
 use crate::gateway::Gateway;
 use crate::limit::client::TrustedProxies;
@@ -64,6 +66,10 @@ pub struct Parts {
     pub ask_remember: bool,
     /// Requests at once.
     pub in_flight: Arc<Semaphore>,
+    /// The receiving end of the project's hooks, if there is one.
+    pub hooks: Option<Hooks>,
+    /// Counts requests and refusals.
+    pub trail: Trail,
     /// The demo page at `/`, if it is on.
     pub demo: bool,
     /// The time.

@@ -70,20 +70,9 @@ struct Inner {
     cookies: Mutex<Vec<HeaderValue>>,
     binding: Mutex<Option<Binding>>,
     route: OnceLock<MatchedPath>,
-    forwarded: OnceLock<Forwarded>,
-}
-
-/// A request that went on to an upstream, whatever came of it.
-pub(super) struct Forwarded {
-    pub(super) rule: Arc<Rule>,
-    /// Until the head of the answer.
-    pub(super) millis: u64,
-}
-
-impl Forwarded {
-    pub(super) fn upstream(&self) -> &str {
-        self.rule.upstream().unwrap_or_default()
-    }
+    rule: OnceLock<Arc<Rule>>,
+    /// Milliseconds until the head of an upstream's answer.
+    forwarded: OnceLock<u64>,
 }
 
 impl Visit {
@@ -112,7 +101,7 @@ impl Visit {
             (_, false) => Face::Json,
         };
         Self(Arc::new(Inner {
-            slot: Slot::new(headers),
+            slot: Slot::new(headers, client),
             face,
             site,
             navigation,
@@ -125,6 +114,7 @@ impl Visit {
             cookies: Mutex::default(),
             binding: Mutex::default(),
             route: OnceLock::new(),
+            rule: OnceLock::new(),
             forwarded: OnceLock::new(),
             app,
         }))
@@ -195,18 +185,24 @@ impl Visit {
         &self.0.method
     }
 
-    /// The template of the path of ours that the request matched, once its handler has begun.
+    /// The request matched `rule`; what becomes of it now is counted and logged under that name.
+    pub(super) fn note_rule(&self, rule: &Arc<Rule>) {
+        let _ = self.0.rule.set(Arc::clone(rule)); // the same at every time
+    }
+
+    /// The name of the rule, or the template of the path of ours that the request matched, once that is known.
     pub(super) fn route(&self) -> Option<&str> {
-        self.0.route.get().map(MatchedPath::as_str)
+        let template = || self.0.route.get().map(MatchedPath::as_str);
+        self.0.rule.get().map(|rule| rule.name()).or_else(template)
     }
 
-    /// Where the request went on to, if it did.
-    pub(super) fn forwarded(&self) -> Option<&Forwarded> {
-        self.0.forwarded.get()
+    /// The upstream that the request went on to, if it did, and the milliseconds until the head of the answer.
+    pub(super) fn forwarded(&self) -> Option<(&str, u64)> {
+        Some((self.0.rule.get()?.upstream().unwrap_or_default(), *self.0.forwarded.get()?))
     }
 
-    pub(super) fn set_forwarded(&self, forwarded: Forwarded) {
-        let _ = self.0.forwarded.set(forwarded); // the demo page forwards more than once; the first is told
+    pub(super) fn set_forwarded(&self, millis: u64) {
+        let _ = self.0.forwarded.set(millis); // the demo page forwards more than once; the first is told
     }
 
     /// Path and query as they came.
@@ -227,6 +223,11 @@ impl Visit {
     /// `localhost:8080` or `app.example.com`, as the browser names us.
     pub fn host(&self) -> &str {
         &self.public()[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// Counts a refusal whose answer is a page of its own; any other is counted where it is dressed.
+    pub(super) fn count_refusal(&self, code: Code) {
+        self.app().trail.metrics().refused(code as usize);
     }
 
     /// `/auth/login` with the way back to this request, where it leads somewhere.

@@ -69,7 +69,7 @@ async fn no_page_leads_away() {
 /// S-20, S-21: nor by the hidden field of the form, the JSON body, or a flow to a provider and back.
 #[tokio::test]
 async fn no_sign_in_leads_away() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Plan::default().with("BFF_LIMITS_GOTRUE_BUDGET", "off")).await;
     app.signed_in("ada@example.test").await;
     for evil in EVIL {
         let browser = app.browser();

@@ -210,6 +210,7 @@ pub struct TestApp {
     pub auth: Tap,
     pub echo: Echo,
     pub admin: Router,
+    pub bff: Bff,
     pub sessions: Sessions,
     browser: Browser,
     handle: auth_server::Handle,
@@ -280,7 +281,7 @@ impl TestApp {
         serve(listener, bff.site());
         let public = env.iter().rfind(|(name, _)| name == "BFF_PUBLIC_URL").map(|(_, value)| value.as_str());
         let browser = Browser::new(public.unwrap_or(&base)).at(&base);
-        Self { base, browser, clock, auth, echo, admin, sessions, handle, folder, env, store }
+        Self { base, browser, clock, auth, echo, admin, bff, sessions, handle, folder, env, store }
     }
 
     /// Another process of the same deployment with `changes` to its variables; its own address.

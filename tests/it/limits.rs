@@ -13,7 +13,8 @@ const TRY: &str = "grant_type=password";
 
 /// An arrangement behind a proxy that is trusted, where every password is wrong until [`Tap::heal`](crate::tap::Tap).
 async fn behind_a_proxy() -> TestApp {
-    let app = TestApp::with(Plan::default().with("BFF_TRUSTED_PROXIES", "127.0.0.1/32,10.0.0.0/8")).await;
+    let plan = Plan::default().with("BFF_TRUSTED_PROXIES", "127.0.0.1/32,10.0.0.0/8");
+    let app = TestApp::with(plan.with("BFF_LIMITS_GOTRUE_BUDGET", "off")).await;
     app.signed_in("ada@example.test").await;
     app.auth.fail(TRY, Fault::code(400, "invalid_credentials"));
     app
@@ -116,7 +117,7 @@ async fn spellings_of_one_network_share_a_bucket() {
 /// S-83: a peer that is no listed proxy is counted itself, whatever it claims; limits work for odd claims too.
 #[tokio::test]
 async fn a_spoofed_address_is_no_way_out() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Plan::default().with("BFF_LIMITS_GOTRUE_BUDGET", "off")).await;
     app.auth.fail(TRY, Fault::code(400, "invalid_credentials"));
     let browser = app.browser();
     for n in 0..30 {
@@ -153,7 +154,7 @@ async fn a_thousand_at_once_get_no_more() {
 /// S-81: an office behind one address: a hundred good sign-ins in five minutes all pass.
 #[tokio::test]
 async fn good_sign_ins_are_given_back() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Plan::default().with("BFF_LIMITS_GOTRUE_BUDGET", "off")).await;
     app.signed_in("ada@example.test").await;
     let tokens = app.tokens("ada@example.test", PASSWORD).await.to_string();
     app.auth.fail(TRY, Fault::Answer(200, "application/json", tokens));
@@ -193,7 +194,7 @@ async fn the_login_has_one_path() {
 /// S-84: over the limit nobody waits for a body that never comes.
 #[tokio::test]
 async fn a_limit_is_judged_before_the_body() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Plan::default().with("BFF_LIMITS_GOTRUE_BUDGET", "off")).await;
     app.auth.fail(TRY, Fault::code(400, "invalid_credentials"));
     let browser = app.browser();
     for n in 0..30 {

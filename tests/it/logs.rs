@@ -268,3 +268,24 @@ async fn a_session_is_told_from_its_start_to_its_end() {
     );
     let _ = browser.send(Method::GET, "/auth/login", &navigation("none"), None).await;
 }
+
+/// S-47, S-88: a refused hook call is one event, which tells nothing of the message.
+#[tokio::test]
+async fn a_refused_hook_is_an_event() {
+    let (log, _guard) = Log::listen(tracing::Level::INFO);
+    let app = TestApp::with(Plan::default().with("BFF_HOOKS_SECRETS", &crate::hooks::secret(1))).await;
+    let headers = [
+        ("webhook-id", "msg_canary"),
+        ("webhook-timestamp", "1767225600"),
+        ("webhook-signature", "v1,canary"),
+        ("content-type", "application/json"),
+    ];
+    log.events();
+    let body = r#"{"type":"user.banned","user_id":"canary"}"#.to_owned();
+    app.browser().send(Method::POST, crate::hooks::PATH, &headers, Some(body)).await;
+    assert!(!log.text().contains("canary"));
+    let events = log.events();
+    let [event] = &events[..] else { panic!("one event: {events:?}") };
+    assert_eq!((&event["event"], &event["event.method"]), (&json!("hook_refused"), &json!("revoke")));
+    assert_eq!((&event["event.outcome"], &event["error.code"]), (&json!("refused"), &json!("hook_refused")));
+}

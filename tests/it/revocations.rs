@@ -18,7 +18,7 @@ async fn current(app: &TestApp, browser: &Browser) -> Current {
     let (name, value) = session_of(browser);
     let mut headers = HeaderMap::new();
     headers.insert(header::COOKIE, HeaderValue::from_str(&format!("{name}={value}")).unwrap());
-    app.sessions.current(&Slot::new(&headers)).await.expect("a live session")
+    app.sessions.current(&Slot::new(&headers, None)).await.expect("a live session")
 }
 
 async fn as_program(at: &Browser, token: &str) -> u16 {

@@ -5,6 +5,7 @@
 //! past them into the other.
 
 pub mod clock;
+pub mod count;
 pub mod decimal;
 pub mod entropy;
 pub mod http;
@@ -12,3 +13,4 @@ pub mod json;
 pub mod seal;
 pub mod secret;
 pub mod vars;
+pub mod webhook;

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::origin;
 use crate::session::Limited;
 use crate::web::error::{Code, Error};
+use crate::web::state::AppState;
 use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
@@ -21,6 +22,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         origin::allow(visit.app(), visit.origin(), response.headers_mut());
         return response;
     };
+    visit.count_refusal(error.code);
     if error.code.status().is_server_error() {
         let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
@@ -52,7 +54,13 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
     dressed
 }
 
-/// The answer to a request that was refused before anything of it was read.
+/// The answer to a request that was refused before anything of it was read, counted.
+pub(super) fn turn_away(app: &AppState, error: &Error, request_id: &str) -> Response {
+    app.trail.metrics().refused(error.code as usize);
+    bare(error, request_id)
+}
+
+/// The same answer.
 pub(super) fn bare(error: &Error, request_id: &str) -> Response {
     let body = error.problem(request_id, "/auth/login").to_string();
     let mut response =

@@ -1,7 +1,5 @@
 //! What every answer carries (S-09, S-65 to S-67).
 
-use std::sync::Arc;
-
 use axum::response::Response;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -9,7 +7,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::policy::Rule;
 use crate::web::visit::Visit;
 
 /// The policy of every page (S-65).
@@ -21,9 +18,9 @@ const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Marks an answer of an upstream, which the gateway has dressed already, with the rule that led there.
+/// Marks an answer of an upstream, which the gateway has dressed already.
 #[derive(Debug, Clone)]
-pub struct Foreign(pub Arc<Rule>);
+pub struct Foreign;
 
 /// What depends on the request: HSTS where it came over https, and no trace of a code that is still in the address (S-27).
 pub(super) fn correct(visit: &Visit, answer: &mut Response) {

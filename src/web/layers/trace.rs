@@ -8,7 +8,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{Attended, Client, Foreign, errors, headers};
+use super::{Attended, Client, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
 use crate::web::visit::Visit;
@@ -26,21 +26,21 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
     let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let Attended { response, visit } = run.await.unwrap_or_else(|_| {
-        let response = errors::bare(&Code::Internal.into(), &id);
+        let response = errors::turn_away(&app, &Code::Internal.into(), &id);
         Attended { response, visit: None }
     });
     let response = headers::finish(&id, response);
-    let rule = response.extensions().get::<Foreign>().map(|foreign| foreign.0.name());
-    let route = rule.or_else(|| visit.as_ref()?.route()).unwrap_or("none");
+    let route = visit.as_ref().and_then(Visit::route).unwrap_or("none");
     let forwarded = visit.as_ref().and_then(Visit::forwarded);
     let took = app.clock.now() - begun;
+    app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
     span.in_scope(|| {
         tracing::info!(
             http.method = method.as_str(),
             http.route = route,
             http.status = response.status().as_u16(),
-            upstream = forwarded.map(|forwarded| forwarded.upstream()),
-            upstream_ms = forwarded.map(|forwarded| forwarded.millis),
+            upstream = forwarded.map(|(upstream, _)| upstream),
+            upstream_ms = forwarded.map(|(_, millis)| millis),
             duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
             "request"
         );

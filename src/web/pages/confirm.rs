@@ -81,7 +81,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
         Err(failure @ Failure::Unavailable(_)) if input.form => {
             let problem = problem::of_failure(&failure);
             let again = page(&visit, StatusCode::OK, kind, press, target.as_str(), problem);
-            Ok(problem::answer(failure, again))
+            Ok(problem::answer(&visit, failure, again))
         }
         Err(Failure::Form(Problem::LinkExpired)) => Err(expired(kind)),
         Err(failure) => Err(failure.into()),

@@ -74,7 +74,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             let target = app.flows.targets().default();
             let problem = problem::of_failure(&failure).map(LoginProblem::Form);
             let shown = Shown { problem, ..Shown::plain(&target) };
-            return Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await));
+            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
         }
         Err(failure) => return Err(failure.into()),
     };
@@ -127,7 +127,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             None => return Err(failure.into()),
         },
     };
-    Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await))
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await))
 }
 
 /// What varies on the page.

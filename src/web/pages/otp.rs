@@ -118,7 +118,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             None => return Err(failure.into()),
         },
     };
-    Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown)))
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown)))
 }
 
 /// What varies on the page.

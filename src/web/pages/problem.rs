@@ -37,9 +37,10 @@ pub(super) fn of_failure(failure: &Failure) -> Option<FormProblem<'static>> {
     }
 }
 
-/// `page` with the status and headers of `failure`.
-pub(super) fn answer(failure: Failure, mut page: Response) -> Response {
+/// `page` with the status and headers of `failure`, which is counted.
+pub(super) fn answer(visit: &Visit, failure: Failure, mut page: Response) -> Response {
     let error = Error::from(failure);
+    visit.count_refusal(error.code);
     *page.status_mut() = error.code.status();
     error.headers(page.headers_mut(), None);
     page.headers_mut().remove(header::WWW_AUTHENTICATE); // a browser would not show the page

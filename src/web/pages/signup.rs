@@ -59,7 +59,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         Err(failure) if is_form(request.headers()) => {
             let target = app.flows.targets().default();
             let shown = Shown { problem: problem::of_failure(&failure), ..Shown::plain(&target) };
-            return Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await));
+            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
         }
         Err(failure) => return Err(failure.into()),
     };
@@ -137,7 +137,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             None => return Err(failure.into()),
         },
     };
-    Ok(problem::answer(failure, page(&visit, StatusCode::OK, &shown).await))
+    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await))
 }
 
 /// What varies on the page.
