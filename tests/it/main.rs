@@ -21,6 +21,7 @@ mod contract;
 mod cookies;
 mod cors;
 mod csrf;
+mod devices;
 mod docs;
 mod environment;
 mod flows;
