@@ -194,8 +194,7 @@ async fn all_other_devices_are_signed_out() {
         if form {
             let page = laptop.navigate(PAGE).await;
             let token = page.form_token("/auth/logout");
-            let answer =
-                laptop.submit("/auth/logout", &[("form_token", &token), ("scope", "others")]).await;
+            let answer = laptop.submit("/auth/logout", &[("form_token", &token), ("scope", "others")]).await;
             assert_eq!((answer.status, answer.header("location")), (303, PAGE));
             let page = laptop.navigate(PAGE).await.body;
             assert!(page.contains("All other devices are signed out."), "{page}");
@@ -246,12 +245,12 @@ async fn an_old_proof_asks_for_a_new_one() {
     app.clock.advance(Duration::SECOND);
     assert_eq!(laptop.post("/auth/refresh", &json!({})).await.status, 204);
     assert_eq!(app.refreshes(), 1);
-    for answer in [
-        end(&laptop, &phone_id).await,
-        laptop.post("/auth/logout", &json!({ "scope": "others" })).await,
-    ] {
+    for answer in
+        [end(&laptop, &phone_id).await, laptop.post("/auth/logout", &json!({ "scope": "others" })).await]
+    {
         assert_eq!(told(&answer), (401, "insufficient_user_authentication".to_owned(), ""));
-        let challenge = r#"Bearer realm="supabase-bff", error="insufficient_user_authentication", max_age=300"#;
+        let challenge =
+            r#"Bearer realm="supabase-bff", error="insufficient_user_authentication", max_age=300"#;
         assert_eq!(answer.header("www-authenticate"), challenge);
         assert_eq!(answer.json()["login_url"], "/auth/login?prompt=login");
     }
