@@ -1,4 +1,4 @@
-//! Where a person is signed in: the list, the end of one session, of all others, and what it takes.
+//! Where a person is signed in: the list, the end of one session, of all others.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -16,10 +16,8 @@ use crate::weather::{Mood, Weather};
 pub const ADA: &str = "ada@example.test";
 pub const LINUX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 pub const ANDROID: &str = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0";
-const LIST: &str = "/auth/account/sessions";
-const PAGE: &str = "/auth/account/security";
-const PROOF: &str = "/auth/login?prompt=login&return_to=%2Fauth%2Faccount%2Fsecurity";
-const USER: &str = "GET /auth/v1/user";
+pub const LIST: &str = "/auth/account/sessions";
+pub const PAGE: &str = "/auth/account/security";
 
 /// A browser that calls itself `agent`, in which Ada has just signed in.
 pub async fn device(app: &TestApp, agent: &str) -> Browser {
@@ -31,7 +29,7 @@ pub async fn device(app: &TestApp, agent: &str) -> Browser {
 }
 
 /// Ada with three devices, one a minute: a laptop, a phone, something that does not say what it is.
-async fn three(plan: Plan) -> (TestApp, [Browser; 3]) {
+pub async fn three(plan: Plan) -> (TestApp, [Browser; 3]) {
     let app = TestApp::with(plan).await;
     app.signed_in(ADA).await.post("/auth/logout", &json!({})).await;
     let mut browsers = Vec::new();
@@ -42,26 +40,26 @@ async fn three(plan: Plan) -> (TestApp, [Browser; 3]) {
     (app, browsers.try_into().unwrap_or_else(|_| panic!("three")))
 }
 
-async fn list(browser: &Browser) -> Vec<Value> {
+pub async fn list(browser: &Browser) -> Vec<Value> {
     let answer = browser.get(LIST).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()["sessions"].as_array().expect("a list").clone()
 }
 
 /// The id of a browser's own session, as its page knows it.
-async fn id_of(browser: &Browser) -> String {
+pub async fn id_of(browser: &Browser) -> String {
     browser.get("/auth/session").await.json()["session"]["id"].as_str().unwrap().to_owned()
 }
 
-async fn end(browser: &Browser, id: &str) -> Answer {
+pub async fn end(browser: &Browser, id: &str) -> Answer {
     browser.json(Method::DELETE, &format!("{LIST}/{id}"), &json!({})).await
 }
 
-async fn is_alive(browser: &Browser) -> bool {
+pub async fn is_alive(browser: &Browser) -> bool {
     browser.stolen().get("/api/notes").await.status == 200
 }
 
-fn told(answer: &Answer) -> (u16, String, &str) {
+pub fn told(answer: &Answer) -> (u16, String, &str) {
     (answer.status, answer.code(), answer.header("x-session-ended"))
 }
 
@@ -149,6 +147,29 @@ async fn one_device_is_signed_out() {
     }
 }
 
+/// S-43: a refresh of the other device that is under way comes to nothing, and its tokens are revoked.
+#[tokio::test]
+async fn a_device_that_refreshes_is_signed_out_all_the_same() {
+    for mode in [Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let (app, [laptop, phone, other]) = three(mode.plan()).await;
+        let id = id_of(&phone).await;
+        app.past_expiry();
+        assert_eq!(
+            laptop.post("/auth/login", &json!({ "email": ADA, "password": PASSWORD })).await.status,
+            200
+        );
+        let heard = app.auth.calls("/logout?scope=local");
+        app.auth.fail_once("grant_type=refresh_token", Fault::HoldAnswer);
+        let waiting = tokio::spawn(async move { phone.get("/api/notes").await });
+        app.auth.holding().await;
+        assert_eq!(end(&laptop, &id).await.status, 204);
+        app.auth.release();
+        assert_eq!(told(&waiting.await.unwrap()), (401, "session_ended".to_owned(), "other_device"));
+        app.auth.arrived("/logout?scope=local", heard + 1).await;
+        assert!(is_alive(&other).await);
+    }
+}
+
 /// The same by a form, with a word about it; pressed twice it still leads somewhere.
 #[tokio::test]
 async fn one_device_is_signed_out_by_a_form() {
@@ -233,125 +254,6 @@ async fn another_persons_device_is_nobodys() {
         assert_eq!(answer.status, 403, "S-15: the token of another form");
     }
     assert!(is_alive(&laptop).await && is_alive(&phone).await);
-}
-
-/// S-46: five minutes after the sign-in it asks for another, whatever was refreshed meanwhile; after that it does.
-#[tokio::test]
-async fn an_old_proof_asks_for_a_new_one() {
-    let (app, [laptop, phone, other]) = three(Plan::in_memory()).await;
-    app.clock.advance(Duration::minutes(3)); // the laptop was first: five minutes ago
-    let (phone_id, other_id) = (id_of(&phone).await, id_of(&other).await);
-    assert_eq!(end(&laptop, &other_id).await.status, 204);
-    app.clock.advance(Duration::SECOND);
-    assert_eq!(laptop.post("/auth/refresh", &json!({})).await.status, 204);
-    assert_eq!(app.refreshes(), 1);
-    for answer in
-        [end(&laptop, &phone_id).await, laptop.post("/auth/logout", &json!({ "scope": "others" })).await]
-    {
-        assert_eq!(told(&answer), (401, "insufficient_user_authentication".to_owned(), ""));
-        let challenge =
-            r#"Bearer realm="supabase-bff", error="insufficient_user_authentication", max_age=300"#;
-        assert_eq!(answer.header("www-authenticate"), challenge);
-        assert_eq!(answer.json()["login_url"], "/auth/login?prompt=login");
-    }
-    let page = laptop.navigate(PAGE).await;
-    assert_eq!(page.status, 200, "to look at the list needs none");
-    let action = format!("{LIST}/{phone_id}/delete");
-    let one = laptop.submit(&action, &[("form_token", &page.form_token(&action))]).await;
-    let token = page.form_token("/auth/logout");
-    let all = laptop.submit("/auth/logout", &[("form_token", &token), ("scope", "others")]).await;
-    for answer in [one, all] {
-        assert_eq!((answer.status, answer.header("location")), (303, PROOF));
-    }
-    assert!(is_alive(&phone).await);
-
-    let before = laptop.stolen();
-    let proof = laptop.navigate_from("same-origin", PROOF).await;
-    assert!(proof.body.contains("Confirm that it is you"), "{}", proof.body);
-    assert!(proof.body.contains(&format!("value=\"{ADA}\" readonly")), "{}", proof.body);
-    let (token, back) = (proof.form_token("/auth/login"), proof.field("return_to"));
-    let fields = |password| {
-        // Another address than that of the page changes nothing: it is this person who is asked.
-        let email = ("email", "eve@example.test");
-        [("form_token", &*token), ("return_to", &*back), ("prompt", "login"), email, ("password", password)]
-    };
-    let wrong = laptop.submit("/auth/login", &fields("wrong horse 17")).await;
-    assert_eq!(wrong.status, 401);
-    assert!(wrong.body.contains("Confirm that it is you") && wrong.body.contains(ADA), "{}", wrong.body);
-    let right = laptop.submit("/auth/login", &fields(PASSWORD)).await;
-    assert_eq!((right.status, right.header("location")), (303, PAGE));
-    assert_eq!(told(&before.get("/api/notes").await).2, "replaced", "S-06: a step makes a new session");
-    assert_eq!(list(&laptop).await.len(), 2);
-    assert_eq!(end(&laptop, &phone_id).await.status, 204);
-    assert!(!is_alive(&phone).await);
-}
-
-/// S-46: a factor that was added since the sign-in counts: its level is asked for.
-#[tokio::test]
-async fn a_second_factor_is_asked_for_where_there_is_one() {
-    let (app, [laptop, phone, _]) = three(Plan::in_memory()).await;
-    let mut user = app.tokens(ADA, PASSWORD).await["user"].clone();
-    user["factors"] = json!([{
-        "id": "0b7f9c1e-5d2a-4c3b-8e6f-1a2b3c4d5e6f",
-        "factor_type": "totp",
-        "status": "verified",
-        "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-    }]);
-    app.auth.fail_once(USER, Fault::Answer(200, "application/json", user.to_string()));
-    let answer = end(&laptop, &id_of(&phone).await).await;
-    assert_eq!(told(&answer).1, "insufficient_user_authentication");
-    assert!(answer.header("www-authenticate").contains(r#"acr_values="aal2""#));
-    assert!(is_alive(&phone).await);
-}
-
-/// S-46: a session that GoTrue has ended ends nobody's, though its token still verifies; it is over on all nodes.
-#[tokio::test]
-async fn gotrue_is_asked_before_a_session_ends_another() {
-    let (app, [laptop, phone, _]) = three(Plan::in_memory()).await;
-    let second = laptop.stolen().at(&app.node(&[]).await);
-    let id = id_of(&phone).await;
-    let tokens = app.tokens(ADA, PASSWORD).await;
-    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
-    let path = format!("{}/auth/v1/logout?scope=global", app.auth.url());
-    let gone = app.browser().send(Method::POST, &path, &[("authorization", &bearer)], None).await;
-    assert_eq!(gone.status, 204, "{}", gone.body);
-    assert_eq!(laptop.get("/api/notes").await.status, 200, "the token verifies as ever");
-    let answer = end(&laptop, &id).await;
-    assert_eq!(told(&answer), (401, "session_ended".to_owned(), "session_not_found"));
-    assert_eq!(laptop.cookie("sb_session"), None);
-    assert_eq!(told(&second.get("/api/notes").await).2, "session_not_found");
-    assert!(is_alive(&phone).await, "nothing else was changed");
-
-    let answer = {
-        app.auth.fail_once(USER, Fault::code(403, "user_banned"));
-        phone.post("/auth/logout", &json!({ "scope": "others" })).await
-    };
-    assert_eq!(told(&answer), (401, "session_ended".to_owned(), "user_banned"));
-}
-
-/// S-44, S-46: an outage is no answer: nothing is ended, neither the others nor the one that asks.
-#[tokio::test]
-async fn an_outage_ends_no_session() {
-    let (app, [laptop, phone, _]) = three(Plan::in_memory()).await;
-    let id = id_of(&phone).await;
-    for fault in [
-        Fault::Reset,
-        Fault::Truncate,
-        Fault::code(500, "unexpected_failure"),
-        Fault::code(429, "over_request_rate_limit"),
-        Fault::code(403, "bad_jwt"),
-        Fault::code(400, "session_not_found"),
-        Fault::Answer(401, "application/json", r#"{"message":"No API key found"}"#.to_owned()),
-        Fault::Answer(403, "text/html", "<h1>403</h1>".to_owned()),
-    ] {
-        app.auth.fail_once(USER, fault.clone());
-        let answer = end(&laptop, &id).await;
-        assert_eq!(told(&answer), (503, "auth_unavailable".to_owned(), ""), "{fault:?}");
-        assert!(!answer.header("retry-after").is_empty());
-        assert!(is_alive(&laptop).await && is_alive(&phone).await, "{fault:?}");
-    }
-    assert_eq!(end(&laptop, &id).await.status, 204);
 }
 
 /// A store that does not answer is said to be away, on the page too; nobody is signed out.

@@ -40,6 +40,7 @@ mod nodes;
 mod owners;
 mod panics;
 mod policy;
+mod proof;
 mod provider;
 mod proxy;
 mod refresh;
