@@ -19,6 +19,8 @@ mod visit;
 
 use axum::Router;
 use axum::routing::{MethodRouter, any, delete, get, post};
+use http::HeaderValue;
+use url::Url;
 
 pub use api::hooks::Hooks;
 pub use layers::Site;
@@ -32,8 +34,14 @@ use pages::{account, bounce, callback, confirm, demo, login, logout, otp, securi
 pub fn site(app: &AppState) -> Site {
     let own = paths(app.demo, app.hooks.is_some()).into_iter();
     let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
-    let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
+    let router = router.method_not_allowed_fallback(pages::wrong_method);
     Site::new(app, router)
+}
+
+/// The host of a public origin as `Host` names it.
+pub fn host_of(public: &Url) -> HeaderValue {
+    let text = &public[url::Position::BeforeHost..url::Position::AfterPort];
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("")) // hosts of URLs are ASCII
 }
 
 /// Every path of ours, for the figures about requests.

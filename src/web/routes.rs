@@ -18,11 +18,6 @@ use crate::gateway::{self, Extra};
 use crate::policy::{Allow, Denied, Rule};
 use crate::session;
 
-/// The fallback of the router.
-pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, Error> {
-    answer(&visit, request).await
-}
-
 /// Serves `request` by the rules, or refuses it.
 pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
@@ -63,10 +58,10 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     })?;
     let extra = Extra {
         bearer: caller.bearer(),
-        client: visit.client(),
+        client: visit.client_text(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
-        host: visit.host(),
-        request_id: visit.request_id(),
+        host: visit.host_value(),
+        request_id: visit.request_id_value(),
     };
     let begun = Instant::now();
     let answer = app.gateway.forward(permit, request, extra).await;
