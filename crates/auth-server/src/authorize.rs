@@ -69,6 +69,7 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
         challenge: challenge.map(|challenge| challenge.0),
         redirect_to: app.redirects.choose(one("redirect_to")?),
         user: None,
+        linking: None,
         provider_token: None,
         created_at: now,
         returned_at: None,

@@ -1,5 +1,6 @@
 //! SQLite: one connection behind one lock, used from blocking threads. The queries stand beside each other below.
 
+pub(crate) mod factors;
 pub(crate) mod flows;
 pub(crate) mod one_time;
 pub(crate) mod sessions;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-const MIGRATIONS: &[&str] = &[include_str!("db/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("db/1.sql"), include_str!("db/2.sql")];
 
 /// Where people and sessions rest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
 use crate::limit::Bucket;
-use crate::{App, account, admin, authorize, documents, off, one_time, pages, recover, token, update};
+use crate::{App, account, admin, authorize, documents, factors, off, one_time, pages, recover, token, update};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
@@ -44,7 +44,10 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/user", get(account::user).merge(put(update::update).layer(limited(Bucket::Update))))
         .route("/user/identities/authorize", get(off::linking))
         .route("/user/identities/{id}", delete(off::linking))
-        .route("/factors", post(off::factors))
+        .route("/factors", post(factors::enroll))
+        .route("/factors/{id}", delete(factors::unenroll))
+        .route("/factors/{id}/challenge", post(factors::challenge).layer(limited(Bucket::Challenge)))
+        .route("/factors/{id}/verify", post(factors::verify).layer(limited(Bucket::Factor)))
         .route("/logout", post(account::log_out))
         .route("/sso", post(off::saml))
         .route("/settings", get(documents::settings))

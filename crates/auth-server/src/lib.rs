@@ -25,6 +25,7 @@ mod db;
 mod documents;
 mod email;
 mod error;
+mod factors;
 mod http;
 mod identities;
 mod keys;
@@ -74,6 +75,8 @@ struct Server {
     codes: Sealer,
     /// For tokens of providers between callback and exchange.
     provider_tokens: Sealer,
+    /// For the secrets of authenticator apps.
+    factor_secrets: Sealer,
     /// For the codes of pretend providers.
     pretend_codes: Sealer,
     admin_key: Secret<String>,

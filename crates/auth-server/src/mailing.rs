@@ -77,6 +77,7 @@ impl Mailing {
             challenge: Some(challenge.0.clone()),
             redirect_to: self.redirect_to.clone(),
             user: Some(user.id),
+            linking: None,
             provider_token: None,
             created_at: now,
             returned_at: None,

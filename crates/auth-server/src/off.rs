@@ -14,13 +14,3 @@ pub(crate) async fn saml() -> ApiError {
 pub(crate) async fn linking(_: Caller) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "manual_linking_disabled", "Manual linking is disabled")
 }
-
-/// `POST /factors`
-pub(crate) async fn factors(caller: Caller) -> ApiError {
-    if caller.user.is_anonymous {
-        let text = "Anonymous user not allowed to perform these actions";
-        return ApiError::new(StatusCode::FORBIDDEN, "no_authorization", text);
-    }
-    let text = "MFA enroll is disabled for TOTP";
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "mfa_totp_enroll_not_enabled", text)
-}

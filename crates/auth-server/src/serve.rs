@@ -175,6 +175,7 @@ fn build(
         refresh_tokens: RefreshTokens::new(secrets.ring.purpose("refresh tokens")),
         codes: secrets.ring.purpose("one-time codes"),
         provider_tokens: secrets.ring.purpose("provider tokens"),
+        factor_secrets: secrets.ring.purpose("second factors"),
         pretend_codes: secrets.ring.purpose("pretend provider codes"),
         admin_key: secrets.admin_key,
         hasher: Hasher::new(settings.hash_threads, Arc::clone(&entropy)),

@@ -80,12 +80,20 @@ pub struct Settings {
     pub sign_up: bool,
     /// Must an address be confirmed before its owner signs in? `AUTH_CONFIRM_EMAIL`; `false` on loopback only.
     pub confirm_email: bool,
+    /// A change of address is confirmed at both addresses, not at the new one alone. `AUTH_SECURE_EMAIL_CHANGE`.
+    pub secure_email_change: bool,
     /// `AUTH_ANONYMOUS`.
     pub anonymous: bool,
+    /// May people connect further identities, and remove them? `AUTH_LINKING`.
+    pub linking: bool,
+    /// Second factors by an authenticator app. `AUTH_TOTP`.
+    pub totp: bool,
     /// `AUTH_PASSWORD_*`.
     pub password: PasswordRules,
     /// A change of password asks for the old one, unless the session began by mail. `AUTH_REQUIRE_CURRENT_PASSWORD`.
     pub require_current_password: bool,
+    /// A change of password asks for a mailed code once the session is a day old. `AUTH_REQUIRE_REAUTHENTICATION`.
+    pub require_reauthentication: bool,
     /// `AUTH_ALGORITHM`.
     pub algorithm: Algorithm,
     /// For HS256, at least 32 bytes. `AUTH_SECRET_KEY`.
@@ -134,9 +142,13 @@ impl Settings {
             redirect_urls: vec!["http://localhost:8080/auth/**".to_owned()],
             sign_up: true,
             confirm_email: false,
+            secure_email_change: true,
             anonymous: true,
+            linking: true,
+            totp: true,
             password: PasswordRules { min_length: 8, required: Vec::new(), common_list: true },
             require_current_password: false,
+            require_reauthentication: false,
             algorithm: Algorithm::Es256,
             secret_key: None,
             signing_keys_file: None,

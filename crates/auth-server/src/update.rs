@@ -59,6 +59,11 @@ pub(crate) async fn update(
     }
     let address = present(body.email).map(|address| email::require(&address)).transpose()?;
     let address = address.filter(|address| caller.user.email.as_ref() != Some(address));
+    let guarded = body.password.is_some() || address.is_some();
+    if guarded && caller.user.has_factor() && !caller.session.is_aal2() {
+        let text = "AAL2 session is required to update email or password when MFA is enabled.";
+        return Err(ApiError::new(StatusCode::UNAUTHORIZED, "insufficient_aal", text));
+    }
     if body.password.is_some() && caller.user.email.is_none() && address.is_none() {
         let text = "Updating password of an anonymous user without an email or phone is not allowed";
         return Err(unprocessable("validation_failed", text));

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::db::factors::Factor;
 use crate::db::users::{Identity, User};
 
 /// A moment in RFC 3339 with up to six decimals.
@@ -49,6 +50,9 @@ pub(crate) struct UserBody {
     pub(crate) banned_until: Option<Stamp>,
     pub(crate) app_metadata: Map<String, Value>,
     pub(crate) user_metadata: Map<String, Value>,
+    /// Left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) factors: Vec<FactorBody>,
     /// `None` is `null`, as in lists of the administrator.
     pub(crate) identities: Option<Vec<IdentityBody>>,
     pub(crate) created_at: Stamp,
@@ -76,6 +80,7 @@ impl From<&User> for UserBody {
             banned_until: user.banned_until.map(Stamp),
             app_metadata: user.app_metadata.clone(),
             user_metadata: user.user_metadata.clone(),
+            factors: user.factors.iter().map(FactorBody::from).collect(),
             identities: Some(
                 user.identities.iter().map(|identity| IdentityBody::new(user.id, identity)).collect(),
             ),
@@ -113,6 +118,35 @@ impl IdentityBody {
             created_at: Stamp(identity.created_at),
             updated_at: Stamp(identity.updated_at),
             email: identity.email.clone(),
+        }
+    }
+}
+
+/// A second factor; nothing of its secret.
+#[derive(Debug, Serialize)]
+pub(crate) struct FactorBody {
+    id: Uuid,
+    created_at: Stamp,
+    updated_at: Stamp,
+    status: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    friendly_name: String,
+    factor_type: &'static str,
+    phone: &'static str,
+    last_challenged_at: Option<Stamp>,
+}
+
+impl From<&Factor> for FactorBody {
+    fn from(factor: &Factor) -> Self {
+        Self {
+            id: factor.id,
+            created_at: Stamp(factor.created_at),
+            updated_at: Stamp(factor.updated_at),
+            status: if factor.verified { "verified" } else { "unverified" },
+            friendly_name: factor.friendly_name.clone(),
+            factor_type: "totp",
+            phone: "",
+            last_challenged_at: factor.last_challenged_at.map(Stamp),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::factors::{self, Factor};
 use super::{At, Document, Id};
 
 /// A person, whole: loaded, changed and saved inside one transaction.
@@ -27,6 +28,8 @@ pub(crate) struct User {
     pub(crate) recovery_sent_at: Option<OffsetDateTime>,
     pub(crate) new_email: Option<String>,
     pub(crate) email_change_sent_at: Option<OffsetDateTime>,
+    /// One half of a change of address was proved, the other is awaited.
+    pub(crate) email_change_half: bool,
     pub(crate) reauthentication_sent_at: Option<OffsetDateTime>,
     pub(crate) last_sign_in_at: Option<OffsetDateTime>,
     pub(crate) banned_until: Option<OffsetDateTime>,
@@ -34,6 +37,8 @@ pub(crate) struct User {
     pub(crate) updated_at: OffsetDateTime,
     /// Oldest first.
     pub(crate) identities: Vec<Identity>,
+    /// Oldest first. [`save`] does not write them.
+    pub(crate) factors: Vec<Factor>,
 }
 
 /// Who a person is at a provider.
@@ -70,18 +75,25 @@ impl User {
             recovery_sent_at: None,
             new_email: None,
             email_change_sent_at: None,
+            email_change_half: false,
             reauthentication_sent_at: None,
             last_sign_in_at: None,
             banned_until: None,
             created_at: now,
             updated_at: now,
             identities: Vec::new(),
+            factors: Vec::new(),
         }
     }
 
     /// Whether a ban is in force.
     pub(crate) fn is_banned(&self, now: OffsetDateTime) -> bool {
         self.banned_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether a second factor guards the account.
+    pub(crate) fn has_factor(&self) -> bool {
+        self.factors.iter().any(|factor| factor.verified)
     }
 
     /// Writes `provider` (the oldest) and `providers` from the identities; other members stay.
@@ -105,7 +117,7 @@ pub(crate) fn find(db: &Connection, id: Uuid) -> rusqlite::Result<Option<User>> 
         .prepare_cached("select * from users where id = :id")?
         .query_row(named_params! {":id": Id(id)}, read)
         .optional()?;
-    with_identities(db, found)
+    with_rest(db, found)
 }
 
 /// The person with this address, which the caller has put into lower case.
@@ -114,7 +126,7 @@ pub(crate) fn find_by_email(db: &Connection, email: &str) -> rusqlite::Result<Op
         .prepare_cached("select * from users where email = :email")?
         .query_row(named_params! {":email": email}, read)
         .optional()?;
-    with_identities(db, found)
+    with_rest(db, found)
 }
 
 /// The person behind an identity.
@@ -150,7 +162,7 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
     let sql = "insert into users values (:id, :email, :email_proven, :password, :role, :app_metadata,
             :user_metadata, :is_anonymous, :email_confirmed_at, :invited_at, :confirmation_sent_at,
             :recovery_sent_at, :new_email, :email_change_sent_at, :reauthentication_sent_at, :last_sign_in_at,
-            :banned_until, :created_at, :updated_at)
+            :banned_until, :created_at, :updated_at, :email_change_half)
         on conflict (id) do update set email = excluded.email, email_proven = excluded.email_proven,
             password = excluded.password, role = excluded.role, app_metadata = excluded.app_metadata,
             user_metadata = excluded.user_metadata, is_anonymous = excluded.is_anonymous,
@@ -159,7 +171,7 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
             new_email = excluded.new_email, email_change_sent_at = excluded.email_change_sent_at,
             reauthentication_sent_at = excluded.reauthentication_sent_at,
             last_sign_in_at = excluded.last_sign_in_at, banned_until = excluded.banned_until,
-            updated_at = excluded.updated_at";
+            updated_at = excluded.updated_at, email_change_half = excluded.email_change_half";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": Id(user.id),
         ":email": user.email,
@@ -180,6 +192,7 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
         ":banned_until": user.banned_until.map(At),
         ":created_at": At(user.created_at),
         ":updated_at": At(user.updated_at),
+        ":email_change_half": user.email_change_half,
     })?;
     db.prepare_cached("delete from identities where user_id = :user")?
         .execute(named_params! {":user": Id(user.id)})?;
@@ -217,12 +230,13 @@ pub(crate) fn known_at(db: &Connection, issuer: &str, limit: u32) -> rusqlite::R
     query.query_map(named_params! {":issuer": issuer, ":limit": limit}, read_identity)?.collect()
 }
 
-fn with_identities(db: &Connection, found: Option<User>) -> rusqlite::Result<Option<User>> {
+fn with_rest(db: &Connection, found: Option<User>) -> rusqlite::Result<Option<User>> {
     let Some(mut user) = found else { return Ok(None) };
     let sql = "select * from identities where user_id = :user order by created_at, rowid";
     let mut query = db.prepare_cached(sql)?;
     user.identities =
         query.query_map(named_params! {":user": Id(user.id)}, read_identity)?.collect::<Result<_, _>>()?;
+    user.factors = factors::of_user(db, user.id)?;
     Ok(Some(user))
 }
 
@@ -243,12 +257,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<User> {
         recovery_sent_at: at("recovery_sent_at")?,
         new_email: row.get("new_email")?,
         email_change_sent_at: at("email_change_sent_at")?,
+        email_change_half: row.get("email_change_half")?,
         reauthentication_sent_at: at("reauthentication_sent_at")?,
         last_sign_in_at: at("last_sign_in_at")?,
         banned_until: at("banned_until")?,
         created_at: row.get::<_, At>("created_at")?.0,
         updated_at: row.get::<_, At>("updated_at")?.0,
         identities: Vec::new(),
+        factors: Vec::new(),
     })
 }
 

@@ -87,9 +87,13 @@ impl Settings {
             site_url,
             sign_up: vars::flag(vars, "AUTH_SIGN_UP", true, problems),
             confirm_email: vars::flag(vars, "AUTH_CONFIRM_EMAIL", false, problems),
+            secure_email_change: vars::flag(vars, "AUTH_SECURE_EMAIL_CHANGE", true, problems),
             anonymous: vars::flag(vars, "AUTH_ANONYMOUS", true, problems),
+            linking: vars::flag(vars, "AUTH_LINKING", true, problems),
+            totp: vars::flag(vars, "AUTH_TOTP", true, problems),
             password: password_rules(vars, problems),
             require_current_password: vars::flag(vars, "AUTH_REQUIRE_CURRENT_PASSWORD", false, problems),
+            require_reauthentication: vars::flag(vars, "AUTH_REQUIRE_REAUTHENTICATION", false, problems),
             algorithm: algorithm(vars, problems),
             secret_key: vars::secret(vars, "AUTH_SECRET_KEY", problems),
             access_token_lifetime: access_token_lifetime(vars, problems),
@@ -181,25 +185,6 @@ fn refuse_later(vars: &dyn Vars, problems: &mut Problems) {
         if vars.get(name).is_some() {
             let why = format!("{what} is not part of this version.");
             problems.fault("AUTH-LATER-001", name, Some(REDACTED), why, "Remove the variable.");
-        }
-    }
-    let flags = [
-        ("AUTH_SECURE_EMAIL_CHANGE", true, "Changing the address of an account"),
-        ("AUTH_REQUIRE_REAUTHENTICATION", false, "Asking for a code before a password is changed"),
-    ];
-    for (name, default, what) in flags {
-        let set = vars::flag(vars, name, default, problems);
-        if set != default {
-            let why = format!("{what} is not part of this version, so this cannot be honoured.");
-            problems.fault("AUTH-LATER-001", name, Some(&set.to_string()), why, "Remove the variable.");
-        }
-    }
-    for (name, what) in
-        [("AUTH_TOTP", "Two-step sign-in"), ("AUTH_LINKING", "Connecting further identities by hand")]
-    {
-        if vars::flag(vars, name, false, problems) {
-            let why = format!("{what} is not part of this version: it stays off.");
-            problems.warning("AUTH-LATER-002", name, Some("true"), why, "Nothing needs to be done.");
         }
     }
 }
