@@ -99,7 +99,10 @@ pub(crate) async fn enroll(
             return Err(unprocessable("mfa_phone_enroll_not_enabled", "MFA enroll is disabled for Phone"));
         }
         Some("webauthn") => {
-            return Err(unprocessable("mfa_webauthn_enroll_not_enabled", "MFA enroll is disabled for WebAuthn"));
+            return Err(unprocessable(
+                "mfa_webauthn_enroll_not_enabled",
+                "MFA enroll is disabled for WebAuthn",
+            ));
         }
         _ => return Err(ApiError::invalid("factor_type needs to be totp, phone, or webauthn")),
     }
@@ -150,10 +153,7 @@ fn may_enroll(known: &[Factor], name: &str, session: &Session) -> Answer<()> {
 
 /// `POST /factors/{id}/challenge`
 #[tracing::instrument(name = "factor.challenge", skip_all)]
-pub(crate) async fn challenge(
-    State(app): State<App>,
-    Own { factor, .. }: Own,
-) -> Answer<axum::Json<Value>> {
+pub(crate) async fn challenge(State(app): State<App>, Own { factor, .. }: Own) -> Answer<axum::Json<Value>> {
     must_be_on(&app)?;
     let (now, id) = (app.clock.now(), app.entropy.uuid());
     app.db.write(move |db| Ok::<_, ApiError>(factors::challenge(db, factor.id, id, now)?)).await?;
@@ -200,7 +200,13 @@ struct Proof {
 
 impl Proof {
     /// Judges and redeems in one transaction. The inner error keeps what was counted, the outer one nothing.
-    fn redeem(self, db: &Connection, app: &App, factor: Uuid, session: Uuid) -> Answer<Answer<(User, Session)>> {
+    fn redeem(
+        self,
+        db: &Connection,
+        app: &App,
+        factor: Uuid,
+        session: Uuid,
+    ) -> Answer<Answer<(User, Session)>> {
         let now = self.now;
         let gone = || {
             let text = "Session from session_id claim in JWT does not exist";
@@ -211,7 +217,8 @@ impl Proof {
         let factor = known.ok_or_else(unknown)?;
         let text = "MFA factor with the provided challenge ID not found";
         let missing = || unprocessable("mfa_factor_not_found", text);
-        let (opened_at, used) = factors::find_challenge(db, factor.id, self.challenge)?.ok_or_else(missing)?;
+        let (opened_at, used) =
+            factors::find_challenge(db, factor.id, self.challenge)?.ok_or_else(missing)?;
         if used || opened_at + CHALLENGE_LIFETIME <= now {
             let text = "MFA challenge has expired or was met, open another one";
             return Err(unprocessable("mfa_challenge_expired", text));

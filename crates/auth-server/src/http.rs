@@ -16,7 +16,9 @@ pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
 use crate::limit::Bucket;
-use crate::{App, account, admin, authorize, documents, factors, off, one_time, pages, recover, token, update};
+use crate::{
+    App, account, admin, authorize, documents, factors, off, one_time, pages, recover, token, update,
+};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
@@ -41,6 +43,7 @@ pub(crate) fn router(app: &App) -> Router {
             "/magiclink",
             post(recover::magic_link).layer(limited(Bucket::MagicLink)).layer(from_fn(layers::even)),
         )
+        .route("/reauthenticate", get(recover::reauthenticate).layer(limited(Bucket::Reauthenticate)))
         .route("/user", get(account::user).merge(put(update::update).layer(limited(Bucket::Update))))
         .route("/user/identities/authorize", get(off::linking))
         .route("/user/identities/{id}", delete(off::linking))

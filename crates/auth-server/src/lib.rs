@@ -19,6 +19,7 @@
 //! hand, invitations and generated links. Settings that ask for them stop the start.
 
 mod account;
+mod address;
 mod admin;
 mod authorize;
 mod db;

@@ -32,6 +32,8 @@ pub(crate) enum Bucket {
     Resend,
     /// `PUT /user`.
     Update,
+    /// `GET /reauthenticate`, which GoTrue does not limit by address.
+    Reauthenticate,
     /// `POST /factors/{id}/challenge`.
     Challenge,
     /// `POST /factors/{id}/verify`.

@@ -19,6 +19,14 @@ pub enum MailKind {
     Magiclink,
     /// Lets a person set a new password.
     Recovery,
+    /// Invites a person to an account that an administrator made.
+    Invite,
+    /// Confirms the new address of an account, at that address.
+    EmailChange,
+    /// Confirms that change at the current address.
+    EmailChangeCurrent,
+    /// Proves that the person still reads the mail. Has digits and no link.
+    Reauthentication,
 }
 
 impl MailKind {
@@ -28,6 +36,9 @@ impl MailKind {
             Self::Signup => "signup",
             Self::Magiclink => "magiclink",
             Self::Recovery => "recovery",
+            Self::Invite => "invite",
+            Self::EmailChange | Self::EmailChangeCurrent => "email_change",
+            Self::Reauthentication => "reauthentication",
         }
     }
 
@@ -36,6 +47,10 @@ impl MailKind {
             Self::Signup => "Confirm your address",
             Self::Magiclink => "Your sign-in code",
             Self::Recovery => "Reset your password",
+            Self::Invite => "You have been invited",
+            Self::EmailChange => "Confirm your new address",
+            Self::EmailChangeCurrent => "Confirm the change of your address",
+            Self::Reauthentication => "Confirm that it is you",
         }
     }
 }
@@ -49,7 +64,7 @@ pub struct Mail {
     pub to: String,
     /// The subject line: a constant for each kind.
     pub subject: &'static str,
-    /// The link in it.
+    /// The link in it; empty if it has digits alone.
     pub link: String,
     /// The digits in it.
     pub code: String,
@@ -75,6 +90,9 @@ impl Mail {
     /// The plain text.
     pub fn text(&self) -> String {
         let (subject, link, code) = (self.subject, &self.link, &self.code);
+        if link.is_empty() {
+            return format!("{subject}\n\nEnter this code: {code}\n");
+        }
         format!("{subject}\n\nFollow this link:\n{link}\n\nor enter this code: {code}\n")
     }
 

@@ -76,7 +76,8 @@ pub(crate) fn accept_step(
     let sql = "update factors set last_step = :step, verified = 1, wrong_tries = 0, tried_at = null,
         updated_at = :now where id = :id and last_step < :step";
     let step = i64::try_from(step).unwrap_or(i64::MAX);
-    let done = db.prepare_cached(sql)?.execute(named_params! {":id": Id(id), ":step": step, ":now": At(now)})?;
+    let done =
+        db.prepare_cached(sql)?.execute(named_params! {":id": Id(id), ":step": step, ":now": At(now)})?;
     Ok(done == 1)
 }
 

@@ -52,7 +52,16 @@ impl Session {
     pub(crate) fn new(id: Uuid, user: Uuid, method: &str, now: OffsetDateTime) -> Self {
         let amr = vec![Proof { method: method.to_owned(), timestamp: now.unix_timestamp() }];
         let now = super::micros(now);
-        Self { id, user, counter: 0, aal: "aal1".to_owned(), amr, created_at: now, refreshed_at: now, factor: None }
+        Self {
+            id,
+            user,
+            counter: 0,
+            aal: "aal1".to_owned(),
+            amr,
+            created_at: now,
+            refreshed_at: now,
+            factor: None,
+        }
     }
 }
 
@@ -107,7 +116,8 @@ pub(crate) fn save(db: &Connection, session: &Session) -> rusqlite::Result<()> {
 /// Takes aal2 from every session that `factor` raised, with the proof named `method`.
 pub(crate) fn lower(db: &Connection, factor: Uuid, method: &str) -> rusqlite::Result<()> {
     let mut query = db.prepare_cached("select * from sessions where factor_id = :factor")?;
-    let raised = query.query_map(named_params! {":factor": Id(factor)}, read)?.collect::<Result<Vec<_>, _>>()?;
+    let raised =
+        query.query_map(named_params! {":factor": Id(factor)}, read)?.collect::<Result<Vec<_>, _>>()?;
     for mut session in raised {
         session.amr.retain(|proof| proof.method != method);
         session.aal = "aal1".to_owned();

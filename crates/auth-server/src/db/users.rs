@@ -129,6 +129,14 @@ pub(crate) fn find_by_email(db: &Connection, email: &str) -> rusqlite::Result<Op
     with_rest(db, found)
 }
 
+/// Whether somebody else has this address, be it at a provider.
+pub(crate) fn is_taken(db: &Connection, email: &str, but: Uuid) -> rusqlite::Result<bool> {
+    let sql = "select exists (select 1 from users where email = :email and id <> :but
+        union all select 1 from identities where email = :email and user_id <> :but)";
+    let values = named_params! {":email": email, ":but": Id(but)};
+    db.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+}
+
 /// The person behind an identity.
 pub(crate) fn find_by_identity(
     db: &Connection,

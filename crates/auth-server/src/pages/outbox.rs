@@ -28,7 +28,7 @@ pub(crate) async fn outbox(State(app): State<App>) -> Answer<Response> {
     let rows = app.outbox.list().into_iter().rev().map(|mail| {
         let (first, second) = mail.code.split_at(mail.code.len() / 2);
         Ok(OutboxRow {
-            kind: mail.kind,
+            subject: mail.subject,
             code: format!("{first} {second}"),
             at: mail.at.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(ApiError::internal)?,
             ago: ago(now - mail.at),
