@@ -1,5 +1,8 @@
 //! `/admin/*`: for whoever holds the admin key, which is no token of a person (S-78; contract, section 2.18).
 
+mod factors;
+mod links;
+
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header::LINK};
@@ -11,7 +14,11 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+pub(crate) use factors::{change_factor, delete_factor, factors};
+pub(crate) use links::{generate, invite};
+
 use crate::account::email_account;
+use crate::address::taken;
 use crate::db::users::{self, User};
 use crate::db::{micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
@@ -50,19 +57,20 @@ impl FromRequestParts<App> for UserId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let id = Path::<String>::from_request_parts(parts, app).await;
+        Self::parse(id.as_deref().map_or("", |id| id)).map(Self)
+    }
+}
+
+impl UserId {
+    fn parse(text: &str) -> Answer<Uuid> {
         let wrong = || ApiError::new(StatusCode::NOT_FOUND, "validation_failed", "user_id must be an UUID");
-        let Path(id): Path<String> = Path::from_request_parts(parts, app).await.map_err(|_| wrong())?;
-        Uuid::parse_str(&id).map(Self).map_err(|_| wrong())
+        Uuid::parse_str(text).map_err(|_| wrong())
     }
 }
 
 fn unknown() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
-}
-
-fn taken() -> ApiError {
-    let text = "A user with this email address has already been registered";
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "email_exists", text)
 }
 
 /// What an administrator may set.
@@ -127,6 +135,8 @@ impl Change {
             }
             user.email = Some(email);
             user.is_anonymous = false;
+            user.new_email = None;
+            user.email_change_half = false;
             user.email_proven = user.email_confirmed_at.is_some(); // the administrator's word stands for the new one
             secrets::void_all(db, user.id)?;
         }
@@ -223,17 +233,6 @@ pub(crate) async fn delete(
     if deleted { Ok(axum::Json(json!({}))) } else { Err(unknown()) }
 }
 
-/// `GET /admin/users/{id}/factors`
-#[tracing::instrument(name = "admin.factors", skip_all)]
-pub(crate) async fn factors(
-    _: Admin,
-    State(app): State<App>,
-    UserId(id): UserId,
-) -> Answer<axum::Json<Value>> {
-    let user = app.db.read(move |db| users::find(db, id)?.ok_or_else(unknown)).await?;
-    Ok(axum::Json(json!(UserBody::from(&user).factors)))
-}
-
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
     page: Option<String>,
@@ -271,11 +270,6 @@ pub(crate) async fn list(
     headers.insert(HeaderName::from_static("x-total-count"), HeaderValue::from(total));
     headers.insert(LINK, HeaderValue::from_str(&links).map_err(ApiError::internal)?);
     Ok(response)
-}
-
-/// `POST /invite`, `POST /admin/generate_link`: not offered by this version.
-pub(crate) async fn not_offered(_: Admin) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "feature_disabled", "This is not offered here")
 }
 
 /// `none`, or a length as Go writes it: `24h`, `1h30m`. Forever is a hundred years.

@@ -2,8 +2,10 @@
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::json;
+use url::Url;
 use uuid::Uuid;
 
 use crate::App;
@@ -11,7 +13,7 @@ use crate::db::flows::{self, Flow};
 use crate::db::sessions::Session;
 use crate::db::users::{self, User};
 use crate::error::{Answer, ApiError};
-use crate::http::{Form, Params};
+use crate::http::{Caller, Form, Params};
 use crate::identities::{self, Drawn, Matched, needs_verification};
 use crate::mail::MailKind;
 use crate::mailing::Mailing;
@@ -42,6 +44,27 @@ const OWN_PARAMETERS: &[&str] = &[
 /// `GET /authorize`: errors are JSON, since there is no checked target yet.
 #[tracing::instrument(name = "authorize", skip_all)]
 pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> Answer<Response> {
+    let (url, _) = start(&app, query, None).await?;
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
+}
+
+/// `GET /user/identities/authorize`: as [`begin`], to link what the provider says to the caller's account.
+#[tracing::instrument(name = "identity.link", skip_all)]
+pub(crate) async fn begin_linking(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Answer<Response> {
+    identities::must_be_on(&app)?;
+    let (url, as_json) = start(&app, query, Some(caller.user.id)).await?;
+    if as_json {
+        return Ok(axum::Json(json!({"url": url})).into_response());
+    }
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
+}
+
+/// Stores a flow and says where the provider is asked; the second value is `skip_http_redirect`.
+async fn start(app: &App, query: Option<String>, linking: Option<Uuid>) -> Answer<(Url, bool)> {
     let pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let one = |name: &str| {
@@ -61,6 +84,7 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
     let is_own = |name: &str| OWN_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(name));
     let extra: Vec<_> = pairs.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
 
+    let as_json = one("skip_http_redirect")? == Some("true");
     let now = app.clock.now();
     let flow = Flow {
         id: app.entropy.uuid(),
@@ -69,7 +93,7 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
         challenge: challenge.map(|challenge| challenge.0),
         redirect_to: app.redirects.choose(one("redirect_to")?),
         user: None,
-        linking: None,
+        linking,
         provider_token: None,
         created_at: now,
         returned_at: None,
@@ -77,7 +101,7 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
     };
     let url = provider.authorize_url(&app.issuer, &flow.id.to_string(), &scopes, &extra);
     app.db.write(move |db| Ok::<_, ApiError>(flows::insert(db, &flow, now)?)).await?;
-    Ok(redirect(StatusCode::FOUND, url.as_str()))
+    Ok((url, as_json))
 }
 
 #[derive(Deserialize)]
@@ -157,7 +181,11 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     let (context, target) = (app.clone(), flow.redirect_to.clone());
     let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_token(&provider_token));
     let done = app.db.write(move |db| {
-        let user = match identities::sign_in(db, &context, &flow.provider, &profile, &drawn, now)? {
+        let matched = match flow.linking {
+            Some(user) => identities::link(db, &context, user, &flow.provider, &profile, &drawn, now)?,
+            None => identities::sign_in(db, &context, &flow.provider, &profile, &drawn, now)?,
+        };
+        let user = match matched {
             Matched::In(user) => *user,
             Matched::Unconfirmed { email, mail } => return Ok(Done::Unconfirmed { email, mail }),
         };

@@ -17,7 +17,8 @@ pub(crate) use layers::Calls;
 use crate::error::ApiError;
 use crate::limit::Bucket;
 use crate::{
-    App, account, admin, authorize, documents, factors, off, one_time, pages, recover, token, update,
+    App, account, admin, authorize, documents, factors, identities, off, one_time, pages, recover, token,
+    update,
 };
 
 /// Everything the server answers to.
@@ -45,8 +46,8 @@ pub(crate) fn router(app: &App) -> Router {
         )
         .route("/reauthenticate", get(recover::reauthenticate).layer(limited(Bucket::Reauthenticate)))
         .route("/user", get(account::user).merge(put(update::update).layer(limited(Bucket::Update))))
-        .route("/user/identities/authorize", get(off::linking))
-        .route("/user/identities/{id}", delete(off::linking))
+        .route("/user/identities/authorize", get(authorize::begin_linking))
+        .route("/user/identities/{id}", delete(identities::unlink))
         .route("/factors", post(factors::enroll))
         .route("/factors/{id}", delete(factors::unenroll))
         .route("/factors/{id}/challenge", post(factors::challenge).layer(limited(Bucket::Challenge)))
@@ -59,8 +60,9 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/admin/users", get(admin::list).post(admin::create))
         .route("/admin/users/{id}", get(admin::read).put(admin::change).delete(admin::delete))
         .route("/admin/users/{id}/factors", get(admin::factors))
-        .route("/admin/generate_link", post(admin::not_offered))
-        .route("/invite", post(admin::not_offered));
+        .route("/admin/users/{id}/factors/{factor}", put(admin::change_factor).delete(admin::delete_factor))
+        .route("/admin/generate_link", post(admin::generate))
+        .route("/invite", post(admin::invite));
     let pages = Router::new()
         .route("/pretend/{provider}", get(pages::chooser).post(pages::choose))
         .route("/outbox", get(pages::outbox))

@@ -130,6 +130,11 @@ impl Mailing {
         with_query(base, &pairs)
     }
 
+    /// The `type` of its link.
+    pub(crate) fn word(&self) -> &'static str {
+        self.kind.word()
+    }
+
     /// The token of the link, the digits and the target, for an administrator who delivers them.
     pub(crate) fn parts(&self) -> (&str, &str, &str) {
         (&self.link, &self.code, &self.redirect_to)

@@ -3,14 +3,8 @@
 use axum::http::StatusCode;
 
 use crate::error::ApiError;
-use crate::http::Caller;
 
 /// `POST /sso`
 pub(crate) async fn saml() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "saml_provider_disabled", "SAML 2.0 is disabled")
-}
-
-/// `GET /user/identities/authorize`, `DELETE /user/identities/{id}`
-pub(crate) async fn linking(_: Caller) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "manual_linking_disabled", "Manual linking is disabled")
 }
