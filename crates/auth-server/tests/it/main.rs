@@ -1,7 +1,11 @@
 //! Stories over HTTP, each against a server of its own, in memory, whose clock the test moves.
 
 mod accounts;
+mod address;
+mod factors;
 mod harness;
+mod linking;
+mod links;
 mod logs;
 mod mails;
 mod providers;

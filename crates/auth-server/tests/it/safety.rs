@@ -76,7 +76,6 @@ fn every_fault_is_found_at_once_and_nothing_is_ignored() {
         ("AUTH_ALGORITHM", "RS256"),
         ("AUTH_GITHUB_CLIENT_ID", "x"),
         ("AUTH_GITHUB_URL", "http://github.example.com"),
-        ("AUTH_REQUIRE_REAUTHENTICATION", "true"),
         ("AUTH_ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
         ("AUTH_ACCESS_TOKEN_LIFETIME", "5m"),
         ("AUTH_REDIRECT_URLS", "https://*.example.com/cb"),
@@ -85,7 +84,6 @@ fn every_fault_is_found_at_once_and_nothing_is_ignored() {
     insta::assert_snapshot!(found.join("\n"), @r"
     AUTH-LATER-001 AUTH_SMTP_URL
     AUTH-LATER-001 AUTH_GOOGLE_CLIENT_ID
-    AUTH-LATER-001 AUTH_REQUIRE_REAUTHENTICATION
     BFF-CONF-002 AUTH_SIGN_UP
     AUTH-LATER-001 AUTH_ALGORITHM
     BFF-CONF-002 AUTH_ACCESS_TOKEN_LIFETIME
