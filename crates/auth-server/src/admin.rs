@@ -2,11 +2,11 @@
 
 mod factors;
 mod links;
+mod list;
 
 use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header::LINK};
-use axum::response::{IntoResponse, Response};
 use base::secret::Secret;
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -16,20 +16,18 @@ use uuid::Uuid;
 
 pub(crate) use factors::{change_factor, delete_factor, factors};
 pub(crate) use links::{generate, invite};
+pub(crate) use list::list;
 
 use crate::account::email_account;
 use crate::address::taken;
 use crate::db::users::{self, User};
 use crate::db::{micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
-use crate::http::{Json, Params, bearer};
-use crate::people::{ban, merge, set_password, vouch};
+use crate::http::{Json, bearer};
+use crate::people::{ban, erase, merge, set_password, vouch};
 use crate::token::present;
 use crate::wire::UserBody;
 use crate::{App, email, password};
-
-const PER_PAGE: u32 = 50;
-const MOST_PER_PAGE: u32 = 1000;
 
 /// Proof that the admin key came with the request.
 pub(crate) struct Admin;
@@ -80,6 +78,8 @@ pub(crate) struct AccountBody {
     email: Option<String>,
     phone: Option<String>,
     password: Option<Secret<String>>,
+    /// A PHC string of Argon2, from another system.
+    password_hash: Option<Secret<String>>,
     email_confirm: Option<bool>,
     user_metadata: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
@@ -107,13 +107,21 @@ impl AccountBody {
         let email = present(self.email).map(|address| email::require(&address)).transpose()?;
         let now = app.clock.now();
         let ban = self.ban_duration.map(|text| ban_until(&text, now)).transpose()?;
-        let hash = match self.password.filter(|password| !password.expose().is_empty()) {
-            Some(password) => {
+        let filled = |secret: Option<Secret<String>>| secret.filter(|secret| !secret.expose().is_empty());
+        let hash = match (filled(self.password), filled(self.password_hash)) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::invalid("Only a password or a password hash should be provided"));
+            }
+            (None, Some(hash)) if password::is_importable(hash.expose()) => Some(hash.expose().clone()),
+            (None, Some(_)) => {
+                return Err(ApiError::invalid("The password hash is no usable PHC string of Argon2"));
+            }
+            (Some(password), None) => {
                 let own: Vec<_> = email.iter().map(String::as_str).collect();
                 password::check(&app.settings.password, password.expose(), &own)?;
                 Some(app.hasher.hash(password).await?)
             }
-            None => None,
+            (None, None) => None,
         };
         Ok(Change {
             email,
@@ -227,49 +235,15 @@ pub(crate) async fn delete(
     body: Answer<Json<DeleteBody>>,
 ) -> Answer<axum::Json<Value>> {
     if body.is_ok_and(|Json(body)| body.should_soft_delete == Some(true)) {
-        return Err(ApiError::invalid("Soft deletion is not offered here"));
+        let now = app.clock.now();
+        let erased = app.db.write(move |db| {
+            let mut user = users::find(db, id)?.ok_or_else(unknown)?;
+            Ok::<_, ApiError>(erase(db, &mut user, now)?)
+        });
+        return erased.await.map(|()| axum::Json(json!({})));
     }
     let deleted = app.db.write(move |db| Ok::<_, ApiError>(users::delete(db, id)?)).await?;
     if deleted { Ok(axum::Json(json!({}))) } else { Err(unknown()) }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    page: Option<String>,
-    per_page: Option<String>,
-}
-
-/// `GET /admin/users?page=&per_page=`
-#[tracing::instrument(name = "admin.list", skip_all)]
-pub(crate) async fn list(
-    _: Admin,
-    State(app): State<App>,
-    Params(query): Params<PageQuery>,
-) -> Answer<Response> {
-    let number = |text: Option<String>, default: u32| match present(text) {
-        Some(text) => text.parse().map_err(|_| ApiError::invalid("Bad Pagination Parameters")),
-        None => Ok(default),
-    };
-    let page = number(query.page, 1)?.max(1);
-    let per_page = number(query.per_page, PER_PAGE)?.clamp(1, MOST_PER_PAGE);
-    let offset = u64::from(page - 1) * u64::from(per_page);
-    let found =
-        app.db.read(move |db| Ok::<_, ApiError>((users::list(db, per_page, offset)?, users::count(db)?)));
-    let (found, total) = found.await?;
-    let bodies =
-        found.iter().map(|user| UserBody { identities: None, ..UserBody::from(user) }).collect::<Vec<_>>();
-    let mut response = axum::Json(json!({"users": bodies, "aud": "authenticated"})).into_response();
-
-    let last = total.div_ceil(u64::from(per_page)).max(1);
-    let link = |page: u64, rel: &str| {
-        format!("<{}/admin/users?page={page}&per_page={per_page}>; rel=\"{rel}\"", app.issuer)
-    };
-    let next = (u64::from(page) < last).then(|| link(u64::from(page) + 1, "next"));
-    let links = next.into_iter().chain([link(last, "last")]).collect::<Vec<_>>().join(", ");
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("x-total-count"), HeaderValue::from(total));
-    headers.insert(LINK, HeaderValue::from_str(&links).map_err(ApiError::internal)?);
-    Ok(response)
 }
 
 /// `none`, or a length as Go writes it: `24h`, `1h30m`. Forever is a hundred years.

@@ -53,7 +53,6 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/factors/{id}/challenge", post(factors::challenge).layer(limited(Bucket::Challenge)))
         .route("/factors/{id}/verify", post(factors::verify).layer(limited(Bucket::Factor)))
         .route("/logout", post(account::log_out))
-        .route("/sso", post(off::saml))
         .route("/settings", get(documents::settings))
         .route("/health", get(documents::health))
         .route("/.well-known/jwks.json", get(documents::key_set))
@@ -68,7 +67,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/outbox", get(pages::outbox))
         .route("/outbox.json", get(pages::outbox_list))
         .route("/assets/{name}", get(pages::asset));
-    let all = api.merge(pages);
+    let all = api.merge(off::routes()).merge(pages);
     let inner = Router::new()
         .nest("/auth/v1", all.clone())
         .merge(all)

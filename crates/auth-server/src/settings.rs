@@ -28,6 +28,8 @@ pub struct Defaults {
 pub enum Algorithm {
     /// ECDSA on P-256; the default.
     Es256,
+    /// RSA with 2,048 bits, PKCS #1 padding and SHA-256.
+    Rs256,
     /// Ed25519.
     EdDsa,
     /// A secret shared with everyone who verifies.

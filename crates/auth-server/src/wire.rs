@@ -48,6 +48,8 @@ pub(crate) struct UserBody {
     pub(crate) last_sign_in_at: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) banned_until: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted_at: Option<Stamp>,
     pub(crate) app_metadata: Map<String, Value>,
     pub(crate) user_metadata: Map<String, Value>,
     /// Left out where there is none.
@@ -78,6 +80,7 @@ impl From<&User> for UserBody {
             reauthentication_sent_at: user.reauthentication_sent_at.map(Stamp),
             last_sign_in_at: user.last_sign_in_at.map(Stamp),
             banned_until: user.banned_until.map(Stamp),
+            deleted_at: user.deleted_at.map(Stamp),
             app_metadata: user.app_metadata.clone(),
             user_metadata: user.user_metadata.clone(),
             factors: user.factors.iter().map(FactorBody::from).collect(),

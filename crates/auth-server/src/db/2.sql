@@ -31,3 +31,6 @@ alter table flows add column linking text references users (id) on delete cascad
 
 -- 1 once one half of a change of address was proved and the other is awaited.
 alter table users add column email_change_half integer not null default 0;
+
+-- When an administrator deleted the person and kept the row, without anything that says who it was.
+alter table users add column deleted_at integer;

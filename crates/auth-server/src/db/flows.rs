@@ -108,6 +108,13 @@ pub(crate) fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<bool> {
     Ok(gone == 1)
 }
 
+/// Removes all flows of a person.
+pub(crate) fn delete_of_user(db: &Connection, user: Uuid) -> rusqlite::Result<()> {
+    let sql = "delete from flows where user_id = :user or linking = :user";
+    db.prepare_cached(sql)?.execute(named_params! {":user": Id(user)})?;
+    Ok(())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Flow> {
     let at = |name: &str| row.get::<_, Option<At>>(name).map(|at| at.map(|at| at.0));
     Ok(Flow {

@@ -33,6 +33,8 @@ pub(crate) struct User {
     pub(crate) reauthentication_sent_at: Option<OffsetDateTime>,
     pub(crate) last_sign_in_at: Option<OffsetDateTime>,
     pub(crate) banned_until: Option<OffsetDateTime>,
+    /// The row is kept, but nobody comes in by it any more.
+    pub(crate) deleted_at: Option<OffsetDateTime>,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
     /// Oldest first.
@@ -79,6 +81,7 @@ impl User {
             reauthentication_sent_at: None,
             last_sign_in_at: None,
             banned_until: None,
+            deleted_at: None,
             created_at: now,
             updated_at: now,
             identities: Vec::new(),
@@ -151,17 +154,36 @@ pub(crate) fn find_by_identity(
     id.map_or(Ok(None), |id| find(db, id.0))
 }
 
-/// A page of people, the newest first, without identities.
-pub(crate) fn list(db: &Connection, limit: u32, offset: u64) -> rusqlite::Result<Vec<User>> {
-    let sql = "select * from users order by created_at desc, id limit :limit offset :offset";
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    let mut query = db.prepare_cached(sql)?;
-    query.query_map(named_params! {":limit": limit, ":offset": offset}, read)?.collect()
+/// Which people are listed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) limit: u32,
+    pub(crate) offset: u64,
+    /// A part of the address or of the full name; letters count the same in both cases.
+    pub(crate) filter: Option<String>,
+    pub(crate) oldest_first: bool,
 }
 
-/// How many people there are.
-pub(crate) fn count(db: &Connection) -> rusqlite::Result<u64> {
-    let count: i64 = db.prepare_cached("select count(*) from users")?.query_row([], |row| row.get(0))?;
+const FITS: &str = "(:filter is null or instr(lower(email), lower(:filter)) > 0
+    or instr(lower(user_metadata ->> '$.full_name'), lower(:filter)) > 0)";
+
+/// A page of people, without identities and factors.
+pub(crate) fn list(db: &Connection, listed: &Listed) -> rusqlite::Result<Vec<User>> {
+    let order = if listed.oldest_first { "asc" } else { "desc" };
+    let sql = format!(
+        "select * from users where {FITS} order by created_at {order}, id limit :limit offset :offset"
+    );
+    let offset = i64::try_from(listed.offset).unwrap_or(i64::MAX);
+    let values =
+        named_params! {":limit": listed.limit, ":offset": offset, ":filter": listed.filter.as_deref()};
+    db.prepare_cached(&sql)?.query_map(values, read)?.collect()
+}
+
+/// How many people `listed` would show on all pages.
+pub(crate) fn count(db: &Connection, listed: &Listed) -> rusqlite::Result<u64> {
+    let sql = format!("select count(*) from users where {FITS}");
+    let values = named_params! {":filter": listed.filter.as_deref()};
+    let count: i64 = db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
@@ -170,7 +192,8 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
     let sql = "insert into users values (:id, :email, :email_proven, :password, :role, :app_metadata,
             :user_metadata, :is_anonymous, :email_confirmed_at, :invited_at, :confirmation_sent_at,
             :recovery_sent_at, :new_email, :email_change_sent_at, :reauthentication_sent_at, :last_sign_in_at,
-            :banned_until, :created_at, :updated_at, :email_change_half)
+            :banned_until, :created_at, :updated_at, :email_change_half,
+            :deleted_at)
         on conflict (id) do update set email = excluded.email, email_proven = excluded.email_proven,
             password = excluded.password, role = excluded.role, app_metadata = excluded.app_metadata,
             user_metadata = excluded.user_metadata, is_anonymous = excluded.is_anonymous,
@@ -179,7 +202,8 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
             new_email = excluded.new_email, email_change_sent_at = excluded.email_change_sent_at,
             reauthentication_sent_at = excluded.reauthentication_sent_at,
             last_sign_in_at = excluded.last_sign_in_at, banned_until = excluded.banned_until,
-            updated_at = excluded.updated_at, email_change_half = excluded.email_change_half";
+            updated_at = excluded.updated_at, email_change_half = excluded.email_change_half,
+            deleted_at = excluded.deleted_at";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": Id(user.id),
         ":email": user.email,
@@ -201,6 +225,7 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
         ":created_at": At(user.created_at),
         ":updated_at": At(user.updated_at),
         ":email_change_half": user.email_change_half,
+        ":deleted_at": user.deleted_at.map(At),
     })?;
     db.prepare_cached("delete from identities where user_id = :user")?
         .execute(named_params! {":user": Id(user.id)})?;
@@ -269,6 +294,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<User> {
         reauthentication_sent_at: at("reauthentication_sent_at")?,
         last_sign_in_at: at("last_sign_in_at")?,
         banned_until: at("banned_until")?,
+        deleted_at: at("deleted_at")?,
         created_at: row.get::<_, At>("created_at")?.0,
         updated_at: row.get::<_, At>("updated_at")?.0,
         identities: Vec::new(),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use base::vars::{self, Found, Problems, REDACTED, Raw, Vars};
+use base::vars::{self, Problems, REDACTED, Vars};
 use time::Duration;
 use url::Url;
 
@@ -253,14 +253,12 @@ fn password_rules(vars: &dyn Vars, problems: &mut Problems) -> PasswordRules {
 }
 
 fn algorithm(vars: &dyn Vars, problems: &mut Problems) -> Algorithm {
-    if let Some(Found { raw: Raw::Text(text), .. }) = vars.get("AUTH_ALGORITHM")
-        && text == "RS256"
-    {
-        let why = "RS256 is not part of this version.";
-        problems.fault("AUTH-LATER-001", "AUTH_ALGORITHM", Some(&text), why, "Use ES256, EdDSA or HS256.");
-        return Algorithm::Es256;
-    }
-    let words = [("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa), ("HS256", Algorithm::Hs256)];
+    let words = [
+        ("ES256", Algorithm::Es256),
+        ("RS256", Algorithm::Rs256),
+        ("EdDSA", Algorithm::EdDsa),
+        ("HS256", Algorithm::Hs256),
+    ];
     vars::choice(vars, "AUTH_ALGORITHM", &words, Algorithm::Es256, problems)
 }
 

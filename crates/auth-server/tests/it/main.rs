@@ -2,6 +2,7 @@
 
 mod accounts;
 mod address;
+mod admin;
 mod factors;
 mod harness;
 mod linking;
