@@ -99,7 +99,8 @@ async fn start(app: &App, query: Option<String>, linking: Option<Uuid>) -> Answe
         returned_at: None,
         code_issued_at: None,
     };
-    let url = provider.authorize_url(&app.issuer, &flow.id.to_string(), &scopes, &extra);
+    let url = provider.authorize_url(&app.issuer, &flow.id.to_string(), &scopes, &extra).await;
+    let url = url.map_err(|error| ApiError::internal(format_args!("provider: {error}")))?;
     app.db.write(move |db| Ok::<_, ApiError>(flows::insert(db, &flow, now)?)).await?;
     Ok((url, as_json))
 }
@@ -220,6 +221,7 @@ async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, String)
     let failed = |cause: &dyn std::fmt::Display| ApiError::internal(format_args!("provider: {cause}"));
     match app.providers.get(&flow.provider) {
         Some(Provider::GitHub(github)) => github.profile(code).await.map_err(|error| failed(&error)),
+        Some(Provider::Google(google)) => google.profile(code).await.map_err(|error| failed(&error)),
         Some(Provider::Pretend { .. }) => {
             let profile = crate::pages::read_pretend_code(app, flow, code);
             let profile = profile.ok_or_else(|| failed(&"a code that the pretend provider did not give"))?;

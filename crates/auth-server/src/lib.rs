@@ -61,7 +61,9 @@ pub use keys::KeyError;
 pub use mail::{Mail, MailKind};
 pub use people::{Account, UserError, Users};
 pub use serve::{Handle, StartError, start};
-pub use settings::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, VARIABLES};
+pub use settings::{
+    Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, Smtp, VARIABLES,
+};
 
 /// What handlers may ask for.
 #[derive(Debug)]

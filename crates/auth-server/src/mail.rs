@@ -1,10 +1,17 @@
-//! Mail. What would be sent rests in the outbox, newest last, at most [`KEPT`] of them.
+//! Mail. Without a mail server what would be sent rests in the outbox, newest last, at most [`KEPT`] of them.
+
+mod smtp;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use time::OffsetDateTime;
+
+pub(crate) use smtp::{BadServer, Sender};
+
+use crate::pages::Templates;
+use crate::settings::Settings;
 
 /// How many mails the outbox remembers.
 const KEPT: usize = 500;
@@ -96,7 +103,7 @@ impl Mail {
         format!("{subject}\n\nFollow this link:\n{link}\n\nor enter this code: {code}\n")
     }
 
-    pub(crate) fn body(&self, templates: &crate::pages::Templates) -> Result<MailBody, minijinja::Error> {
+    pub(crate) fn body(&self, templates: &Templates) -> Result<MailBody, minijinja::Error> {
         let page = crate::pages::MailPage { subject: self.subject, link: &self.link, code: &self.code };
         Ok(MailBody {
             to: self.to.clone(),
@@ -107,22 +114,55 @@ impl Mail {
     }
 }
 
-/// The mails of this process. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Outbox(Arc<Mutex<VecDeque<Mail>>>);
+/// Where mails go. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) enum Outbox {
+    /// They rest here, to be looked at.
+    Kept(Arc<Mutex<VecDeque<Mail>>>),
+    /// They are really sent.
+    Smtp(Sender),
+}
 
 impl Outbox {
-    /// Adds a mail, and forgets the oldest beyond [`KEPT`].
-    pub(crate) fn send(&self, mail: Mail) {
-        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if mails.len() == KEPT {
-            mails.pop_front();
-        }
-        mails.push_back(mail);
+    /// The outbox of these settings. Has to be called inside a runtime.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, BadServer> {
+        Ok(match &settings.smtp {
+            Some(smtp) => Self::Smtp(Sender::start(smtp)?),
+            None => Self::Kept(Arc::default()),
+        })
     }
 
-    /// All of them, newest last.
-    pub(crate) fn list(&self) -> Vec<Mail> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// Adds a mail, and forgets the oldest beyond [`KEPT`]; or hands it on.
+    pub(crate) fn send(&self, mail: Mail, templates: &Templates) {
+        match self {
+            Self::Kept(mails) => {
+                let mut mails = mails.lock().unwrap_or_else(PoisonError::into_inner);
+                if mails.len() == KEPT {
+                    mails.pop_front();
+                }
+                mails.push_back(mail);
+            }
+            Self::Smtp(sender) => match mail.body(templates) {
+                Ok(body) => sender.send(body),
+                Err(error) => tracing::error!(cause = %error, "a mail cannot be written"),
+            },
+        }
+    }
+
+    /// All that rest here, newest last; `None` if they are sent.
+    pub(crate) fn list(&self) -> Option<Vec<Mail>> {
+        match self {
+            Self::Kept(mails) => {
+                Some(mails.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect())
+            }
+            Self::Smtp(_) => None,
+        }
+    }
+
+    /// Waits for what is on its way.
+    pub(crate) async fn flush(&self) {
+        if let Self::Smtp(sender) = self {
+            sender.flush().await;
+        }
     }
 }

@@ -117,7 +117,7 @@ impl Mailing {
                 self.link_at(&base, "token_hash", "next")
             }
         };
-        app.outbox.send(Mail::new(self.kind, to, link, self.code, now));
+        app.outbox.send(Mail::new(self.kind, to, link, self.code, now), &app.templates);
     }
 
     /// The link that this server redeems itself.

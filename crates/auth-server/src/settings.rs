@@ -2,6 +2,7 @@
 
 mod read;
 mod safety;
+mod smtp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use url::Url;
 
 pub use crate::db::Database;
 pub use read::VARIABLES;
-pub(crate) use safety::unsafe_start;
+pub(crate) use safety::{is_private, unsafe_start};
+pub use smtp::Smtp;
 
 /// What the settings of the BFF decide where `AUTH_*` is silent.
 #[derive(Debug, Clone)]
@@ -116,12 +118,18 @@ pub struct Settings {
     pub mail_gap: Duration,
     /// `AUTH_MAIL_LINKS`.
     pub mail_links: MailLinks,
+    /// A mail server in place of the outbox. `AUTH_SMTP_URL`, `AUTH_MAIL_FROM`.
+    pub smtp: Option<Smtp>,
     /// Limit requests by client address. `AUTH_LIMITS`.
     pub limits: bool,
     /// Header in which a trusted proxy names the client's address. `AUTH_CLIENT_IP_HEADER`.
     pub client_ip_header: Option<String>,
     /// Bearer of `/admin/*`, at least 256 bits. `AUTH_ADMIN_KEY`; `None`: made at first start.
     pub admin_key: Option<Secret<String>>,
+    /// `AUTH_GOOGLE_CLIENT_ID`, `AUTH_GOOGLE_CLIENT_SECRET`.
+    pub google: Option<Client>,
+    /// Another issuer than `https://accounts.google.com`, with OpenID discovery. `AUTH_GOOGLE_ISSUER`.
+    pub google_issuer: Option<Url>,
     /// `AUTH_GITHUB_CLIENT_ID`, `AUTH_GITHUB_CLIENT_SECRET`.
     pub github: Option<Client>,
     /// Another GitHub than github.com. `AUTH_GITHUB_URL`.
@@ -161,9 +169,12 @@ impl Settings {
             otp_lifetime: Duration::hours(1),
             mail_gap: Duration::ZERO,
             mail_links: MailLinks::Confirm,
+            smtp: None,
             limits: false,
             client_ip_header: None,
             admin_key: None,
+            google: None,
+            google_issuer: None,
             github: None,
             github_url: None,
             default_role: None,

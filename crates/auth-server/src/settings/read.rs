@@ -7,7 +7,7 @@ use base::vars::{self, Problems, REDACTED, Vars};
 use time::Duration;
 use url::Url;
 
-use super::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, unsafe_start};
+use super::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, smtp, unsafe_start};
 
 /// Every variable that [`Settings::read`] asks for. Others with the prefix `AUTH_` are the caller's to refuse.
 pub const VARIABLES: &[&str] = &[
@@ -67,7 +67,7 @@ impl Settings {
     /// Reads every variable of [`VARIABLES`]; `None` if a fault was found.
     pub fn read(vars: &dyn Vars, defaults: &Defaults, problems: &mut Problems) -> Option<Self> {
         let faults_before = count_faults(problems);
-        refuse_later(vars, problems);
+        let smtp = smtp::read(vars, problems);
         let listen = vars::parsed(vars, "AUTH_LISTEN", "an address such as 127.0.0.1:9999", problems)
             .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9999)));
         let database = match vars::text(vars, "AUTH_DATABASE", problems).as_deref() {
@@ -107,7 +107,12 @@ impl Settings {
             session_idle: limit(vars, "AUTH_SESSION_IDLE", problems),
             otp_lifetime: vars::span(vars, "AUTH_OTP_LIFETIME", Duration::hours(1), problems),
             // Without SMTP the server runs on loopback only, where waiting between two mails helps nobody.
-            mail_gap: vars::span(vars, "AUTH_MAIL_GAP", Duration::ZERO, problems),
+            mail_gap: vars::span(
+                vars,
+                "AUTH_MAIL_GAP",
+                if smtp.is_some() { Duration::minutes(1) } else { Duration::ZERO },
+                problems,
+            ),
             mail_links: vars::choice(
                 vars,
                 "AUTH_MAIL_LINKS",
@@ -115,9 +120,12 @@ impl Settings {
                 MailLinks::Confirm,
                 problems,
             ),
+            smtp,
             limits: vars::flag(vars, "AUTH_LIMITS", true, problems),
             client_ip_header: vars::text(vars, "AUTH_CLIENT_IP_HEADER", problems),
             admin_key: vars::secret(vars, "AUTH_ADMIN_KEY", problems),
+            google: client(vars, "AUTH_GOOGLE", problems),
+            google_issuer: web_url(vars, "AUTH_GOOGLE_ISSUER", problems),
             github: client(vars, "AUTH_GITHUB", problems),
             github_url: web_url(vars, "AUTH_GITHUB_URL", problems),
             default_role: None,
@@ -156,37 +164,22 @@ impl Settings {
             let why = "One secret must not serve two purposes: AUTH_SECRET_KEY has the same value.";
             problems.fault("AUTH-KEY-002", "AUTH_ADMIN_KEY", Some(REDACTED), why, "Draw another one.");
         }
-        if let Some(url) = &self.github_url
-            && url.scheme() != "https"
-            && !base::http::is_loopback(url)
+        for (name, url) in
+            [("AUTH_GITHUB_URL", &self.github_url), ("AUTH_GOOGLE_ISSUER", &self.google_issuer)]
         {
-            let why = "The client secret would cross a network without TLS.";
-            problems.fault("AUTH-SAFE-003", "AUTH_GITHUB_URL", Some(url.as_str()), why, "Use https://.");
+            if let Some(url) = url
+                && url.scheme() != "https"
+                && !base::http::is_loopback(url)
+            {
+                let why = "The client secret would cross a network without TLS.";
+                problems.fault("AUTH-SAFE-003", name, Some(url.as_str()), why, "Use https://.");
+            }
         }
     }
 }
 
 fn count_faults(problems: &Problems) -> usize {
     problems.list().iter().filter(|p| p.weight == vars::Weight::Fault).count()
-}
-
-/// What the interface promises and this version cannot do yet is refused, never ignored.
-fn refuse_later(vars: &dyn Vars, problems: &mut Problems) {
-    let wanted = [
-        ("AUTH_SMTP_URL", "Sending mail by SMTP"),
-        ("AUTH_SMTP_URL_FILE", "Sending mail by SMTP"),
-        ("AUTH_MAIL_FROM", "Sending mail by SMTP"),
-        ("AUTH_GOOGLE_CLIENT_ID", "Asking the real Google"),
-        ("AUTH_GOOGLE_CLIENT_SECRET", "Asking the real Google"),
-        ("AUTH_GOOGLE_CLIENT_SECRET_FILE", "Asking the real Google"),
-        ("AUTH_GOOGLE_ISSUER", "Asking the real Google"),
-    ];
-    for (name, what) in wanted {
-        if vars.get(name).is_some() {
-            let why = format!("{what} is not part of this version.");
-            problems.fault("AUTH-LATER-001", name, Some(REDACTED), why, "Remove the variable.");
-        }
-    }
 }
 
 fn check_secret(name: &'static str, value: &str, least: usize, problems: &mut Problems) {
