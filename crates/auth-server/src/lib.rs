@@ -1,9 +1,10 @@
 //! The GoTrue-compatible server: for development, tests and small installs.
 //!
 //! [`start`] takes [`Settings`], a clock, a source of randomness and a listening socket. The map, in reading order:
-//! `http` is the route table; `account`, `token`, `one_time` and `authorize` are the ways in; `factors` raise a session,
-//! `address` changes where its person is reached; `rotation` keeps refresh tokens honest; `identities` decides whose account a provider's answer belongs to; `db` is SQLite; `keys` and
-//! `password` guard what must stay secret; `pages` are the pretend providers and the outbox.
+//! `http` is the route table; `account`, `token`, `one_time` and `authorize` are the ways in; `factors` raise a session;
+//! `address` changes where its person is reached; `rotation` keeps refresh tokens honest; `identities` decides whose
+//! account a provider's answer belongs to; `db` is SQLite; `keys` and `password` guard what must stay secret; `pages` are
+//! the pretend providers and the outbox.
 //!
 //! # Where it differs from GoTrue
 //!
