@@ -3,6 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base::secret::Secret;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
@@ -19,7 +20,7 @@ use crate::mail::MailKind;
 use crate::mailing::Mailing;
 use crate::one_time::{redirect, see_other, tokens_in_fragment};
 use crate::pkce::Challenge;
-use crate::providers::{Profile, Provider};
+use crate::providers::{Profile, Provider, ProviderTokens};
 use crate::redirect::{with_fragment, with_query};
 use crate::token::{self, Extra, begin_session, digest_of, present};
 
@@ -174,13 +175,13 @@ enum Done {
 }
 
 async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
-    let (profile, provider_token) = profile(app, &flow, code).await?;
+    let (profile, provider_tokens) = profile(app, &flow, code).await?;
     let now = app.clock.now();
     let mailing = Mailing::draw(app, MailKind::Signup, None, flow.redirect_to.clone());
     let drawn = Drawn { user: app.entropy.uuid(), identity: app.entropy.uuid(), mailing: mailing.clone() };
     let (session, own_code) = (app.entropy.uuid(), app.entropy.uuid().to_string());
     let (context, target) = (app.clone(), flow.redirect_to.clone());
-    let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_token(&provider_token));
+    let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_tokens(&provider_tokens));
     let done = app.db.write(move |db| {
         let matched = match flow.linking {
             Some(user) => identities::link(db, &context, user, &flow.provider, &profile, &drawn, now)?,
@@ -202,7 +203,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     match done.await? {
         Done::Code => Ok(redirect(StatusCode::FOUND, &with_query(&target, &[("code", &own_code)]))),
         Done::Session(user, session) => {
-            let extra = Extra { provider_token: Some(provider_token), ..Extra::default() };
+            let extra = Extra { provider_tokens: Some(provider_tokens), ..Extra::default() };
             let tokens = token::tokens(app, &user, &session, extra)?;
             let mut response = redirect(StatusCode::FOUND, &tokens_in_fragment(&target, &tokens, None));
             token::name_session(&mut response, &session);
@@ -217,7 +218,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     }
 }
 
-async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, String)> {
+async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, ProviderTokens)> {
     let failed = |cause: &dyn std::fmt::Display| ApiError::internal(format_args!("provider: {cause}"));
     match app.providers.get(&flow.provider) {
         Some(Provider::GitHub(github)) => github.profile(code).await.map_err(|error| failed(&error)),
@@ -225,7 +226,8 @@ async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, String)
         Some(Provider::Pretend { .. }) => {
             let profile = crate::pages::read_pretend_code(app, flow, code);
             let profile = profile.ok_or_else(|| failed(&"a code that the pretend provider did not give"))?;
-            Ok((profile, format!("pretend_{}", app.entropy.text::<16>())))
+            let access = Secret::new(format!("pretend_{}", app.entropy.text::<16>()));
+            Ok((profile, ProviderTokens { access, refresh: None }))
         }
         None => Err(failed(&"it has been switched off")),
     }

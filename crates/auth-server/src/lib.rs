@@ -20,7 +20,7 @@
 //! takes a provider's address only if the provider vouches for it; the mail server is spoken to behind the answer.
 //!
 //! Phone and SMS, SAML, web3, passkeys, the OAuth server and SCIM answer as GoTrue does while they are off. Not part of
-//! this version: ID tokens as a grant, refresh tokens of providers, invitations that are accepted by a provider, the audit
+//! this version: ID tokens as a grant, invitations that are accepted by a provider, the audit
 //! list.
 
 mod account;
@@ -60,6 +60,8 @@ use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
 use base::seal::Sealer;
 use base::secret::Secret;
+
+use providers::ProviderTokens;
 
 pub use db::DbError;
 pub use keys::KeyError;
@@ -116,12 +118,12 @@ impl Server {
         rest.find('/').map_or("", |at| &rest[at..])
     }
 
-    fn seal_provider_token(&self, token: &str) -> String {
-        self.provider_tokens.seal(&[], token.as_bytes(), &*self.entropy)
+    fn seal_provider_tokens(&self, tokens: &ProviderTokens) -> String {
+        self.provider_tokens.seal(&[], tokens.text().expose().as_bytes(), &*self.entropy)
     }
 
-    fn open_provider_token(&self, sealed: &str) -> Option<String> {
+    fn open_provider_tokens(&self, sealed: &str) -> Option<ProviderTokens> {
         let opened = self.provider_tokens.open(&[], sealed).ok()?;
-        String::from_utf8(opened.plain.to_vec()).ok()
+        std::str::from_utf8(&opened.plain).ok().map(ProviderTokens::read)
     }
 }

@@ -222,6 +222,9 @@ pub(crate) fn tokens_in_fragment(
         ("expires_at", &expires_at),
         ("expires_in", &expires_in),
     ];
+    if let Some(refresh_token) = &tokens.provider_refresh_token {
+        pairs.push(("provider_refresh_token", refresh_token));
+    }
     if let Some(provider_token) = &tokens.provider_token {
         pairs.push(("provider_token", provider_token));
     }

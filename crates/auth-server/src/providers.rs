@@ -4,6 +4,7 @@ mod github;
 mod google;
 mod web;
 
+use base::secret::Secret;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -51,6 +52,28 @@ impl Profile {
         data.insert("email_verified".to_owned(), self.email_verified.into());
         data.insert("phone_verified".to_owned(), false.into());
         data
+    }
+}
+
+/// What a provider gives beside a profile: for calls to its own API.
+#[derive(Debug, Clone)]
+pub(crate) struct ProviderTokens {
+    pub(crate) access: Secret<String>,
+    /// Only from some providers, and only if it was asked for.
+    pub(crate) refresh: Option<Secret<String>>,
+}
+
+impl ProviderTokens {
+    /// Both as one text, for [`read`](Self::read). No token holds a line break (RFC 6749, appendix A).
+    pub(crate) fn text(&self) -> Secret<String> {
+        let refresh = self.refresh.as_ref().map_or("", |refresh| refresh.expose());
+        Secret::new(format!("{}\n{refresh}", self.access.expose()))
+    }
+
+    pub(crate) fn read(text: &str) -> Self {
+        let (access, refresh) = text.split_once('\n').unwrap_or((text, ""));
+        let secret = |text: &str| Secret::new(text.to_owned());
+        Self { access: secret(access), refresh: Some(refresh).filter(|text| !text.is_empty()).map(secret) }
     }
 }
 

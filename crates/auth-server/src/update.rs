@@ -70,7 +70,8 @@ pub(crate) async fn update(
     }
     let address = present(body.email).map(|address| email::require(&address)).transpose()?;
     let address = address.filter(|address| caller.user.email.as_ref() != Some(address));
-    let guarded = body.password.is_some() || address.is_some();
+    let sets_password = body.password.as_ref().is_some_and(|password| !password.expose().is_empty());
+    let guarded = sets_password || address.is_some();
     if guarded && caller.user.has_factor() && !caller.session.is_aal2() {
         let text = "AAL2 session is required to update email or password when MFA is enabled.";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "insufficient_aal", text));
@@ -185,6 +186,7 @@ impl Update {
             user.password = Some(hash);
             sessions::end(db, user.id, Scope::Others(session.id))?;
             secrets::void_all(db, user.id)?;
+            user.reauthentication_sent_at = None;
         }
         merge(&mut user.user_metadata, self.data);
         user.updated_at = micros(now);

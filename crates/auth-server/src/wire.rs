@@ -167,6 +167,8 @@ pub(crate) struct SessionBody {
     pub(crate) user: UserBody,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider_refresh_token: Option<String>,
     /// Present, and `null`, in answers of the password grant alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weak_password: Option<Value>,

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::Profile;
 use super::web::{self, Failure, OAuthClient, Web};
+use super::{Profile, ProviderTokens};
 use crate::settings::Client;
 
 /// A GitHub that is asked for real.
@@ -62,10 +62,11 @@ impl GitHub {
     }
 
     /// Trades the code for a token, and the token for a profile.
-    pub(crate) async fn profile(&self, code: &str) -> Result<(Profile, String), Failure> {
-        let token = self.web.exchange(&self.oauth, code).await?;
-        let user: User = self.web.get(&format!("{}/user", self.api), Some(&token)).await?;
-        let emails: Vec<Email> = self.web.get(&format!("{}/user/emails", self.api), Some(&token)).await?;
+    pub(crate) async fn profile(&self, code: &str) -> Result<(Profile, ProviderTokens), Failure> {
+        let tokens = self.web.exchange(&self.oauth, code).await?;
+        let token = Some(tokens.access.expose().as_str());
+        let user: User = self.web.get(&format!("{}/user", self.api), token).await?;
+        let emails: Vec<Email> = self.web.get(&format!("{}/user/emails", self.api), token).await?;
         let email = emails.iter().find(|email| email.primary).or(emails.first());
         let profile = Profile {
             issuer: self.issuer.clone(),
@@ -76,6 +77,6 @@ impl GitHub {
             user_name: user.login,
             avatar_url: user.avatar_url,
         };
-        Ok((profile, token))
+        Ok((profile, tokens))
     }
 }

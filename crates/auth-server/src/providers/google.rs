@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use url::Url;
 
-use super::Profile;
 use super::web::{self, Failure, OAuthClient, Web};
+use super::{Profile, ProviderTokens};
 use crate::settings::Client;
 
 const ISSUER: &str = "https://accounts.google.com";
@@ -72,10 +72,10 @@ impl Google {
     }
 
     /// Trades the code for a token, and the token for a profile.
-    pub(crate) async fn profile(&self, code: &str) -> Result<(Profile, String), Failure> {
+    pub(crate) async fn profile(&self, code: &str) -> Result<(Profile, ProviderTokens), Failure> {
         let endpoints = self.endpoints().await?;
-        let token = self.web.exchange(&endpoints.oauth, code).await?;
-        let info: UserInfo = self.web.get(&endpoints.user_info, Some(&token)).await?;
+        let tokens = self.web.exchange(&endpoints.oauth, code).await?;
+        let info: UserInfo = self.web.get(&endpoints.user_info, Some(tokens.access.expose())).await?;
         if info.sub.is_empty() {
             return Err(Failure::Answer);
         }
@@ -88,7 +88,7 @@ impl Google {
             user_name: None,
             avatar_url: info.picture,
         };
-        Ok((profile, token))
+        Ok((profile, tokens))
     }
 
     /// What the discovery document says. A failure is not remembered; of two first calls either may be.

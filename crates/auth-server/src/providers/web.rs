@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::http::{client, read_body, tls_config};
+use base::secret::Secret;
 use oauth2::basic::BasicClient;
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
@@ -11,6 +12,7 @@ use oauth2::{
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::ProviderTokens;
 use crate::settings::Client;
 
 pub(super) type OAuthClient =
@@ -75,13 +77,17 @@ impl Web {
         client(tls_config(), TIMEOUT).map(Self)
     }
 
-    /// Trades a code for an access token.
-    pub(super) async fn exchange(&self, oauth: &OAuthClient, code: &str) -> Result<String, Failure> {
+    /// Trades a code for tokens.
+    pub(super) async fn exchange(&self, oauth: &OAuthClient, code: &str) -> Result<ProviderTokens, Failure> {
         let http = self.0.clone();
         let ask = move |request: HttpRequest| send(http.clone(), request);
         let code = AuthorizationCode::new(code.to_owned());
         let token = oauth.exchange_code(code).request_async(&ask).await.map_err(|_| Failure::Code)?;
-        Ok(token.access_token().secret().clone())
+        let secret = |text: &String| Secret::new(text.clone());
+        Ok(ProviderTokens {
+            access: secret(token.access_token().secret()),
+            refresh: token.refresh_token().map(|refresh| secret(refresh.secret())),
+        })
     }
 
     /// Reads JSON, with a bearer if there is one.

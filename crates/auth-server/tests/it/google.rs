@@ -36,7 +36,9 @@ async fn token(Form(form): Form<HashMap<String, String>>) -> Json<Value> {
     let sent = ["client_id", "client_secret", "code", "grant_type"].map(|name| form[name].as_str());
     assert_eq!(sent, ["an-id", "a-secret", "a-code", "authorization_code"]);
     assert!(form["redirect_uri"].ends_with("/auth/v1/callback"));
-    Json(json!({"access_token": "ya29", "token_type": "Bearer", "expires_in": 3599, "id_token": "unread"}))
+    Json(
+        json!({"access_token": "ya29", "token_type": "Bearer", "expires_in": 3599, "refresh_token": "1//r", "id_token": "unread"}),
+    )
 }
 
 async fn user_info(headers: HeaderMap) -> Json<Value> {
@@ -73,6 +75,9 @@ async fn google_is_asked_where_its_document_says() {
     let landed = server.get(&format!("/callback?state={state}&code=a-code")).await.location();
     let session = server.exchange(&parameter(&landed, "code").unwrap(), VERIFIER).await;
     assert_eq!(session.json["provider_token"], "ya29");
+    assert_eq!(session.json["provider_refresh_token"], "1//r");
+    let again = server.refresh(session.json["refresh_token"].as_str().unwrap()).await;
+    assert!(again.json.get("provider_refresh_token").is_none(), "told once");
     let user = session.session().user;
     assert_eq!(
         (&user["email"], &user["app_metadata"]["provider"]),
