@@ -8,7 +8,7 @@ use crate::client::Browser;
 use crate::cookies::session_of;
 use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::modes::Mode;
-use crate::tap::Fault;
+use crate::tap::{Fault, bounded};
 
 const REFRESH: &str = "grant_type=refresh_token";
 
@@ -37,7 +37,7 @@ async fn a_sign_out_holds_on_every_node() {
         let answer = there.get("/api/notes").await;
         assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
         assert_eq!(program(&here).await, 401, "S-45: the token counts no more here");
-        while program(&there).await != 401 {} // the news takes its way
+        bounded("the news on its way", async { while program(&there).await != 401 {} }).await;
     }
 }
 
