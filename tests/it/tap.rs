@@ -64,7 +64,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where calls come in.
 enum Door {
-    Open { shut: watch::Sender<bool>, serving: JoinHandle<()> },
+    Open {
+        shut: watch::Sender<bool>,
+        serving: JoinHandle<()>,
+    },
     /// Bound and not listening: the port stays ours, and whoever connects is refused.
     Shut(TcpSocket),
 }
