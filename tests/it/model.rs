@@ -129,7 +129,7 @@ fn login(person: usize) -> Value {
 }
 
 /// A request that brings the cookies of `browser`.
-fn slot(browser: &Browser) -> Slot {
+pub fn slot(browser: &Browser) -> Slot {
     let (name, value) = session_of(browser);
     let mut headers = HeaderMap::new();
     headers.insert(header::COOKIE, HeaderValue::from_str(&format!("{name}={value}")).unwrap());

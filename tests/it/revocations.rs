@@ -1,14 +1,14 @@
 //! What ends sessions from outside: hooks, other devices, nodes that start later (S-45).
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::Method;
 use serde_json::json;
 use supabase_bff::event::Reason;
-use supabase_bff::session::{Current, Slot, Subject};
+use supabase_bff::session::{Current, Subject};
 use tower::ServiceExt;
 
 use crate::client::Browser;
-use crate::cookies::session_of;
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::model::slot;
 use crate::modes::Mode;
 use crate::nodes::two_nodes;
 use crate::tap::bounded;
@@ -16,10 +16,7 @@ use crate::weather::{Mood, Weather};
 
 /// What the first node knows of a browser's session.
 async fn current(app: &TestApp, browser: &Browser) -> Current {
-    let (name, value) = session_of(browser);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::COOKIE, HeaderValue::from_str(&format!("{name}={value}")).unwrap());
-    app.sessions.current(&Slot::new(&headers, None)).await.expect("a live session")
+    app.sessions.current(&slot(browser)).await.expect("a live session")
 }
 
 async fn as_program(at: &Browser, token: &str) -> u16 {
