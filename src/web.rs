@@ -10,6 +10,7 @@ pub mod guard;
 pub mod ids;
 mod layers;
 mod pages;
+mod proof;
 mod routes;
 pub mod state;
 pub mod templates;
@@ -17,7 +18,7 @@ pub mod views;
 mod visit;
 
 use axum::Router;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use http::HeaderValue;
 use url::Url;
 
@@ -27,7 +28,7 @@ pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
 use api::{hooks, session};
-use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
+use pages::{account, bounce, callback, confirm, demo, login, logout, otp, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
@@ -58,6 +59,10 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/callback/{flow}", get(callback::back)),
         ("/auth/continue", get(bounce::show)),
         ("/auth/account", get(account::show)),
+        ("/auth/account/security", get(security::show)),
+        ("/auth/account/sessions", get(security::list)),
+        ("/auth/account/sessions/{id}", delete(security::delete)),
+        ("/auth/account/sessions/{id}/delete", post(security::submit)),
         ("/auth/logout", get(logout::show).post(logout::submit)),
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),

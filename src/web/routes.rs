@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
+use super::proof;
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
@@ -100,15 +101,7 @@ fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
             Some(format!(r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="{needed}""#))
         }
         Denied::StepUp { aal2, max_age } => {
-            let mut text =
-                r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
-            if aal2 {
-                text.push_str(r#", acr_values="aal2""#);
-            }
-            if let Some(age) = max_age {
-                text.push_str(&format!(", max_age={}", age.whole_seconds()));
-            }
-            Some(text)
+            return Error { challenge: proof::challenge(aal2, max_age), ..error };
         }
         _ => None,
     };
