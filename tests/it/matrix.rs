@@ -151,7 +151,8 @@ async fn fault_matrix_of_sqlite() {
     only_final_answers_end_a_session(Mode::Sqlite).await;
 }
 
-#[tokio::test]
+/// With threads, as the program has: on a single one a burst of another cell would hold back answers that are there.
+#[tokio::test(flavor = "multi_thread")]
 async fn fault_matrix_of_redis() {
     only_final_answers_end_a_session(Mode::redis()).await;
 }
