@@ -93,7 +93,8 @@ impl Inner {
             }
             Look::Ended(_) | Look::Nothing => {
                 vault.unsaved.drop_old(&key, &kept);
-                self.discard(kept.session.access_token.clone()); // it ended without them (S-43)
+                let reason = if let Look::Ended(reason) = &look { *reason } else { Reason::StoreLost };
+                self.discard_late(kept.session.access_token.clone(), reason); // it ended without them (S-43)
                 Ok(look)
             }
         }

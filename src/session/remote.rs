@@ -101,7 +101,7 @@ impl Inner {
         };
         let now = self.clock.now();
         if let Some(reason) = self.denied_reason(session, now) {
-            self.discard(refreshed.access_token.clone());
+            self.discard_late(refreshed.access_token.clone(), reason);
             return Outcome::Ended(reason);
         }
         if self.cookies_for(&refreshed, &Jar::empty(), now).is_none() {
@@ -201,6 +201,14 @@ impl Inner {
             Ok(tokens) => self.gotrue.logout(&tokens.access_token, scope, None).await,
             Err(error) if error.final_refresh_reason().is_some() => Ok(()), // it is over there as well
             Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes what a refresh brought for a session that had ended by then (S-43). One that was replaced lives on under
+    /// its new id, perhaps within the same session at GoTrue: whoever replaced it has seen to that.
+    pub(super) fn discard_late(&self, access_token: Secret<String>, ended: Reason) {
+        if ended != Reason::Replaced {
+            self.discard(access_token);
         }
     }
 

@@ -130,8 +130,11 @@ impl Inner {
             match vault.change(&fresh, from, Some(fence), aal).await {
                 Ok(Changed::To(version)) => return Outcome::Refreshed(Arc::new(fresh.resting_as(version))),
                 Ok(Changed::Gone) => {
-                    self.discard(fresh.access_token.clone()); // signed out meanwhile (S-43)
-                    return self.gone(vault, ticket).await;
+                    let outcome = self.gone(vault, ticket).await;
+                    let reason =
+                        if let Outcome::Ended(reason) = &outcome { *reason } else { Reason::StoreLost };
+                    self.discard_late(fresh.access_token.clone(), reason); // signed out meanwhile (S-43)
+                    return outcome;
                 }
                 Err(_) => break,
                 Ok(Changed::Conflict) => {}
@@ -148,8 +151,9 @@ impl Inner {
                 // Somebody was faster. The answer that we got is of the same line of tokens: not to be revoked.
                 Ok(Look::Live(newer)) => return Outcome::Refreshed(newer),
                 Ok(look) => {
-                    self.discard(fresh.access_token.clone());
-                    return Outcome::Ended(ended_by(&look));
+                    let reason = ended_by(&look);
+                    self.discard_late(fresh.access_token.clone(), reason);
+                    return Outcome::Ended(reason);
                 }
             }
         }

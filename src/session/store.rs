@@ -72,7 +72,7 @@ pub enum Found {
     Nothing,
 }
 
-/// A change of a record, its label and its time.
+/// A change of a record, its owner's name, its label and its time.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The version that was read.
@@ -81,6 +81,8 @@ pub struct Change {
     pub fence: Option<Fence>,
     /// The new record.
     pub sealed: Vec<u8>,
+    /// Whose it is from now on, as a newer key says it; `None` keeps the old word.
+    pub owner: Option<Owner>,
     /// The new label; `None` keeps the old one.
     pub label: Option<Vec<u8>>,
     /// The last use.

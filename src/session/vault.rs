@@ -4,6 +4,7 @@
 //! sealed and an owner is hashed under the deployment's keys. Every call has a time limit, and every failure is told
 //! apart from "not there".
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
@@ -113,7 +114,7 @@ impl Vault {
     pub(super) async fn create(&self, session: &Session, aal: u8) -> Result<bool, Failure> {
         let Some((key, sealed)) = self.sealed(session) else { return Ok(false) };
         let draft = Draft {
-            owner: Owner(self.owners.mac(&[b"owner", session.user_id.as_bytes()])),
+            owner: self.owner(session),
             sealed,
             label: self.label(session, aal),
             seen: session.last_seen,
@@ -123,7 +124,7 @@ impl Vault {
     }
 
     /// Writes `session` over the version that it came from, under a lease if there is one. `aal` as its token says, if
-    /// that is known: the label is written anew, under the newest key.
+    /// that is known: the label is written anew. Owner and label come under the newest key, so that an older one may go.
     pub(super) async fn change(
         &self,
         session: &Session,
@@ -136,6 +137,7 @@ impl Vault {
             from,
             fence,
             sealed,
+            owner: Some(self.owner(session)),
             label: aal.map(|aal| self.label(session, aal)),
             seen: session.last_seen,
             until: self.until(session),
@@ -165,17 +167,22 @@ impl Vault {
         }
     }
 
-    /// The live sessions of `user`, with those that were begun under an older key.
+    /// The live sessions of `user`, with those that were last written under an older key.
     pub(super) async fn list(&self, user: Uuid) -> Result<Vec<(Listed, Label)>, Failure> {
-        let mut all = Vec::new();
-        for owner in self.owners.macs(&[b"owner", user.as_bytes()]) {
+        let mut all = HashMap::new();
+        // The newest key last: a record that moves to it meanwhile is met twice, and never missed.
+        for owner in self.owners.macs(&[b"owner", user.as_bytes()]).into_iter().rev() {
             for listed in self.timely("list", self.store.sessions.list(&Owner(owner))).await? {
                 if let Some(label) = self.read_label(&listed.label) {
-                    all.push((listed, label));
+                    all.insert(listed.key, (listed, label));
                 }
             }
         }
-        Ok(all)
+        Ok(all.into_values().collect())
+    }
+
+    fn owner(&self, session: &Session) -> Owner {
+        Owner(self.owners.mac(&[b"owner", session.user_id.as_bytes()]))
     }
 
     fn sealed(&self, session: &Session) -> Option<(Key, Vec<u8>)> {

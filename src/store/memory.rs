@@ -191,6 +191,11 @@ impl SessionStore for Memory {
         if change.fence.is_some() {
             live.leased_until = None;
         }
+        if let Some(owner) = change.owner.filter(|owner| *owner != live.owner) {
+            let before = std::mem::replace(&mut live.owner, owner);
+            rows.disown(&before, key);
+            rows.by_owner.entry(owner).or_default().insert(*key);
+        }
         rows.keep(key, change.until);
         Ok(Changed::To(version))
     }

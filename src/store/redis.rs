@@ -186,6 +186,9 @@ impl<C: Connection> SessionStore for Redis<C> {
 
     async fn change(&self, key: &Key, change: &Change) -> Result<Changed, Failure> {
         let mut call = self.0.scripts.change.key(self.0.names.record(key));
+        if let Some(owner) = &change.owner {
+            call.key(self.0.names.owner(owner));
+        }
         call.arg(self.now()).arg(change.from.0).arg(change.fence.map_or(0, |fence| fence.0));
         call.arg(&change.sealed).arg(seconds(change.seen)).arg(millis(change.until));
         if let Some(label) = &change.label {

@@ -137,9 +137,10 @@ impl SessionStore for Sqlite {
             let version = live.version + 1;
             let (seen, until) = (seconds(change.seen).max(live.seen), millis(change.until).max(live.until));
             let sql = "UPDATE sessions SET version = ?2, sealed = ?3, label = coalesce(?4, label), seen = ?5, until = ?6,
-                leased_until = iif(?7, NULL, leased_until) WHERE key = ?1";
-            let leased = change.fence.is_some();
-            let row = params![key.0, signed(version), change.sealed, change.label, seen, until, leased];
+                leased_until = iif(?7, NULL, leased_until), owner = coalesce(?8, owner) WHERE key = ?1";
+            let (leased, owner) = (change.fence.is_some(), change.owner.map(|owner| owner.0));
+            let row =
+                params![key.0, signed(version), change.sealed, change.label, seen, until, leased, owner];
             db.prepare_cached(sql)?.execute(row)?;
             Ok(Changed::To(Version(version)))
         };

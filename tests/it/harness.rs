@@ -286,6 +286,11 @@ impl TestApp {
 
     /// Another process of the same deployment with `changes` to its variables; its own address.
     pub async fn node(&self, changes: &[(&str, &str)]) -> String {
+        self.process(changes).await.0
+    }
+
+    /// The same, with its sessions.
+    pub async fn process(&self, changes: &[(&str, &str)]) -> (String, Sessions) {
         let mut env = self.env.clone();
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let clock = Arc::new(self.clock.clone());
@@ -300,7 +305,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         serve(listener, bff.site());
-        address
+        (address, bff.sessions())
     }
 
     /// The value of a variable of the BFF.

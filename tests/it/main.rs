@@ -48,6 +48,7 @@ mod revocations;
 mod sealing;
 mod sign_in;
 mod sizes;
+mod store_matrix;
 mod store_outages;
 mod stores;
 mod streams;

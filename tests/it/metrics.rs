@@ -13,7 +13,7 @@ use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::tap::Fault;
 
 /// The figures of now, by their line without the value.
-async fn figures(app: &TestApp) -> BTreeMap<String, f64> {
+pub async fn figures(app: &TestApp) -> BTreeMap<String, f64> {
     let request = Request::get("/metrics").body(Body::empty()).unwrap();
     let answer = app.admin.clone().oneshot(request).await.unwrap();
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();

@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::client::Browser;
 use crate::cookies::session_of;
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::model::slot;
 use crate::modes::Mode;
-use crate::tap::Fault;
+use crate::tap::{Fault, bounded};
 
 const REFRESH: &str = "grant_type=refresh_token";
 
@@ -37,7 +38,7 @@ async fn a_sign_out_holds_on_every_node() {
         let answer = there.get("/api/notes").await;
         assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user"));
         assert_eq!(program(&here).await, 401, "S-45: the token counts no more here");
-        while program(&there).await != 401 {} // the news takes its way
+        bounded("the news on its way", async { while program(&there).await != 401 {} }).await;
     }
 }
 
@@ -185,4 +186,59 @@ async fn a_new_key_leaves_sessions_where_they_are() {
     let answer = here.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "other_device"));
     assert_eq!(fresh.get("/api/notes").await.status, 200);
+}
+
+/// S-12: a rolling restart through two rotations, in the two steps of each: no session is lost; the list of devices is
+/// whole on every node while the key of a session's last refresh is on the ring, and past that for whoever was refreshed
+/// in between.
+#[tokio::test]
+async fn two_rotations_leave_every_list_whole() {
+    for mode in [Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let app = TestApp::with(mode.plan()).await;
+        let key = |number: u64| {
+            let entropy = base::entropy::SeededEntropy::new(number);
+            let id = base::seal::KeyId::parse(&format!("k{number}")).unwrap();
+            base::seal::MasterKey::generate(id, &entropy).to_text().expose().clone()
+        };
+        let (first, second, third) = (app.variable("BFF_SESSION_KEYS"), key(2), key(3));
+        let login = json!({ "email": "ada@example.test", "password": PASSWORD });
+        let mut people = vec![app.signed_in("ada@example.test").await];
+        let rings = [
+            vec![&first, &second],
+            vec![&second, &first],
+            vec![&second, &first, &third],
+            vec![&third, &second, &first],
+            vec![&third, &second],
+            vec![&third],
+        ];
+        let mut before = (app.base.clone(), app.sessions.clone());
+        for ring in &rings {
+            let keys = ring.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",");
+            let after = app.process(&[("BFF_SESSION_KEYS", &keys)]).await;
+            // Both run for a while; one more person's browser comes on either.
+            for (node, _) in [&before, &after] {
+                let browser = app.browser();
+                assert_eq!(browser.at(node).post("/auth/login", &login).await.status, 200);
+                people.push(browser);
+            }
+            for wait in [0, 31] {
+                app.clock.advance(time::Duration::minutes(wait));
+                for (node, sessions) in [&before, &after] {
+                    for browser in &people {
+                        assert_eq!(browser.at(node).get("/api/notes").await.status, 200, "{keys}");
+                    }
+                    let own = sessions.current(&slot(&people[0])).await.unwrap().session;
+                    let listed = sessions.devices(&own).await.unwrap().len();
+                    assert_eq!(listed, people.len(), "{keys}");
+                }
+            }
+            before = after;
+        }
+        let last = app.browser().at(&before.0);
+        assert_eq!(last.post("/auth/login", &login).await.status, 200);
+        assert_eq!(last.post("/auth/logout", &json!({ "scope": "others" })).await.status, 204);
+        for other in &people {
+            assert_eq!(other.at(&before.0).get("/api/notes").await.header("x-session-ended"), "other_device");
+        }
+    }
 }

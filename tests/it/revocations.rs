@@ -1,29 +1,32 @@
 //! What ends sessions from outside: hooks, other devices, nodes that start later (S-45).
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::Method;
 use serde_json::json;
 use supabase_bff::event::Reason;
-use supabase_bff::session::{Current, Slot, Subject};
+use supabase_bff::session::{Current, Subject};
 use tower::ServiceExt;
 
 use crate::client::Browser;
-use crate::cookies::session_of;
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::model::slot;
 use crate::modes::Mode;
 use crate::nodes::two_nodes;
+use crate::tap::bounded;
 use crate::weather::{Mood, Weather};
 
 /// What the first node knows of a browser's session.
 async fn current(app: &TestApp, browser: &Browser) -> Current {
-    let (name, value) = session_of(browser);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::COOKIE, HeaderValue::from_str(&format!("{name}={value}")).unwrap());
-    app.sessions.current(&Slot::new(&headers, None)).await.expect("a live session")
+    app.sessions.current(&slot(browser)).await.expect("a live session")
 }
 
 async fn as_program(at: &Browser, token: &str) -> u16 {
     let bearer = format!("Bearer {token}");
     at.fresh().send(Method::GET, "/api/notes", &[("authorization", &bearer)], None).await.status
+}
+
+/// The news takes its way.
+async fn refused_soon(at: &Browser, token: &str) {
+    bounded("the news on its way", async { while as_program(at, token).await != 401 {} }).await;
 }
 
 /// S-45: the end of one session, told by a hook, holds on both nodes, for the cookie and for the bare token.
@@ -42,7 +45,7 @@ async fn a_session_that_was_deleted_is_refused_everywhere() {
         assert_eq!((answer.status, answer.header("x-session-ended")), (401, "hook"));
     }
     assert_eq!(as_program(&here, &token).await, 401);
-    while as_program(&there, &token).await != 401 {} // the news takes its way
+    refused_soon(&there, &token).await;
     assert_eq!(other.get("/api/notes").await.status, 200, "another session of the same person");
 }
 
@@ -76,7 +79,7 @@ async fn a_node_that_starts_later_catches_up() {
     let token = current(&app, &here).await.session.access_token.expose().clone();
     assert_eq!(here.post("/auth/logout", &json!({})).await.status, 204);
     let late = app.browser().at(&app.node(&[]).await);
-    while as_program(&late, &token).await != 401 {}
+    refused_soon(&late, &token).await;
 }
 
 /// S-45: a revocation that could not be spread while the store was away is spread once it is back.
@@ -91,7 +94,7 @@ async fn a_revocation_outlives_an_outage_of_the_store() {
     assert!(app.sessions.revoke(subject, Reason::Hook).await.is_err(), "whoever sent it is to send it again");
     assert_eq!(as_program(&here, &token).await, 401, "at once on this node");
     store.turn(Mood::Well);
-    while as_program(&there, &token).await != 401 {}
+    refused_soon(&there, &token).await;
     let answer = here.get("/api/notes").await;
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "hook"));
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -11,14 +12,17 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What the wire does to a call instead of passing it on.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// Answers with a status, a content type and a body, and asks nobody.
     Answer(u16, &'static str, String),
+    /// Answers 429 with this many seconds in `Retry-After`, and asks nobody.
+    Busy(u64),
     /// Passes the call on, then breaks off before the answer's end.
     Truncate,
     /// Breaks the connection off without an answer.
@@ -55,8 +59,22 @@ pub struct Call {
 #[derive(Clone)]
 pub struct Tap(Arc<Inner>);
 
+/// A call that a story waits for is there by then, however busy the machine is, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where calls come in.
+enum Door {
+    Open {
+        shut: watch::Sender<bool>,
+        serving: JoinHandle<()>,
+    },
+    /// Bound and not listening: the port stays ours, and whoever connects is refused.
+    Shut(TcpSocket),
+}
+
 struct Inner {
     address: SocketAddr,
+    door: Mutex<Option<Door>>,
     target: Mutex<Option<SocketAddr>>,
     http: reqwest::Client,
     calls: Mutex<Vec<Call>>,
@@ -69,9 +87,10 @@ struct Inner {
 impl Tap {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let http = base::http::client(base::http::tls_config(), std::time::Duration::from_secs(30)).unwrap();
+        let http = base::http::client(base::http::tls_config(), Duration::from_secs(30)).unwrap();
         let tap = Self(Arc::new(Inner {
             address: listener.local_addr().unwrap(),
+            door: Mutex::default(),
             target: Mutex::default(),
             http,
             calls: Mutex::default(),
@@ -80,9 +99,37 @@ impl Tap {
             gate: watch::channel(0).0,
             holding: AtomicUsize::new(0),
         }));
-        let router = Router::new().fallback(pass).with_state(tap.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        tap.serve(listener);
         tap
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let router = Router::new().fallback(pass).with_state(self.clone());
+        let (shut, mut told) = watch::channel(false);
+        let serving = tokio::spawn(async move {
+            let until = async move { drop(told.wait_for(|shut| *shut).await) };
+            axum::serve(listener, router).with_graceful_shutdown(until).await.unwrap();
+        });
+        *self.0.door.lock().unwrap() = Some(Door::Open { shut, serving });
+    }
+
+    /// From now on connections are refused, and those that are there end, as if the server had been stopped.
+    pub async fn close(&self) {
+        let door = self.0.door.lock().unwrap().take();
+        let Some(Door::Open { shut, serving }) = door else { panic!("it was open") };
+        shut.send_replace(true);
+        bounded("the end of all connections", serving).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(self.0.address).unwrap();
+        *self.0.door.lock().unwrap() = Some(Door::Shut(socket));
+    }
+
+    /// Takes connections again, under the same address.
+    pub fn open(&self) {
+        let door = self.0.door.lock().unwrap().take();
+        let Some(Door::Shut(socket)) = door else { panic!("it was closed") };
+        self.serve(socket.listen(1024).unwrap());
     }
 
     pub fn url(&self) -> String {
@@ -132,9 +179,12 @@ impl Tap {
 
     /// Waits until `count` calls with `part` have arrived.
     pub async fn arrived(&self, part: &str, count: usize) {
-        while self.calls(part) < count {
-            tokio::task::yield_now().await;
-        }
+        bounded(part, async {
+            while self.calls(part) < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     fn fault_for(&self, line: &str) -> Option<Fault> {
@@ -146,9 +196,12 @@ impl Tap {
 
     /// Waits until an answer is held.
     pub async fn holding(&self) {
-        while self.0.holding.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
+        bounded("a held answer", async {
+            while self.0.holding.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     async fn held(&self) {
@@ -157,6 +210,12 @@ impl Tap {
         let _ = gate.changed().await;
         self.0.holding.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// What comes true sooner or later; fails, instead of waiting for ever, if it does not.
+pub async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let Ok(done) = tokio::time::timeout(PATIENCE, work).await else { panic!("waited in vain for {what}") };
+    done
 }
 
 async fn pass(State(tap): State<Tap>, request: Request) -> Response {
@@ -171,6 +230,13 @@ async fn pass(State(tap): State<Tap>, request: Request) -> Response {
         Some(Fault::Answer(status, kind, body)) => {
             let status = StatusCode::from_u16(*status).unwrap();
             return (status, [(header::CONTENT_TYPE, *kind)], body.clone()).into_response();
+        }
+        Some(Fault::Busy(seconds)) => {
+            let Fault::Answer(status, kind, body) = Fault::code(429, "over_request_rate_limit") else {
+                unreachable!()
+            };
+            let headers = [(header::CONTENT_TYPE, kind), (header::RETRY_AFTER, &seconds.to_string())];
+            return (StatusCode::from_u16(status).unwrap(), headers, body).into_response();
         }
         Some(Fault::HoldThen(status, code)) => {
             tap.held().await;

@@ -62,6 +62,7 @@ mod contract {
             an_end_leaves_a_mark_with_the_first_reason
             an_end_beats_every_change
             the_list_holds_the_live_sessions_of_one_person
+            a_change_may_bring_the_owners_newer_name
             a_store_answers_its_probe
             large_and_binary_records_come_back_as_they_were
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use supabase_bff::event::Reason;
-use supabase_bff::session::store::{Changed, Draft, Found, Leased, Version};
+use supabase_bff::session::store::{Change, Changed, Draft, Found, Leased, Version};
 use time::Duration;
 
 use crate::stand::{Stand, crowd, key, owner};
@@ -202,6 +202,24 @@ pub async fn the_list_holds_the_live_sessions_of_one_person(stand: &Stand) {
     stand.skip(Duration::minutes(90)); // past the end of all but the one that was used
     let left: Vec<_> = stand.a.sessions.list(&ada).await.unwrap().into_iter().map(|one| one.key).collect();
     assert_eq!(left, [keys[4]]);
+}
+
+/// S-12: a record moves from the name that its owner had under an older key to the newer one, and is in one list at a
+/// time.
+pub async fn a_change_may_bring_the_owners_newer_name(stand: &Stand) {
+    let (old, new, key) = (owner(), owner(), key());
+    stand.a.sessions.create(&key, &stand.draft(old)).await.unwrap();
+    let change = Change { owner: Some(new), ..stand.change(1, None) };
+    assert_eq!(stand.a.sessions.change(&key, &change).await.unwrap(), Changed::To(Version(2)));
+    let listed = async |owner| stand.b.sessions.list(&owner).await.unwrap().len();
+    assert_eq!((listed(old).await, listed(new).await), (0, 1));
+    let again = Change { owner: Some(new), ..stand.change(2, None) };
+    stand.b.sessions.change(&key, &again).await.unwrap();
+    let stale = Change { owner: Some(old), ..stand.change(1, None) };
+    assert_eq!(stand.b.sessions.change(&key, &stale).await.unwrap(), Changed::Conflict);
+    assert_eq!((listed(old).await, listed(new).await), (0, 1), "no trace of a refused change");
+    stand.a.sessions.end(&key, Reason::User).await.unwrap();
+    assert_eq!(listed(new).await, 0);
 }
 
 pub async fn a_store_answers_its_probe(stand: &Stand) {

@@ -135,6 +135,7 @@ async fn change_many_times(store: &Sqlite) {
             from: entry.version,
             fence: None,
             sealed: vec![1; 4_000],
+            owner: None,
             label: None,
             seen: entry.seen,
             until: in_an_hour(),

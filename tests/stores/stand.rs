@@ -108,6 +108,7 @@ impl Stand {
             from: Version(from),
             fence,
             sealed: format!("sealed {}", from + 1).into(),
+            owner: None,
             label: None,
             seen: self.now(),
             until: self.now() + time::Duration::hours(1),

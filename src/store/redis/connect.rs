@@ -14,6 +14,9 @@ use redis::{
 use super::{PATIENCE, Redis, failure};
 use crate::session::store::Failure;
 
+/// What a start allows for a connection to a server that has just answered.
+const START: Duration = Duration::from_secs(5);
+
 /// Between two tries to connect, at most.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -22,8 +25,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl Redis {
-    /// Connects to `redis://` or `rediss://`; names on the server begin with `prefix`. Afterwards a lost connection is
-    /// made again in the background for as long as it takes.
+    /// Connects to `redis://` or `rediss://`; names on the server begin with `prefix`. All connections are there when it
+    /// returns: no first request waits for one. Afterwards a lost connection is made again in the background for as long
+    /// as it takes.
     ///
     /// # Errors
     ///
@@ -41,8 +45,16 @@ impl Redis {
         redis::cmd("PING").exec_async(&mut trial).await.map_err(|error| failure("connect", error))?;
         let commands = manager(&client, Some(PATIENCE)).map_err(|error| failure("connect", error))?;
         let waiting = manager(&client, None).map_err(|error| failure("connect", error))?;
+        tokio::try_join!(wait_for(commands.clone()), wait_for(waiting.clone()))?;
         Ok(Self::over(commands, waiting, prefix, clock))
     }
+}
+
+/// Until `connection` is there: a manager makes it while somebody asks for it, and no longer.
+async fn wait_for(mut connection: ConnectionManager) -> Result<(), Failure> {
+    let ping = redis::cmd("PING");
+    let answer = tokio::time::timeout(START, ping.exec_async(&mut connection)).await;
+    answer.map_err(|late| failure("connect", late))?.map_err(|error| failure("connect", error))
 }
 
 fn manager(client: &Client, answer: Option<Duration>) -> redis::RedisResult<ConnectionManager> {

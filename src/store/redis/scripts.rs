@@ -45,7 +45,8 @@ keep(KEYS[2], tonumber(ARGV[5]))
 return 1
 ";
 
-/// ARGV: now, the version that was read, the fence or 0, sealed, seen, until, perhaps a label.
+/// KEYS: record, perhaps the owner's list from now on. ARGV: now, the version that was read, the fence or 0, sealed,
+/// seen, until, perhaps a label.
 const CHANGE: &str = r"
 local fields = live('fence', 'seen', 'owner')
 if not fields then return 0 end
@@ -56,7 +57,14 @@ redis.call('HSET', record, 'sealed', ARGV[4])
 if ARGV[7] then redis.call('HSET', record, 'label', ARGV[7]) end
 if tonumber(fields[4]) < tonumber(ARGV[5]) then redis.call('HSET', record, 'seen', ARGV[5]) end
 if fence > 0 then redis.call('HDEL', record, 'leased') end
-if tonumber(fields[2]) < tonumber(ARGV[6]) then keep(fields[5], tonumber(ARGV[6])) end
+local owner, stop = KEYS[2] or fields[5], math.max(tonumber(fields[2]), tonumber(ARGV[6]))
+if owner ~= fields[5] then
+    redis.call('ZREM', fields[5], string.sub(record, -64))
+    redis.call('HSET', record, 'owner', owner)
+    keep(owner, stop)
+elseif tonumber(fields[2]) < stop then
+    keep(owner, stop)
+end
 return 1
 ";
 
