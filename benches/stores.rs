@@ -111,7 +111,7 @@ impl Mode {
                 let mut answers = 0_u32;
                 while begun.elapsed() < length {
                     let reply = connection.ask(&request).await?;
-                    ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+                    ensure!(reply.status == 200 && !reply.ends, "{} {}", reply.status, reply.body);
                     answers += 1;
                 }
                 anyhow::Ok(answers)
@@ -176,7 +176,8 @@ async fn round_trips(redis: &Redis, mode: &Mode) -> anyhow::Result<()> {
         connection.ask(&request).await?; // a first look may do more
         let before = commands(redis).await?;
         for _ in 0..requests {
-            ensure!(connection.ask(&request).await?.status == 200);
+            let reply = connection.ask(&request).await?;
+            ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
         }
         let after = commands(redis).await?;
         let more = |name: &str| after[name] - before.get(name).copied().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Many requests of many people at all nodes at once, and what came of them.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,9 @@ pub struct Wave {
     pub connections: usize,
     /// `Host` of the site.
     pub host: String,
-    /// A node that is not counted on: requests that it leaves unanswered are no failures, those that it has not got yet go
-    /// to its neighbour.
-    pub lost: Option<Arc<AtomicBool>>,
+    /// The number of a node that is not counted on, once there is one: requests that it leaves unanswered are no failures,
+    /// and the others go to its neighbour.
+    pub lost: Arc<AtomicUsize>,
 }
 
 /// What came of it.
@@ -52,7 +52,7 @@ pub struct Tally {
 }
 
 impl Wave {
-    /// Sends everything and waits for every answer. The lost node, if there is one, is the first.
+    /// Sends everything and waits for every answer.
     pub async fn run(self) -> Tally {
         let begun = Instant::now();
         let (wave, tally) = (Arc::new(self), Arc::new(Mutex::new(Tally::default())));
@@ -74,7 +74,10 @@ impl Wave {
         let each = self.requests / self.ports.len() + usize::from(node < self.requests % self.ports.len());
         let number = match self.order {
             Order::ByPerson => turn.checked_div(each)?,
-            Order::ByTurn if turn < each * self.people.len() => turn % self.people.len(),
+            Order::ByTurn if turn < each * self.people.len() => {
+                // Each node begins with somebody else.
+                (turn + node * self.people.len() / self.ports.len()) % self.people.len()
+            }
             Order::ByTurn => return None,
         };
         self.people.get(number)
@@ -83,8 +86,8 @@ impl Wave {
     async fn work(self: Arc<Self>, node: usize, next: Arc<AtomicUsize>, tally: Arc<Mutex<Tally>>) {
         let mut connection = None;
         while let Some(person) = self.person(node, next.fetch_add(1, Ordering::Relaxed)) {
-            let lost = || node == 0 && self.lost.as_ref().is_some_and(|lost| lost.load(Ordering::SeqCst));
-            let port = self.ports[if lost() { 1 } else { node }];
+            let lost = || node == self.lost.load(Ordering::SeqCst);
+            let port = self.ports[if lost() { (node + 1) % self.ports.len() } else { node }];
             let request = talk::get("/api/items", &self.host, &format!("Cookie: {}", person.cookie));
             let begun = Instant::now();
             let reply = ask(&mut connection, port, &request).await;
