@@ -175,6 +175,7 @@ impl Bff {
             gateway: Gateway::new(upstreams, &tls),
             templates,
             assets,
+            hosts: network.public.iter().map(web::host_of).collect(),
             public: network.public,
             on_loopback,
             hsts_subdomains: network.hsts_subdomains,

@@ -19,7 +19,6 @@ pub mod upstream;
 mod tests;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
@@ -59,13 +58,13 @@ pub struct Extra<'a> {
     /// `Bearer` and the access token of who asks, valid at this moment without any leeway.
     pub bearer: Option<HeaderValue>,
     /// The client's address (S-83).
-    pub client: Option<IpAddr>,
+    pub client: Option<&'a str>,
     /// `http` or `https`, as the browser sees it.
     pub proto: &'static str,
     /// The public host that was asked for, with its port unless it is the scheme's own.
-    pub host: &'a str,
+    pub host: &'a HeaderValue,
     /// Sent as `X-Request-Id`.
-    pub request_id: &'a str,
+    pub request_id: &'a HeaderValue,
 }
 
 /// Why a request was not answered by its upstream.
@@ -172,7 +171,7 @@ impl Gateway {
         };
         let identity = permit.identity().filter(|_| upstream.identity_headers);
         match &upstream.api_key {
-            Some(key) => headers::add_key(&mut headers, key.plain.clone(), about.request_id),
+            Some(key) => headers::add_key(&mut headers, key.plain.clone(), about.request_id.clone()),
             None => headers::add_forwarded(&mut headers, about, permit.strip(), identity),
         }
         headers.insert(header::HOST, upstream.target.host.clone());
@@ -185,7 +184,12 @@ impl Gateway {
         if head.status.is_informational() {
             return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
         }
-        let here = Here { proto: extra.proto, host: extra.host, path: &path, prefix: permit.strip() };
+        let here = Here {
+            proto: extra.proto,
+            host: extra.host.to_str().unwrap_or_default(),
+            path: &path,
+            prefix: permit.strip(),
+        };
         let asked = Asked { upstream, service, public, as_document, here };
         answer::clean(&mut head.headers, head.status, !body.is_end_stream(), &asked)?;
         let mut answer = Response::new(Body::new(AnswerBody::new(body, limits.idle)));

@@ -15,6 +15,7 @@ mod ended;
 pub(crate) mod flights;
 mod label;
 mod later;
+mod live;
 mod load;
 mod news;
 mod open;

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod ids;
 mod layers;
 mod pages;
+mod proof;
 mod routes;
 pub mod state;
 pub mod templates;
@@ -17,7 +18,9 @@ pub mod views;
 mod visit;
 
 use axum::Router;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
+use http::HeaderValue;
+use url::Url;
 
 pub use api::hooks::Hooks;
 pub use layers::Site;
@@ -25,14 +28,20 @@ pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
 use api::{hooks, session};
-use pages::{account, bounce, callback, confirm, demo, login, logout, otp, signup, start};
+use pages::{account, bounce, callback, confirm, demo, login, logout, otp, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
     let own = paths(app.demo, app.hooks.is_some()).into_iter();
     let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
-    let router = router.fallback(routes::forward).method_not_allowed_fallback(pages::wrong_method);
+    let router = router.method_not_allowed_fallback(pages::wrong_method);
     Site::new(app, router)
+}
+
+/// The host of a public origin as `Host` names it.
+pub fn host_of(public: &Url) -> HeaderValue {
+    let text = &public[url::Position::BeforeHost..url::Position::AfterPort];
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("")) // hosts of URLs are ASCII
 }
 
 /// Every path of ours, for the figures about requests.
@@ -50,6 +59,10 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/callback/{flow}", get(callback::back)),
         ("/auth/continue", get(bounce::show)),
         ("/auth/account", get(account::show)),
+        ("/auth/account/security", get(security::show)),
+        ("/auth/account/sessions", get(security::list)),
+        ("/auth/account/sessions/{id}", delete(security::delete)),
+        ("/auth/account/sessions/{id}/delete", post(security::submit)),
         ("/auth/logout", get(logout::show).post(logout::submit)),
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),

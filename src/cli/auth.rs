@@ -105,7 +105,9 @@ fn serve(settings: auth_server::Settings, log: &Log) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let server =
             auth_server::start(settings, Arc::new(SystemClock), Arc::new(SystemEntropy), listener).await?;
-        remark(&format!("auth server on {}, outbox at {0}/outbox", server.url()));
+        let url = server.url();
+        let outbox = if server.has_outbox() { format!(", outbox at {url}/outbox") } else { String::new() };
+        remark(&format!("auth server on {url}{outbox}"));
         until_told_to_end().await?;
         server.shutdown().await.context("the auth server did not end well")
     })

@@ -117,7 +117,7 @@ async fn start_auth(
     let handle = auth_server::start(own, clock.clone(), entropy.clone(), listener).await?;
     let base = settings.project.public_url.as_str().trim_end_matches('/');
     let development = Development {
-        outbox_url: Some(format!("{base}/outbox")),
+        outbox_url: handle.has_outbox().then(|| format!("{base}/outbox")),
         demo_url: settings.demo.then(|| "/".to_owned()),
     };
     Ok((handle, development))

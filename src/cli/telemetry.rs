@@ -1,8 +1,8 @@
 //! What is logged, and how a line looks: JSON for programs, text for people, both without a way to forge a line.
 //!
-//! A line has `ts` (UTC), `level`, `msg`, then the fields of the spans around it, outermost first, and its own. A later
-//! field of a name replaces an earlier one. Only the modules of this program are heard at the chosen level: libraries
-//! would print headers and bodies at `trace`, so they are heard from `warn` on (S-86).
+//! A line has `ts` (UTC), `level`, `msg`, then the fields of the spans around it, outermost first, and its own. Only the
+//! modules of this program are heard at the chosen level: libraries would print headers and bodies at `trace`, so they
+//! are heard from `warn` on (S-86).
 
 mod fields;
 mod line;

@@ -1,7 +1,5 @@
 //! Request headers on their way to an upstream: what is dropped first, what is added last (S-50).
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::upstream::{Service, Upstream};
@@ -178,10 +176,10 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
 
 /// What the gateway says about a request to an own upstream.
 pub(super) struct About<'a> {
-    pub(super) client: Option<IpAddr>,
+    pub(super) client: Option<&'a str>,
     pub(super) proto: &'static str,
-    pub(super) host: &'a str,
-    pub(super) request_id: &'a str,
+    pub(super) host: &'a HeaderValue,
+    pub(super) request_id: &'a HeaderValue,
 }
 
 /// Says to an own upstream who asks and for which address. Values that no header can carry are left out.
@@ -191,12 +189,12 @@ pub(super) fn add_forwarded(
     prefix: &str,
     identity: Option<&Identity>,
 ) {
-    put(headers, X_REQUEST_ID, about.request_id);
+    headers.insert(X_REQUEST_ID, about.request_id.clone());
     if let Some(client) = about.client {
-        put(headers, X_FORWARDED_FOR, &client.to_canonical().to_string());
+        put(headers, X_FORWARDED_FOR, client);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(about.proto));
-    put(headers, X_FORWARDED_HOST, about.host);
+    headers.insert(X_FORWARDED_HOST, about.host.clone());
     if !prefix.is_empty() {
         put(headers, X_FORWARDED_PREFIX, prefix);
     }
@@ -213,9 +211,9 @@ pub(super) fn add_forwarded(
 }
 
 /// Says to the Supabase project which project is meant, and to log readers which request.
-pub(super) fn add_key(headers: &mut HeaderMap, key: HeaderValue, request_id: &str) {
+pub(super) fn add_key(headers: &mut HeaderMap, key: HeaderValue, request_id: HeaderValue) {
     headers.insert(APIKEY, key);
-    put(headers, X_REQUEST_ID, request_id);
+    headers.insert(X_REQUEST_ID, request_id);
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {

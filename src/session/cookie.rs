@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
+use memchr::{memchr, memchr_iter};
 use time::Duration;
 use url::Url;
 
@@ -209,11 +210,11 @@ impl Jar {
     }
 
     fn add(&mut self, line: &str) {
-        let mut at = self.text.len();
+        let (start, mut from) = (self.text.len(), 0);
         self.text.push_str(line);
-        for piece in line.split(';') {
-            self.pairs.extend(pair(piece, at));
-            at += piece.len() + 1;
+        for end in memchr_iter(b';', line.as_bytes()).chain([line.len()]) {
+            self.pairs.extend(pair(&line[from..end], start + from));
+            from = end + 1;
         }
     }
 
@@ -241,9 +242,9 @@ impl Jar {
 
 /// Where name and value stand in `piece`, which begins at `at`.
 fn pair(piece: &str, at: usize) -> Option<(Range<usize>, Range<usize>)> {
-    let (name, _) = piece.split_once('=')?;
-    let (from, to) = trimmed(piece, 0, name.len());
-    let value = trimmed(piece, name.len() + 1, piece.len());
+    let equals = memchr(b'=', piece.as_bytes())?;
+    let (from, to) = trimmed(piece, 0, equals);
+    let value = trimmed(piece, equals + 1, piece.len());
     (from < to).then(|| (at + from..at + to, at + value.0..at + value.1))
 }
 

@@ -7,6 +7,9 @@ use super::record::Session;
 use super::sessions::Sessions;
 use crate::event::Reason;
 
+/// A list shows no more; whoever has more signs out all others at once.
+const MOST: usize = 100;
+
 /// One session of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -30,7 +33,8 @@ impl Sessions {
         self.0.vault.is_some()
     }
 
-    /// The live sessions of `session`'s person, the latest use first. Empty in cookie mode.
+    /// The live sessions of `session`'s person: the one that asks, then the latest use first, a hundred at most. Empty in
+    /// cookie mode.
     ///
     /// # Errors
     ///
@@ -54,21 +58,29 @@ impl Sessions {
                 aal: label.aal(),
             })
             .collect();
-        devices.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then_with(|| a.id.cmp(&b.id)));
+        devices.sort_by(|a, b| {
+            let current = b.current.cmp(&a.current);
+            current.then(b.last_seen.cmp(&a.last_seen)).then_with(|| a.id.cmp(&b.id))
+        });
+        devices.truncate(MOST);
         Ok(devices)
     }
 
-    /// Ends the session called `id` of `session`'s person. `false` if that person has none of this name: an own one
-    /// that is gone and somebody else's are alike (S-102).
+    /// Ends the session called `id` of `session`'s person, and returns its browser. `None` if that person has none of
+    /// this name: an own one that is gone and somebody else's are alike (S-102). GoTrue is not told, for it ends a single
+    /// session by its own token alone, which nobody but that browser can bring; here and at every node it is over.
     ///
     /// # Errors
     ///
     /// [`Error::StoreUnavailable`]
-    pub async fn end_device(&self, session: &Session, id: &str) -> Result<bool, Error> {
-        let named = |_: &_, label: &super::label::Label| self.0.public_id(label.id()) == id;
-        let ended = self.0.end_listed(session.user_id, Reason::OtherDevice, named).await?;
-        let found = !ended.is_empty();
-        self.0.spread_sessions(ended, Reason::OtherDevice).await;
-        Ok(found)
+    pub async fn end_device(&self, session: &Session, id: &str) -> Result<Option<String>, Error> {
+        let Some(vault) = &self.0.vault else { return Ok(None) };
+        let all = vault.list(session.user_id).await.map_err(|_| Error::STORE_UNAVAILABLE)?;
+        let named = all.into_iter().find(|(_, label)| self.0.public_id(label.id()) == id);
+        let Some((listed, label)) = named else { return Ok(None) };
+        vault.end_surely(listed.key, Reason::OtherDevice).await;
+        self.0.record_end(session.user_id, label.gotrue_id(), Reason::OtherDevice);
+        self.0.spread_sessions(vec![label.gotrue_id()], Reason::OtherDevice).await;
+        Ok(Some(label.agent().to_owned()))
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use base::seal::Unopened;
 use http::HeaderValue;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::cookie::{Carried, Jar};
-use super::record::Session;
+use super::record::{Session, seconds};
 use super::sessions::Inner;
 use super::slot::Presented;
 use crate::event::Reason;
@@ -50,9 +50,10 @@ impl Inner {
     }
 
     pub(super) fn limit_passed(&self, session: &Session, now: OffsetDateTime) -> Option<Reason> {
-        if now > session.created_at + self.settings.absolute {
+        let past = |from: OffsetDateTime, limit: Duration| seconds(from, now) > limit.whole_seconds();
+        if past(session.created_at, self.settings.absolute) {
             Some(Reason::Absolute)
-        } else if now > session.last_seen + self.settings.idle {
+        } else if past(session.last_seen, self.settings.idle) {
             Some(Reason::Idle)
         } else {
             None

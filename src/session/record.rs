@@ -219,8 +219,18 @@ impl Session {
 
     /// How long before its end the access token is refreshed: the margin, but at most a quarter of its life.
     pub(super) fn margin(&self, configured: Duration) -> Duration {
-        configured.min((self.expires_at - self.issued_at) / 4)
+        configured.min(Duration::seconds(seconds(self.issued_at, self.expires_at) / 4))
     }
+
+    /// Whether the access token is to be refreshed at `now`.
+    pub(super) fn is_due(&self, margin: Duration, now: OffsetDateTime) -> bool {
+        seconds(now, self.expires_at) <= self.margin(margin).whole_seconds()
+    }
+}
+
+/// From one moment to a later one. Times of a session are whole seconds: this is many times quicker than their difference.
+pub(super) fn seconds(from: OffsetDateTime, to: OffsetDateTime) -> i64 {
+    to.unix_timestamp().saturating_sub(from.unix_timestamp())
 }
 
 /// The part of a token answer that a session keeps.

@@ -18,7 +18,7 @@ use super::ended::DenyList;
 use super::flights::Flights;
 use super::news::Follower;
 use super::opened::OpenedSessions;
-use super::record::Session;
+use super::record::{Session, seconds};
 use super::remote::Outcome;
 use super::settings::{SameSite, Settings};
 use super::slot::{Presented, Slot};
@@ -190,11 +190,10 @@ impl Sessions {
             Presented::Nothing => return Err(self.ended(slot).map_or(Error::Missing, Error::Ended)),
         };
         let now = self.0.clock.now();
-        let margin = session.margin(self.0.settings.refresh_margin);
-        let session = if now < session.expires_at - margin {
-            session
-        } else {
+        let session = if session.is_due(self.0.settings.refresh_margin, now) {
             Box::pin(self.renew(slot, session)).await?
+        } else {
+            session
         };
         match self.0.verified(&session).await {
             Ok(claims) => {
@@ -285,8 +284,8 @@ impl Sessions {
 
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
     async fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
-        let tenth: Duration = self.0.settings.idle / 10;
-        if now - session.last_seen <= tenth.max(Duration::minutes(1)) || slot.is_poll() {
+        let tenth = (self.0.settings.idle.whole_seconds() / 10).max(60);
+        if seconds(session.last_seen, now) <= tenth || slot.is_poll() {
             return;
         }
         if let Some(vault) = &self.0.vault {

@@ -6,11 +6,34 @@ use std::sync::{Mutex, PoisonError};
 use base::entropy::SharedEntropy;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::HeaderValue;
 
 /// Bytes of an id: 16 characters of base64url.
 const SIZE: usize = 12;
 /// Ids that are drawn at once: the system's generator costs more than the rest of an id.
 const BATCH: usize = 64;
+
+/// The name of one request, ready to be sent as `X-Request-Id`. Clones share the text.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    fn new(text: String) -> Self {
+        let value = HeaderValue::from_maybe_shared(Bytes::from(text));
+        Self(value.unwrap_or_else(|_| HeaderValue::from_static("none"))) // base64url fits in any header
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As the value of a header.
+    pub fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
 
 /// Draws the ids of requests, unpredictable and each once.
 pub struct RequestIds {
@@ -25,7 +48,7 @@ impl RequestIds {
     }
 
     /// The next id.
-    pub fn next(&self) -> String {
+    pub fn next(&self) -> RequestId {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = drawn.pop().unwrap_or_else(|| {
             let mut all = [0; SIZE * BATCH];
@@ -34,7 +57,7 @@ impl RequestIds {
             drawn.pop().unwrap_or_default()
         });
         drop(drawn);
-        URL_SAFE_NO_PAD.encode(bytes)
+        RequestId::new(URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
@@ -56,7 +79,7 @@ mod tests {
     #[test]
     fn no_id_comes_twice() {
         let ids = RequestIds::new(Arc::new(SeededEntropy::new(1)));
-        let drawn: HashSet<String> = (0..5 * BATCH).map(|_| ids.next()).collect();
+        let drawn: HashSet<String> = (0..5 * BATCH).map(|_| ids.next().as_str().to_owned()).collect();
         assert_eq!(drawn.len(), 5 * BATCH);
         assert!(drawn.iter().all(|id| id.len() == 16));
     }

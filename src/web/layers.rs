@@ -10,15 +10,16 @@ mod trace;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use http::header;
+use http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 pub(super) use errors::{bounce, dress};
@@ -26,10 +27,11 @@ pub(super) use headers::{Foreign, PAGE_POLICY};
 pub(super) use origin::{cross_site, gate, is_listed};
 
 use super::error::Flaw;
+use super::ids::RequestId;
+use super::routes;
 use super::state::AppState;
-use super::visit::Visit;
+use super::visit::{Client, Visit};
 use crate::gateway;
-use crate::limit::client;
 
 /// The router with the stack around it. A service of its own: a layer of axum's would be put around each route, and box
 /// and clone for each request what is one step here.
@@ -64,24 +66,6 @@ where
     }
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-struct Client {
-    /// Of the connection.
-    peer: Option<IpAddr>,
-    /// By S-83.
-    address: Option<IpAddr>,
-}
-
-impl Client {
-    fn of(app: &AppState, request: &Request) -> Self {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let resolve =
-            |peer| client::resolve(peer, request.headers(), &app.client_ip_header, &app.trusted_proxies);
-        Self { peer, address: peer.map(resolve) }
-    }
-}
-
 /// An answer, and the visit it belongs to if there was one.
 struct Attended {
     response: Response,
@@ -91,40 +75,64 @@ struct Attended {
 /// Everything between the log line and the handler.
 async fn attend(
     app: AppState,
-    request_id: String,
+    request_id: RequestId,
     client: Client,
     request: Request,
-    mut router: Router,
+    router: Router,
 ) -> Attended {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    let visit = match enter(&app, &parts, client, request_id) {
+        Ok(visit) => visit,
+        Err(response) => return Attended { response: *response, visit: None },
+    };
+    let place = match load::admit(&app, &parts) {
+        Ok(place) => place,
+        Err(error) => return leave(visit, error.into_response(), None),
+    };
+    let answer = match refuse(&visit, &parts) {
+        Some(answer) => answer,
+        None => serve(&visit, Request::from_parts(parts, body), router).await,
+    };
+    leave(visit, answer, Some(place))
+}
+
+/// Finds out what the request is about. The error is the answer to one that names no host of ours.
+fn enter(
+    app: &AppState,
+    parts: &Parts,
+    client: Client,
+    request_id: RequestId,
+) -> Result<Visit, Box<Response>> {
     if let Some(Flaw(code)) = parts.extensions.get() {
-        return Attended { response: errors::turn_away(&app, &(*code).into(), &request_id), visit: None };
+        return Err(Box::new(errors::turn_away(app, &(*code).into(), request_id.as_str())));
     }
-    let public = match host::admit(&app, &parts, client.peer) {
-        Ok(public) => public,
-        Err(host::Refused::Elsewhere(response)) => return Attended { response, visit: None },
-        Err(host::Refused::No(error)) => {
-            return Attended { response: errors::turn_away(&app, &error, &request_id), visit: None };
-        }
-    };
-    let visit = Visit::new(app.clone(), &parts, client.address, request_id, public);
-    let place = load::admit(&app, &parts);
-    let answer = match (&place, origin::preflight(&visit, &parts)) {
-        (Err(error), _) => error.clone().into_response(),
-        (Ok(_), Some(answer)) => answer,
-        (Ok(_), None) => match origin::gate(&visit, &parts) {
-            Ok(()) => match code::guard(&visit, &parts) {
-                Some(clean) => clean,
-                None => {
-                    visit.load_session().await;
-                    parts.extensions.insert(visit.clone());
-                    let Ok(answer) = router.call(Request::from_parts(parts, body)).await;
-                    answer
-                }
-            },
-            Err(error) => error.into_response(),
-        },
-    };
+    match host::admit(app, parts, client.peer) {
+        Ok(public) => Ok(Visit::new(app.clone(), parts, client, request_id, public)),
+        Err(host::Refused::Elsewhere(response)) => Err(Box::new(response)),
+        Err(host::Refused::No(error)) => Err(Box::new(errors::turn_away(app, &error, request_id.as_str()))),
+    }
+}
+
+/// The answer to a request that does not come as far as a handler.
+fn refuse(visit: &Visit, parts: &Parts) -> Option<Response> {
+    origin::preflight(visit, parts).or_else(|| match origin::gate(visit, parts) {
+        Ok(()) => code::guard(visit, parts),
+        Err(error) => Some(error.into_response()),
+    })
+}
+
+async fn serve(visit: &Visit, mut request: Request, mut router: Router) -> Response {
+    visit.load_session().await;
+    if visit.app().is_own(request.uri().path()) {
+        request.extensions_mut().insert(visit.clone());
+        let Ok(answer) = router.call(request).await;
+        return answer;
+    }
+    routes::answer(visit, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Dresses the answer and gives it the cookies that it needs.
+fn leave(visit: Visit, answer: Response, place: Option<OwnedSemaphorePermit>) -> Attended {
     let mut answer = errors::dress(&visit, answer);
     let cookies = visit.take_cookies();
     if !cookies.is_empty() {
@@ -135,8 +143,8 @@ async fn attend(
     }
     headers::correct(&visit, &mut answer);
     let response = match place {
-        Ok(place) => load::hold(answer, place),
-        Err(_) => answer,
+        Some(place) => load::hold(answer, place),
+        None => answer,
     };
     Attended { response, visit: Some(visit) }
 }

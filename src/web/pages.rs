@@ -1,6 +1,7 @@
 //! The pages under `/auth`, each also a JSON endpoint at the same path.
 
 pub(super) mod account;
+mod again;
 pub(super) mod bounce;
 pub(super) mod callback;
 pub(super) mod confirm;
@@ -10,6 +11,7 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod otp;
 mod problem;
+pub(super) mod security;
 pub(super) mod signup;
 pub(super) mod start;
 

@@ -10,17 +10,13 @@ use tokio::time::Instant;
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
+use super::proof;
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
 use crate::policy::{Allow, Denied, Rule};
 use crate::session;
-
-/// The fallback of the router.
-pub(super) async fn forward(visit: Visit, request: Request) -> Result<Response, Error> {
-    answer(&visit, request).await
-}
 
 /// Serves `request` by the rules, or refuses it.
 pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
@@ -62,10 +58,10 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
     })?;
     let extra = Extra {
         bearer: caller.bearer(),
-        client: visit.client(),
+        client: visit.client_text(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
-        host: visit.host(),
-        request_id: visit.request_id(),
+        host: visit.host_value(),
+        request_id: visit.request_id_value(),
     };
     let begun = Instant::now();
     let answer = app.gateway.forward(permit, request, extra).await;
@@ -105,15 +101,7 @@ fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
             Some(format!(r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="{needed}""#))
         }
         Denied::StepUp { aal2, max_age } => {
-            let mut text =
-                r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
-            if aal2 {
-                text.push_str(r#", acr_values="aal2""#);
-            }
-            if let Some(age) = max_age {
-                text.push_str(&format!(", max_age={}", age.whole_seconds()));
-            }
-            Some(text)
+            return Error { challenge: proof::challenge(aal2, max_age), ..error };
         }
         _ => None,
     };

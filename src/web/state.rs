@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::clock::SharedClock;
 use base::entropy::SharedEntropy;
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -46,6 +47,8 @@ pub struct Parts {
     pub forms: Forms,
     /// The origins that are served; the first is canonical.
     pub public: Vec<Url>,
+    /// Their hosts as a browser names them, in the same order.
+    pub hosts: Vec<HeaderValue>,
     /// The listener is on loopback, where a loopback literal as `Host` is sent to the public URL.
     pub on_loopback: bool,
     /// `hsts_subdomains`.
@@ -93,6 +96,12 @@ impl AppState {
     /// Joins `parts`.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// Whether a path has a place in our router; every other one is a matter of rules.
+    pub(super) fn is_own(&self, path: &str) -> bool {
+        let ours = path.strip_prefix("/auth").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        ours || (self.demo && path == "/")
     }
 
     /// The canonical public origin.

@@ -148,6 +148,7 @@ impl Templates {
         samples::<views::ContinuePage<'_>>(self)?;
         samples::<views::LogoutPage<'_>>(self)?;
         samples::<views::AccountPage<'_>>(self)?;
+        samples::<views::SecurityPage<'_>>(self)?;
         samples::<views::ErrorPage<'_>>(self)?;
         samples::<views::DemoPage<'_>>(self)
     }

@@ -8,13 +8,15 @@ mod confirm;
 mod demo;
 mod error;
 mod login;
+mod security;
 mod signup;
 
 pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
-pub use login::{LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
+pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
+pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage};
 pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
 
 use serde::Serialize;

@@ -1,28 +1,29 @@
 //! One request as a handler sees it: who is calling, in which manner, and how to answer in the same manner.
 
+mod head;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
-use http::header::AsHeaderName;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use url::Url;
 
 use super::error::{Code, Error};
 use super::forms::{Binding, Lock, Notice};
+use super::ids::RequestId;
 use super::state::AppState;
 use super::views::{Frame, View};
 use crate::flow::ReturnTo;
 use crate::policy::Rule;
 use crate::session::Slot;
-
-pub(super) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-pub(super) const X_CSRF: HeaderName = HeaderName::from_static("x-csrf");
+pub use head::FetchSite;
+pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
+use head::{is_navigation, only};
 
 /// Which face a request wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,21 +36,6 @@ pub enum Face {
     Supabase,
 }
 
-/// What a browser says about where a request comes from (Fetch Metadata).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchSite {
-    /// `same-origin`.
-    SameOrigin,
-    /// `same-site`.
-    SameSite,
-    /// `cross-site`.
-    CrossSite,
-    /// `none`: typed, bookmarked.
-    None,
-    /// No header: not a browser, or an old one.
-    Unknown,
-}
-
 /// Everything the layers found out about a request. Clones share the slot and the cookies to set.
 #[derive(Clone)]
 pub struct Visit(Arc<Inner>);
@@ -60,8 +46,8 @@ struct Inner {
     face: Face,
     site: FetchSite,
     navigation: bool,
-    client: Option<IpAddr>,
-    request_id: String,
+    client: Client,
+    request_id: RequestId,
     method: Method,
     target: Option<PathAndQuery>,
     /// Its place in the list of `public_url`.
@@ -80,18 +66,12 @@ impl Visit {
     pub(super) fn new(
         app: AppState,
         parts: &Parts,
-        client: Option<IpAddr>,
-        request_id: String,
+        client: Client,
+        request_id: RequestId,
         public: usize,
     ) -> Self {
         let headers = &parts.headers;
-        let site = match text(headers, SEC_FETCH_SITE) {
-            Some("same-origin") => FetchSite::SameOrigin,
-            Some("same-site") => FetchSite::SameSite,
-            Some("cross-site") => FetchSite::CrossSite,
-            Some("none") => FetchSite::None,
-            _ => FetchSite::Unknown,
-        };
+        let site = FetchSite::of(headers);
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
         let navigation = is_navigation(&parts.method, headers);
@@ -101,7 +81,7 @@ impl Visit {
             (_, false) => Face::Json,
         };
         Self(Arc::new(Inner {
-            slot: Slot::new(headers, client),
+            slot: Slot::new(headers, client.address),
             face,
             site,
             navigation,
@@ -123,7 +103,7 @@ impl Visit {
     /// The same browser making the request of `parts` by script, as the demo page does for people without one.
     pub(super) fn as_script(&self, parts: &Parts) -> Self {
         let app = self.0.app.clone();
-        let script = Self::new(app, parts, self.0.client, self.0.request_id.clone(), self.0.public);
+        let script = Self::new(app, parts, self.0.client.clone(), self.0.request_id.clone(), self.0.public);
         let Some(inner) = Arc::into_inner(script.0) else { return self.clone() };
         Self(Arc::new(Inner { slot: self.0.slot.clone(), ..inner }))
     }
@@ -172,12 +152,27 @@ impl Visit {
 
     /// The client's address (S-83).
     pub fn client(&self) -> Option<IpAddr> {
-        self.0.client
+        self.0.client.address
+    }
+
+    /// The same as text.
+    pub(super) fn client_text(&self) -> Option<&str> {
+        self.0.client.text.as_deref()
     }
 
     /// As in `X-Request-Id`.
     pub fn request_id(&self) -> &str {
-        &self.0.request_id
+        self.0.request_id.as_str()
+    }
+
+    /// The same as the value of a header.
+    pub(super) fn request_id_value(&self) -> &HeaderValue {
+        self.0.request_id.value()
+    }
+
+    /// As [`host`](Self::host), as the value of a header.
+    pub(super) fn host_value(&self) -> &HeaderValue {
+        &self.app().hosts[self.0.public]
     }
 
     /// The method.
@@ -341,40 +336,6 @@ pub fn see_other(location: &str) -> Response {
     let headers =
         [(header::LOCATION, location), (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
     (StatusCode::SEE_OTHER, headers).into_response()
-}
-
-/// `Sec-Fetch-Mode` where there is one; otherwise a form that is posted, or a GET that asks for HTML.
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if let Some(mode) = text(headers, SEC_FETCH_MODE) {
-        return mode == "navigate";
-    }
-    let accepts_html = text(headers, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
-    match *method {
-        Method::GET | Method::HEAD => accepts_html,
-        Method::POST => is_form(headers),
-        _ => false,
-    }
-}
-
-/// Whether the body is one that a page's form makes.
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        || kind.eq_ignore_ascii_case("multipart/form-data")
-        || kind.eq_ignore_ascii_case("text/plain")
-}
-
-/// The only value of `name`; `None` if it is absent or doubled.
-fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
-    let mut all = headers.get_all(name).iter();
-    let value = all.next()?;
-    all.next().is_none().then_some(value)
-}
-
-/// The only value of `name`; `None` if it is absent, doubled or no text.
-pub(super) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    only(headers, name)?.to_str().ok()
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {

@@ -159,7 +159,9 @@ impl Chromium {
 
     /// Clicks the first button or link with this label, beside an icon or not. What only screen readers say counts too.
     pub async fn presses(&self, label: &str) {
-        let named = format!("normalize-space()='{label}' or text()[normalize-space()='{label}']");
+        let named = format!(
+            "normalize-space()='{label}' or text()[normalize-space()='{label}'] or @aria-label='{label}'"
+        );
         let path = format!("//*[self::a or self::button][{named}]");
         self.find(Locator::XPath(&path)).await.click().await.unwrap();
     }

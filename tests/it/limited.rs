@@ -10,7 +10,7 @@ use crate::tap::Fault;
 const ADA: &str = "ada@example.test";
 
 /// A browser that opened the link of a recovery mail.
-async fn recovering(app: &TestApp) -> Browser {
+pub async fn recovering(app: &TestApp) -> Browser {
     let headers = [("content-type", "application/json")];
     let path = format!("{}/auth/v1/recover", app.auth.url());
     let browser = app.browser();
@@ -32,7 +32,7 @@ async fn recovering(app: &TestApp) -> Browser {
 }
 
 /// A browser whose person typed the password, and has an authenticator app.
-async fn before_the_code(app: &TestApp) -> Browser {
+pub async fn before_the_code(app: &TestApp) -> Browser {
     let mut tokens = app.tokens(ADA, PASSWORD).await;
     tokens["user"]["factors"] = json!([{
         "id": "0b7f9c1e-5d2a-4c3b-8e6f-1a2b3c4d5e6f",

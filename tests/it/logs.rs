@@ -49,7 +49,7 @@ impl Log {
     }
 
     /// The lines of the audit trail since the last call.
-    fn events(&self) -> Vec<Value> {
+    pub fn events(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         let lines =
             text.lines().map(|line| serde_json::from_str::<Value>(line).expect("one line, one object"));

@@ -96,7 +96,7 @@ async fn a_revocation_outlives_an_outage_of_the_store() {
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "hook"));
 }
 
-/// The list of devices: one's own alone, the latest first, with the one that asks marked (S-102).
+/// The list of devices: one's own alone, the one that asks first, then the latest (S-102).
 #[tokio::test]
 async fn devices_are_listed_and_ended() {
     for mode in [Mode::Memory, Mode::Sqlite] {
@@ -112,13 +112,14 @@ async fn devices_are_listed_and_ended() {
         let own = current(&app, &ada).await.session;
         let devices = app.sessions.devices(&own).await.unwrap();
         let shown: Vec<_> = devices.iter().map(|d| (d.browser.as_str(), d.current, d.aal)).collect();
-        assert_eq!(shown, [("Firefox on Android", false, 1), ("", true, 1)]);
-        assert_eq!(devices[1].id, ada.get("/auth/session").await.json()["session"]["id"].as_str().unwrap());
+        assert_eq!(shown, [("", true, 1), ("Firefox on Android", false, 1)]);
+        assert_eq!(devices[0].id, ada.get("/auth/session").await.json()["session"]["id"].as_str().unwrap());
         let foreign = current(&app, &eve).await.session;
-        assert!(!app.sessions.end_device(&foreign, &devices[0].id).await.unwrap(), "S-102: somebody else's");
-        assert!(!app.sessions.end_device(&own, "s_unknown").await.unwrap());
+        let end = async |by, id| app.sessions.end_device(by, id).await.unwrap();
+        assert_eq!(end(&foreign, &devices[1].id).await, None, "S-102: somebody else's");
+        assert_eq!(end(&own, "s_unknown").await, None);
         assert_eq!(phone.get("/api/notes").await.status, 200);
-        assert!(app.sessions.end_device(&own, &devices[0].id).await.unwrap());
+        assert_eq!(end(&own, &devices[1].id).await.as_deref(), Some("Firefox on Android"));
         let answer = phone.get("/api/notes").await;
         assert_eq!((answer.status, answer.header("x-session-ended")), (401, "other_device"));
         assert_eq!(app.sessions.devices(&own).await.unwrap().len(), 1);

@@ -25,8 +25,10 @@ async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(settings.listen).await?;
     let handle =
         auth_server::start(settings, Arc::new(SystemClock), Arc::new(SystemEntropy), listener).await?;
-    let note =
-        format!("{}\nauth server: {}\noutbox: {}/outbox\n", list.join("\n"), handle.url(), handle.url());
+    let mut note = format!("{}\nauth server: {}\n", list.join("\n"), handle.url());
+    if handle.has_outbox() {
+        note.push_str(&format!("outbox: {}/outbox\n", handle.url()));
+    }
     std::io::Write::write_all(&mut std::io::stdout(), note.as_bytes())?;
     tokio::signal::ctrl_c().await?;
     handle.shutdown().await?;

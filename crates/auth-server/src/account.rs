@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::db::sessions::{self, Scope, Session};
 use crate::db::users::{self, Identity, User};
-use crate::db::{micros, one_time as secrets};
+use crate::db::{factors, micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
 use crate::http::{Caller, Json, Params};
 use crate::limit::Bucket;
@@ -298,6 +298,8 @@ pub(crate) async fn log_out(
 pub(crate) fn take_over(db: &Connection, user: &mut User) -> Answer<()> {
     user.password = None;
     user.identities.clear();
+    factors::delete_of_user(db, user.id, true)?;
+    user.factors.clear();
     user.user_metadata.clear();
     sessions::end(db, user.id, Scope::Global)?;
     secrets::void_all(db, user.id)?;

@@ -1,9 +1,12 @@
 //! `/admin/*`: for whoever holds the admin key, which is no token of a person (S-78; contract, section 2.18).
 
+mod factors;
+mod links;
+mod list;
+
 use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header::LINK};
-use axum::response::{IntoResponse, Response};
 use base::secret::Secret;
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -11,18 +14,20 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+pub(crate) use factors::{change_factor, delete_factor, factors};
+pub(crate) use links::{generate, invite};
+pub(crate) use list::list;
+
 use crate::account::email_account;
+use crate::address::taken;
 use crate::db::users::{self, User};
 use crate::db::{micros, one_time as secrets};
 use crate::error::{Answer, ApiError};
-use crate::http::{Json, Params, bearer};
-use crate::people::{ban, merge, set_password, vouch};
+use crate::http::{Json, bearer};
+use crate::people::{ban, erase, merge, set_password, vouch};
 use crate::token::present;
 use crate::wire::UserBody;
 use crate::{App, email, password};
-
-const PER_PAGE: u32 = 50;
-const MOST_PER_PAGE: u32 = 1000;
 
 /// Proof that the admin key came with the request.
 pub(crate) struct Admin;
@@ -50,19 +55,20 @@ impl FromRequestParts<App> for UserId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let id = Path::<String>::from_request_parts(parts, app).await;
+        Self::parse(id.as_deref().map_or("", |id| id)).map(Self)
+    }
+}
+
+impl UserId {
+    fn parse(text: &str) -> Answer<Uuid> {
         let wrong = || ApiError::new(StatusCode::NOT_FOUND, "validation_failed", "user_id must be an UUID");
-        let Path(id): Path<String> = Path::from_request_parts(parts, app).await.map_err(|_| wrong())?;
-        Uuid::parse_str(&id).map(Self).map_err(|_| wrong())
+        Uuid::parse_str(text).map_err(|_| wrong())
     }
 }
 
 fn unknown() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "user_not_found", "User not found")
-}
-
-fn taken() -> ApiError {
-    let text = "A user with this email address has already been registered";
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "email_exists", text)
 }
 
 /// What an administrator may set.
@@ -72,6 +78,8 @@ pub(crate) struct AccountBody {
     email: Option<String>,
     phone: Option<String>,
     password: Option<Secret<String>>,
+    /// A PHC string of Argon2, from another system.
+    password_hash: Option<Secret<String>>,
     email_confirm: Option<bool>,
     user_metadata: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
@@ -99,13 +107,21 @@ impl AccountBody {
         let email = present(self.email).map(|address| email::require(&address)).transpose()?;
         let now = app.clock.now();
         let ban = self.ban_duration.map(|text| ban_until(&text, now)).transpose()?;
-        let hash = match self.password.filter(|password| !password.expose().is_empty()) {
-            Some(password) => {
+        let filled = |secret: Option<Secret<String>>| secret.filter(|secret| !secret.expose().is_empty());
+        let hash = match (filled(self.password), filled(self.password_hash)) {
+            (Some(_), Some(_)) => {
+                return Err(ApiError::invalid("Only a password or a password hash should be provided"));
+            }
+            (None, Some(hash)) if password::is_importable(hash.expose()) => Some(hash.expose().clone()),
+            (None, Some(_)) => {
+                return Err(ApiError::invalid("The password hash is no usable PHC string of Argon2"));
+            }
+            (Some(password), None) => {
                 let own: Vec<_> = email.iter().map(String::as_str).collect();
                 password::check(&app.settings.password, password.expose(), &own)?;
                 Some(app.hasher.hash(password).await?)
             }
-            None => None,
+            (None, None) => None,
         };
         Ok(Change {
             email,
@@ -127,6 +143,8 @@ impl Change {
             }
             user.email = Some(email);
             user.is_anonymous = false;
+            user.new_email = None;
+            user.email_change_half = false;
             user.email_proven = user.email_confirmed_at.is_some(); // the administrator's word stands for the new one
             secrets::void_all(db, user.id)?;
         }
@@ -217,64 +235,15 @@ pub(crate) async fn delete(
     body: Answer<Json<DeleteBody>>,
 ) -> Answer<axum::Json<Value>> {
     if body.is_ok_and(|Json(body)| body.should_soft_delete == Some(true)) {
-        return Err(ApiError::invalid("Soft deletion is not offered here"));
+        let now = app.clock.now();
+        let erased = app.db.write(move |db| {
+            let mut user = users::find(db, id)?.ok_or_else(unknown)?;
+            Ok::<_, ApiError>(erase(db, &mut user, now)?)
+        });
+        return erased.await.map(|()| axum::Json(json!({})));
     }
     let deleted = app.db.write(move |db| Ok::<_, ApiError>(users::delete(db, id)?)).await?;
     if deleted { Ok(axum::Json(json!({}))) } else { Err(unknown()) }
-}
-
-/// `GET /admin/users/{id}/factors`: nobody has any.
-pub(crate) async fn factors(
-    _: Admin,
-    State(app): State<App>,
-    UserId(id): UserId,
-) -> Answer<axum::Json<Value>> {
-    app.db.read(move |db| users::find(db, id)?.ok_or_else(unknown)).await?;
-    Ok(axum::Json(json!([])))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct PageQuery {
-    page: Option<String>,
-    per_page: Option<String>,
-}
-
-/// `GET /admin/users?page=&per_page=`
-#[tracing::instrument(name = "admin.list", skip_all)]
-pub(crate) async fn list(
-    _: Admin,
-    State(app): State<App>,
-    Params(query): Params<PageQuery>,
-) -> Answer<Response> {
-    let number = |text: Option<String>, default: u32| match present(text) {
-        Some(text) => text.parse().map_err(|_| ApiError::invalid("Bad Pagination Parameters")),
-        None => Ok(default),
-    };
-    let page = number(query.page, 1)?.max(1);
-    let per_page = number(query.per_page, PER_PAGE)?.clamp(1, MOST_PER_PAGE);
-    let offset = u64::from(page - 1) * u64::from(per_page);
-    let found =
-        app.db.read(move |db| Ok::<_, ApiError>((users::list(db, per_page, offset)?, users::count(db)?)));
-    let (found, total) = found.await?;
-    let bodies =
-        found.iter().map(|user| UserBody { identities: None, ..UserBody::from(user) }).collect::<Vec<_>>();
-    let mut response = axum::Json(json!({"users": bodies, "aud": "authenticated"})).into_response();
-
-    let last = total.div_ceil(u64::from(per_page)).max(1);
-    let link = |page: u64, rel: &str| {
-        format!("<{}/admin/users?page={page}&per_page={per_page}>; rel=\"{rel}\"", app.issuer)
-    };
-    let next = (u64::from(page) < last).then(|| link(u64::from(page) + 1, "next"));
-    let links = next.into_iter().chain([link(last, "last")]).collect::<Vec<_>>().join(", ");
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("x-total-count"), HeaderValue::from(total));
-    headers.insert(LINK, HeaderValue::from_str(&links).map_err(ApiError::internal)?);
-    Ok(response)
-}
-
-/// `POST /invite`, `POST /admin/generate_link`: not offered by this version.
-pub(crate) async fn not_offered(_: Admin) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "feature_disabled", "This is not offered here")
 }
 
 /// `none`, or a length as Go writes it: `24h`, `1h30m`. Forever is a hundred years.

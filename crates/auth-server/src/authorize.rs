@@ -2,8 +2,11 @@
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use base::secret::Secret;
 use serde::Deserialize;
+use serde_json::json;
+use url::Url;
 use uuid::Uuid;
 
 use crate::App;
@@ -11,13 +14,13 @@ use crate::db::flows::{self, Flow};
 use crate::db::sessions::Session;
 use crate::db::users::{self, User};
 use crate::error::{Answer, ApiError};
-use crate::http::{Form, Params};
+use crate::http::{Caller, Form, Params};
 use crate::identities::{self, Drawn, Matched, needs_verification};
 use crate::mail::MailKind;
 use crate::mailing::Mailing;
 use crate::one_time::{redirect, see_other, tokens_in_fragment};
 use crate::pkce::Challenge;
-use crate::providers::{Profile, Provider};
+use crate::providers::{Profile, Provider, ProviderTokens};
 use crate::redirect::{with_fragment, with_query};
 use crate::token::{self, Extra, begin_session, digest_of, present};
 
@@ -42,6 +45,27 @@ const OWN_PARAMETERS: &[&str] = &[
 /// `GET /authorize`: errors are JSON, since there is no checked target yet.
 #[tracing::instrument(name = "authorize", skip_all)]
 pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> Answer<Response> {
+    let (url, _) = start(&app, query, None).await?;
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
+}
+
+/// `GET /user/identities/authorize`: as [`begin`], to link what the provider says to the caller's account.
+#[tracing::instrument(name = "identity.link", skip_all)]
+pub(crate) async fn begin_linking(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Answer<Response> {
+    identities::must_be_on(&app)?;
+    let (url, as_json) = start(&app, query, Some(caller.user.id)).await?;
+    if as_json {
+        return Ok(axum::Json(json!({"url": url})).into_response());
+    }
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
+}
+
+/// Stores a flow and says where the provider is asked; the second value is `skip_http_redirect`.
+async fn start(app: &App, query: Option<String>, linking: Option<Uuid>) -> Answer<(Url, bool)> {
     let pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let one = |name: &str| {
@@ -61,6 +85,7 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
     let is_own = |name: &str| OWN_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(name));
     let extra: Vec<_> = pairs.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
 
+    let as_json = one("skip_http_redirect")? == Some("true");
     let now = app.clock.now();
     let flow = Flow {
         id: app.entropy.uuid(),
@@ -69,14 +94,16 @@ pub(crate) async fn begin(State(app): State<App>, RawQuery(query): RawQuery) -> 
         challenge: challenge.map(|challenge| challenge.0),
         redirect_to: app.redirects.choose(one("redirect_to")?),
         user: None,
+        linking,
         provider_token: None,
         created_at: now,
         returned_at: None,
         code_issued_at: None,
     };
-    let url = provider.authorize_url(&app.issuer, &flow.id.to_string(), &scopes, &extra);
+    let url = provider.authorize_url(&app.issuer, &flow.id.to_string(), &scopes, &extra).await;
+    let url = url.map_err(|error| ApiError::internal(format_args!("provider: {error}")))?;
     app.db.write(move |db| Ok::<_, ApiError>(flows::insert(db, &flow, now)?)).await?;
-    Ok(redirect(StatusCode::FOUND, url.as_str()))
+    Ok((url, as_json))
 }
 
 #[derive(Deserialize)]
@@ -148,15 +175,19 @@ enum Done {
 }
 
 async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
-    let (profile, provider_token) = profile(app, &flow, code).await?;
+    let (profile, provider_tokens) = profile(app, &flow, code).await?;
     let now = app.clock.now();
     let mailing = Mailing::draw(app, MailKind::Signup, None, flow.redirect_to.clone());
     let drawn = Drawn { user: app.entropy.uuid(), identity: app.entropy.uuid(), mailing: mailing.clone() };
     let (session, own_code) = (app.entropy.uuid(), app.entropy.uuid().to_string());
     let (context, target) = (app.clone(), flow.redirect_to.clone());
-    let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_token(&provider_token));
+    let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_tokens(&provider_tokens));
     let done = app.db.write(move |db| {
-        let user = match identities::sign_in(db, &context, &flow.provider, &profile, &drawn, now)? {
+        let matched = match flow.linking {
+            Some(user) => identities::link(db, &context, user, &flow.provider, &profile, &drawn, now)?,
+            None => identities::sign_in(db, &context, &flow.provider, &profile, &drawn, now)?,
+        };
+        let user = match matched {
             Matched::In(user) => *user,
             Matched::Unconfirmed { email, mail } => return Ok(Done::Unconfirmed { email, mail }),
         };
@@ -172,7 +203,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     match done.await? {
         Done::Code => Ok(redirect(StatusCode::FOUND, &with_query(&target, &[("code", &own_code)]))),
         Done::Session(user, session) => {
-            let extra = Extra { provider_token: Some(provider_token), ..Extra::default() };
+            let extra = Extra { provider_tokens: Some(provider_tokens), ..Extra::default() };
             let tokens = token::tokens(app, &user, &session, extra)?;
             let mut response = redirect(StatusCode::FOUND, &tokens_in_fragment(&target, &tokens, None));
             token::name_session(&mut response, &session);
@@ -187,14 +218,16 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     }
 }
 
-async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, String)> {
+async fn profile(app: &App, flow: &Flow, code: &str) -> Answer<(Profile, ProviderTokens)> {
     let failed = |cause: &dyn std::fmt::Display| ApiError::internal(format_args!("provider: {cause}"));
     match app.providers.get(&flow.provider) {
         Some(Provider::GitHub(github)) => github.profile(code).await.map_err(|error| failed(&error)),
+        Some(Provider::Google(google)) => google.profile(code).await.map_err(|error| failed(&error)),
         Some(Provider::Pretend { .. }) => {
             let profile = crate::pages::read_pretend_code(app, flow, code);
             let profile = profile.ok_or_else(|| failed(&"a code that the pretend provider did not give"))?;
-            Ok((profile, format!("pretend_{}", app.entropy.text::<16>())))
+            let access = Secret::new(format!("pretend_{}", app.entropy.text::<16>()));
+            Ok((profile, ProviderTokens { access, refresh: None }))
         }
         None => Err(failed(&"it has been switched off")),
     }

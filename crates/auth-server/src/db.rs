@@ -1,5 +1,6 @@
 //! SQLite: one connection behind one lock, used from blocking threads. The queries stand beside each other below.
 
+pub(crate) mod factors;
 pub(crate) mod flows;
 pub(crate) mod one_time;
 pub(crate) mod sessions;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-const MIGRATIONS: &[&str] = &[include_str!("db/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("db/1.sql"), include_str!("db/2.sql")];
 
 /// Where people and sessions rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,5 +185,41 @@ impl FromSql for Id {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let id = uuid::Uuid::parse_str(value.as_str()?);
         id.map(Self).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    /// An install of the first version keeps its people, and a newer one is left alone.
+    #[test]
+    fn an_older_database_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let id = uuid::Uuid::from_u128(7);
+        let sql = "insert into users (id, email, role, app_metadata, user_metadata, created_at, updated_at)
+            values (?1, 'ada@example.test', 'authenticated', '{}', '{}', 1, 1)";
+        old.execute(sql, [Id(id)]).unwrap();
+        drop(old);
+        let place = Database::File(path.clone());
+        let db = Db::open(&place).unwrap();
+        let read = |db: &Transaction<'_>| Ok::<_, DbError>(users::find(db, id)?.unwrap());
+        let mut user = db.write_now(read).unwrap();
+        assert!(user.factors.is_empty() && !user.email_change_half && user.deleted_at.is_none());
+        user.new_email = Some("new@example.test".to_owned());
+        user.deleted_at = Some(datetime!(2026-01-01 12:00 UTC));
+        let kept = user.clone();
+        db.write_now(move |db| Ok::<_, DbError>(users::save(db, &kept)?)).unwrap();
+        let again = db.write_now(read).unwrap();
+        assert_eq!((again.new_email, again.deleted_at), (user.new_email, user.deleted_at));
+        drop(db);
+        let newer = Connection::open(&path).unwrap();
+        newer.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(Db::open(&place), Err(DbError::Newer(99))));
     }
 }

@@ -16,7 +16,10 @@ pub(crate) use layers::Calls;
 
 use crate::error::ApiError;
 use crate::limit::Bucket;
-use crate::{App, account, admin, authorize, documents, off, one_time, pages, recover, token, update};
+use crate::{
+    App, account, admin, authorize, documents, factors, identities, off, one_time, pages, recover, token,
+    update,
+};
 
 /// Everything the server answers to.
 pub(crate) fn router(app: &App) -> Router {
@@ -41,26 +44,30 @@ pub(crate) fn router(app: &App) -> Router {
             "/magiclink",
             post(recover::magic_link).layer(limited(Bucket::MagicLink)).layer(from_fn(layers::even)),
         )
+        .route("/reauthenticate", get(recover::reauthenticate).layer(limited(Bucket::Reauthenticate)))
         .route("/user", get(account::user).merge(put(update::update).layer(limited(Bucket::Update))))
-        .route("/user/identities/authorize", get(off::linking))
-        .route("/user/identities/{id}", delete(off::linking))
-        .route("/factors", post(off::factors))
+        .route("/user/identities/authorize", get(authorize::begin_linking))
+        .route("/user/identities/{id}", delete(identities::unlink))
+        .route("/factors", post(factors::enroll))
+        .route("/factors/{id}", delete(factors::unenroll))
+        .route("/factors/{id}/challenge", post(factors::challenge).layer(limited(Bucket::Challenge)))
+        .route("/factors/{id}/verify", post(factors::verify).layer(limited(Bucket::Factor)))
         .route("/logout", post(account::log_out))
-        .route("/sso", post(off::saml))
         .route("/settings", get(documents::settings))
         .route("/health", get(documents::health))
         .route("/.well-known/jwks.json", get(documents::key_set))
         .route("/admin/users", get(admin::list).post(admin::create))
         .route("/admin/users/{id}", get(admin::read).put(admin::change).delete(admin::delete))
         .route("/admin/users/{id}/factors", get(admin::factors))
-        .route("/admin/generate_link", post(admin::not_offered))
-        .route("/invite", post(admin::not_offered));
+        .route("/admin/users/{id}/factors/{factor}", put(admin::change_factor).delete(admin::delete_factor))
+        .route("/admin/generate_link", post(admin::generate))
+        .route("/invite", post(admin::invite));
     let pages = Router::new()
         .route("/pretend/{provider}", get(pages::chooser).post(pages::choose))
         .route("/outbox", get(pages::outbox))
         .route("/outbox.json", get(pages::outbox_list))
         .route("/assets/{name}", get(pages::asset));
-    let all = api.merge(pages);
+    let all = api.merge(off::routes()).merge(pages);
     let inner = Router::new()
         .nest("/auth/v1", all.clone())
         .merge(all)

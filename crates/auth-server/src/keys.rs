@@ -3,6 +3,7 @@
 
 mod file;
 mod jwk;
+mod rsa;
 
 use std::path::Path;
 

@@ -32,6 +32,12 @@ pub(crate) enum Bucket {
     Resend,
     /// `PUT /user`.
     Update,
+    /// `GET /reauthenticate`, which GoTrue does not limit by address.
+    Reauthenticate,
+    /// `POST /factors/{id}/challenge`.
+    Challenge,
+    /// `POST /factors/{id}/verify`.
+    Factor,
 }
 
 impl Bucket {
@@ -39,6 +45,7 @@ impl Bucket {
     fn rate(self) -> (Duration, i32) {
         match self {
             Self::Token => (Duration::seconds(2), 30),
+            Self::Challenge | Self::Factor => (Duration::seconds(4), 15),
             Self::Anonymous => (Duration::minutes(2), 30),
             _ => (Duration::seconds(10), 30),
         }

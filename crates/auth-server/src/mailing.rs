@@ -63,12 +63,19 @@ impl Mailing {
         user: &mut User,
         now: OffsetDateTime,
     ) -> Answer<()> {
-        let (kind, sent) = match self.kind {
-            MailKind::Signup => (Kind::Confirmation, &mut user.confirmation_sent_at),
-            MailKind::Magiclink | MailKind::Recovery => (Kind::Recovery, &mut user.recovery_sent_at),
-        };
-        check_gap(app, *sent, now)?;
-        *sent = Some(micros(now));
+        check_gap(app, *self.sent_at(user), now)?;
+        self.store(db, app, user, now)
+    }
+
+    /// As [`prepare`](Self::prepare), however short ago the last mail was.
+    pub(crate) fn store(
+        &self,
+        db: &Connection,
+        app: &App,
+        user: &mut User,
+        now: OffsetDateTime,
+    ) -> Answer<()> {
+        *self.sent_at(user) = Some(micros(now));
         users::save(db, user)?;
         let flow = self.challenge.as_ref().map(|challenge| Flow {
             id: self.flow,
@@ -77,6 +84,7 @@ impl Mailing {
             challenge: Some(challenge.0.clone()),
             redirect_to: self.redirect_to.clone(),
             user: Some(user.id),
+            linking: None,
             provider_token: None,
             created_at: now,
             returned_at: None,
@@ -85,10 +93,15 @@ impl Mailing {
         if let Some(flow) = &flow {
             flows::insert(db, flow, now)?;
         }
-        let address = user.email.as_deref().unwrap_or_default();
+        let address = match self.kind {
+            MailKind::EmailChange => user.new_email.as_deref(),
+            _ => user.email.as_deref(),
+        };
+        let address = address.unwrap_or_default();
         let (link_digest, code_mac) =
             (crate::token::digest_of(&self.link), app.code_mac(address, &self.code));
         let flow = flow.map(|flow| flow.id);
+        let kind = self.secret();
         let secret =
             Stored { user: user.id, kind, address, link_digest: &link_digest, code_mac: &code_mac, flow };
         Ok(secrets::replace(db, &secret, now)?)
@@ -96,26 +109,73 @@ impl Mailing {
 
     /// Sends it to `to`.
     pub(crate) fn send(self, app: &App, to: String, now: OffsetDateTime) {
-        let (base, token, target) = match app.settings.mail_links {
-            MailLinks::Confirm => (format!("{}/auth/confirm", app.redirects.site()), "token_hash", "next"),
-            MailLinks::Verify => (format!("{}/verify", app.issuer), "token", "redirect_to"),
+        let link = match (self.kind, app.settings.mail_links) {
+            (MailKind::Reauthentication, _) => String::new(),
+            (_, MailLinks::Verify) => self.action_link(app),
+            (_, MailLinks::Confirm) => {
+                let base = format!("{}/auth/confirm", app.redirects.site());
+                self.link_at(&base, "token_hash", "next")
+            }
         };
+        app.outbox.send(Mail::new(self.kind, to, link, self.code, now), &app.templates);
+    }
+
+    /// The link that this server redeems itself.
+    pub(crate) fn action_link(&self, app: &App) -> String {
+        self.link_at(&format!("{}/verify", app.issuer), "token", "redirect_to")
+    }
+
+    fn link_at(&self, base: &str, token: &str, target: &str) -> String {
         let pairs = [(token, self.link.as_str()), ("type", self.kind.word()), (target, &self.redirect_to)];
-        app.outbox.send(Mail::new(self.kind, to, with_query(&base, &pairs), self.code, now));
+        with_query(base, &pairs)
+    }
+
+    /// The `type` of its link.
+    pub(crate) fn word(&self) -> &'static str {
+        self.kind.word()
+    }
+
+    /// The token of the link, the digits and the target, for an administrator who delivers them.
+    pub(crate) fn parts(&self) -> (&str, &str, &str) {
+        (&self.link, &self.code, &self.redirect_to)
+    }
+
+    /// What the secret opens.
+    fn secret(&self) -> Kind {
+        match self.kind {
+            MailKind::Signup | MailKind::Invite => Kind::Confirmation,
+            MailKind::Magiclink | MailKind::Recovery => Kind::Recovery,
+            MailKind::EmailChange => Kind::NewAddress,
+            MailKind::EmailChangeCurrent => Kind::CurrentAddress,
+            MailKind::Reauthentication => Kind::Reauthentication,
+        }
+    }
+
+    /// Where the person's record says when such a mail was sent.
+    fn sent_at<'a>(&self, user: &'a mut User) -> &'a mut Option<OffsetDateTime> {
+        match self.secret() {
+            Kind::Confirmation => &mut user.confirmation_sent_at,
+            Kind::Recovery => &mut user.recovery_sent_at,
+            Kind::NewAddress | Kind::CurrentAddress => &mut user.email_change_sent_at,
+            Kind::Reauthentication => &mut user.reauthentication_sent_at,
+        }
     }
 
     /// The method that a session of its flow names in `amr` (contract, section 4.3).
     fn method(&self) -> &'static str {
         match self.kind {
             MailKind::Signup => "email/signup",
+            MailKind::Invite => "invite",
             MailKind::Magiclink => "magiclink",
             MailKind::Recovery => "recovery",
+            MailKind::EmailChange | MailKind::EmailChangeCurrent => "email_change",
+            MailKind::Reauthentication => "otp",
         }
     }
 }
 
 /// Refuses a second mail of a kind within `AUTH_MAIL_GAP`.
-fn check_gap(app: &App, sent: Option<OffsetDateTime>, now: OffsetDateTime) -> Answer<()> {
+pub(crate) fn check_gap(app: &App, sent: Option<OffsetDateTime>, now: OffsetDateTime) -> Answer<()> {
     let Some(wait) = sent.map(|sent| sent + app.settings.mail_gap - now).filter(|wait| wait.is_positive())
     else {
         return Ok(());

@@ -6,10 +6,12 @@ use axum::response::{IntoResponse, Response};
 use base::secret::Secret;
 use rusqlite::Connection;
 use serde::Deserialize;
+use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::account::confirm;
+use crate::address::{self, HALF_DONE};
 use crate::db::flows;
 use crate::db::one_time::{self as secrets, Kind, Redeemed};
 use crate::db::sessions::Session;
@@ -22,13 +24,14 @@ use crate::token::{self, Extra, begin_session, digest_of, present};
 use crate::{App, email};
 
 /// S-75: digits are short, so they live shorter than links.
-const CODE_LIFETIME: Duration = Duration::minutes(10);
+pub(crate) const CODE_LIFETIME: Duration = Duration::minutes(10);
 
 /// Which secrets a `type` opens; `None` for a type that does not exist here.
 fn kinds(word: &str) -> Option<&'static [Kind]> {
     match word {
         "signup" | "invite" => Some(&[Kind::Confirmation]),
         "recovery" | "magiclink" => Some(&[Kind::Recovery]),
+        "email_change" => Some(&[Kind::NewAddress, Kind::CurrentAddress]),
         "email" => Some(&[Kind::Confirmation, Kind::Recovery]),
         _ => None,
     }
@@ -79,19 +82,23 @@ pub(crate) async fn redeem(State(app): State<App>, Json(body): Json<VerifyBody>)
     };
     let (now, session) = (app.clock.now(), app.entropy.uuid());
     let context = app.clone();
-    let (user, session) = app
+    let identity = app.entropy.uuid();
+    let done = app
         .db
         .write(move |db| {
             let Some(redeemed) = find(db, &context, kinds, &proof, now)? else {
                 return Ok(Err(ApiError::otp_expired())); // the try that was counted is kept
             };
-            let user = admit(db, redeemed.user, now)?;
             if let Some(flow) = redeemed.flow {
                 flows::delete(db, flow)?;
             }
-            begin_session(db, user, session, "otp", now).map(Ok)
+            let Some(user) = admit(db, &context, &redeemed, identity, now)? else { return Ok(Ok(None)) };
+            begin_session(db, user, session, "otp", now).map(Some).map(Ok)
         })
         .await??;
+    let Some((user, session)) = done else {
+        return Ok(axum::Json(json!({"msg": HALF_DONE, "code": "200"})).into_response());
+    };
     token::answer(&app, &user, &session, Extra::default())
 }
 
@@ -121,15 +128,25 @@ fn find(
 }
 
 /// The person behind a redeemed secret: whoever reads the mail has proved the address, and nothing else is
-/// outstanding any more.
-fn admit(db: &Connection, user: Uuid, now: OffsetDateTime) -> Answer<User> {
-    let mut user = users::find(db, user)?.ok_or_else(ApiError::otp_expired)?;
+/// outstanding any more. `None` after the first half of a change of address, which lets nobody in.
+fn admit(
+    db: &Connection,
+    app: &App,
+    redeemed: &Redeemed,
+    identity: Uuid,
+    now: OffsetDateTime,
+) -> Answer<Option<User>> {
+    let mut user = users::find(db, redeemed.user)?.ok_or_else(ApiError::otp_expired)?;
     if user.is_banned(now) {
         return Err(ApiError::new(StatusCode::FORBIDDEN, "user_banned", "User is banned"));
     }
+    if let Kind::NewAddress | Kind::CurrentAddress = redeemed.kind {
+        let changed = address::proved(db, app, &mut user, redeemed, identity, now)?;
+        return Ok(changed.then_some(user));
+    }
     secrets::void_all(db, user.id)?;
     confirm(&mut user, now);
-    Ok(user)
+    Ok(Some(user))
 }
 
 #[derive(Deserialize)]
@@ -143,6 +160,7 @@ pub(crate) struct LinkQuery {
 enum Opened {
     Session(Box<User>, Session),
     Code,
+    Half,
 }
 
 /// `GET /verify`: a link of a mail. Always goes on to the target, with what came of it.
@@ -155,12 +173,12 @@ pub(crate) async fn open_link(State(app): State<App>, Params(query): Params<Link
     let pkce = link.starts_with(PKCE_PREFIX);
     let (now, session, code) = (app.clock.now(), app.entropy.uuid(), app.entropy.uuid().to_string());
     let (context, code_digest) = (app.clone(), digest_of(&code));
-    let kind = word.clone();
+    let (kind, identity) = (word.clone(), app.entropy.uuid());
     let opened = app.db.write(move |db| {
         let kinds = kinds(&word).ok_or_else(ApiError::otp_expired)?;
         let proof = Proof::Link(digest_of(&link));
         let redeemed = find(db, &context, kinds, &proof, now)?.ok_or_else(ApiError::otp_expired)?;
-        let user = admit(db, redeemed.user, now)?;
+        let Some(user) = admit(db, &context, &redeemed, identity, now)? else { return Ok(Opened::Half) };
         if !pkce {
             let (user, session) = begin_session(db, user, session, "otp", now)?;
             return Ok::<_, ApiError>(Opened::Session(Box::new(user), session));
@@ -181,6 +199,12 @@ pub(crate) async fn open_link(State(app): State<App>, Params(query): Params<Link
             token::name_session(&mut response, &session);
             Ok(response)
         }
+        Ok(Opened::Half) => {
+            let mut pairs = vec![("message", HALF_DONE)];
+            let target = if pkce { with_query(&target, &pairs) } else { target };
+            pairs.push(("sb", ""));
+            Ok(see_other(&with_fragment(&target, &pairs)))
+        }
         Err(error) if error.status() == StatusCode::INTERNAL_SERVER_ERROR => Err(error),
         Err(error) => Ok(see_other(&refused(&target, &error, pkce))),
     }
@@ -198,6 +222,9 @@ pub(crate) fn tokens_in_fragment(
         ("expires_at", &expires_at),
         ("expires_in", &expires_in),
     ];
+    if let Some(refresh_token) = &tokens.provider_refresh_token {
+        pairs.push(("provider_refresh_token", refresh_token));
+    }
     if let Some(provider_token) = &tokens.provider_token {
         pairs.push(("provider_token", provider_token));
     }

@@ -117,6 +117,12 @@ fn acceptable(stored: &str) -> Option<(PasswordHash, bool)> {
     Some((hash, memory < MEMORY_KIB || passes < PASSES))
 }
 
+/// Whether a PHC string from another system can be compared with (S-72).
+pub(crate) fn is_importable(stored: &str) -> bool {
+    let known = ["$argon2id$", "$argon2i$"].iter().any(|start| stored.starts_with(start));
+    known && acceptable(stored).is_some_and(|(hash, _)| hash.hash.is_some() && hash.salt.is_some())
+}
+
 /// Judges a password that somebody wants to set. `own_words`: the address and what else a guess would start with.
 pub(crate) fn check(rules: &PasswordRules, password: &str, own_words: &[&str]) -> Answer<()> {
     if password.len() > MAX_BYTES {

@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use crate::account::email_account;
 use crate::db::sessions::{self, Scope};
-use crate::db::users::{self, User};
-use crate::db::{Db, DbError, micros, one_time as secrets};
+use crate::db::users::{self, Listed, User};
+use crate::db::{Db, DbError, factors, flows, micros, one_time as secrets};
 use crate::settings::Settings;
+use crate::token::digest_of;
 use crate::{email, password};
 
 /// A ban without an end.
@@ -32,6 +33,28 @@ pub(crate) fn set_password(db: &Connection, user: &mut User, hash: String) -> ru
     user.password = Some(hash);
     sessions::end(db, user.id, Scope::Global)?;
     secrets::void_all(db, user.id)
+}
+
+/// Deletes a person and keeps the row: nothing in it says who it was, and nobody comes in by it.
+pub(crate) fn erase(db: &Connection, user: &mut User, now: OffsetDateTime) -> rusqlite::Result<()> {
+    let blur = |text: &str| digest_of(&format!("{}{text}", user.id));
+    let email = user.email.as_deref().map(blur);
+    for identity in &mut user.identities {
+        identity.subject = digest_of(&format!("{}{}", identity.issuer, identity.subject));
+        identity.email = None;
+        identity.data.clear();
+    }
+    user.email = email;
+    user.new_email = None;
+    user.password = None;
+    user.user_metadata.clear();
+    user.app_metadata.clear();
+    user.deleted_at = Some(micros(now));
+    sessions::end(db, user.id, Scope::Global)?;
+    factors::delete_of_user(db, user.id, true)?;
+    flows::delete_of_user(db, user.id)?;
+    secrets::void_all(db, user.id)?;
+    users::save(db, user)
 }
 
 /// Marks the address as confirmed because the administrator says so.
@@ -155,7 +178,8 @@ impl Users {
     ///
     /// [`UserError::Database`]
     pub fn list(&self, limit: u32, offset: u64) -> Result<Vec<Account>, UserError> {
-        self.db.write_now(|db| Ok(users::list(db, limit, offset)?.iter().map(Account::from).collect()))
+        let listed = Listed { limit, offset, ..Listed::default() };
+        self.db.write_now(|db| Ok(users::list(db, &listed)?.iter().map(Account::from).collect()))
     }
 
     /// Makes `role` the only role of an account, or takes all roles away. Tokens show it after their next refresh.

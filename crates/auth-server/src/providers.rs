@@ -1,11 +1,16 @@
-//! Who vouches for people from elsewhere: the real GitHub, or pretend providers for a machine without accounts.
+//! Who vouches for people from elsewhere: the real GitHub and Google, or pretend providers for a machine without accounts.
 
 mod github;
+mod google;
+mod web;
 
+use base::secret::Secret;
 use serde_json::{Map, Value};
 use url::Url;
 
 pub(crate) use github::GitHub;
+pub(crate) use google::Google;
+pub(crate) use web::Failure;
 
 use crate::settings::Settings;
 
@@ -50,6 +55,28 @@ impl Profile {
     }
 }
 
+/// What a provider gives beside a profile: for calls to its own API.
+#[derive(Debug, Clone)]
+pub(crate) struct ProviderTokens {
+    pub(crate) access: Secret<String>,
+    /// Only from some providers, and only if it was asked for.
+    pub(crate) refresh: Option<Secret<String>>,
+}
+
+impl ProviderTokens {
+    /// Both as one text, for [`read`](Self::read). No token holds a line break (RFC 6749, appendix A).
+    pub(crate) fn text(&self) -> Secret<String> {
+        let refresh = self.refresh.as_ref().map_or("", |refresh| refresh.expose());
+        Secret::new(format!("{}\n{refresh}", self.access.expose()))
+    }
+
+    pub(crate) fn read(text: &str) -> Self {
+        let (access, refresh) = text.split_once('\n').unwrap_or((text, ""));
+        let secret = |text: &str| Secret::new(text.to_owned());
+        Self { access: secret(access), refresh: Some(refresh).filter(|text| !text.is_empty()).map(secret) }
+    }
+}
+
 /// A provider that is on.
 #[derive(Debug)]
 pub(crate) enum Provider {
@@ -62,6 +89,8 @@ pub(crate) enum Provider {
     },
     /// github.com, or another server of its kind.
     GitHub(Box<GitHub>),
+    /// Google, or another server of its kind.
+    Google(Box<Google>),
 }
 
 /// The providers that are on.
@@ -69,12 +98,21 @@ pub(crate) enum Provider {
 pub(crate) struct Providers(Vec<(&'static str, Provider)>);
 
 impl Providers {
-    /// Pretend providers stand in only while no real one is set: beside a real one, a page on which everybody may
-    /// claim every address would open the accounts of people who came through the real one.
-    pub(crate) fn new(settings: &Settings, issuer: &str) -> Result<Self, github::BadUrl> {
+    /// Pretend providers stand in only while no real one is set, and where nobody but this machine comes (`private`):
+    /// beside a real one, a page on which everybody may claim every address would open the accounts of people who came
+    /// through the real one.
+    pub(crate) fn new(settings: &Settings, issuer: &str, private: bool) -> Result<Self, github::BadUrl> {
+        let (back, mut real) = (format!("{issuer}/callback"), Vec::new());
+        if let Some(client) = &settings.google {
+            let google = Google::new(client, settings.google_issuer.as_ref(), back.clone())?;
+            real.push(("google", Provider::Google(Box::new(google))));
+        }
         if let Some(client) = &settings.github {
-            let github = GitHub::new(client, settings.github_url.as_ref(), &format!("{issuer}/callback"))?;
-            return Ok(Self(vec![("github", Provider::GitHub(Box::new(github)))]));
+            let github = GitHub::new(client, settings.github_url.as_ref(), &back)?;
+            real.push(("github", Provider::GitHub(Box::new(github))));
+        }
+        if !real.is_empty() || !private {
+            return Ok(Self(real));
         }
         let pretend = |name| (name, Provider::Pretend { name, issuer: format!("{issuer}/pretend/{name}") });
         Ok(Self(vec![pretend("google"), pretend("github")]))
@@ -89,28 +127,29 @@ impl Providers {
     pub(crate) fn pretend(&self, name: &str) -> Option<(&'static str, &str)> {
         match self.get(name)? {
             Provider::Pretend { name, issuer } => Some((name, issuer)),
-            Provider::GitHub(_) => None,
+            Provider::GitHub(_) | Provider::Google(_) => None,
         }
     }
 }
 
 impl Provider {
     /// Where a person is sent to be asked who they are.
-    pub(crate) fn authorize_url(
+    pub(crate) async fn authorize_url(
         &self,
         issuer: &str,
         state: &str,
         scopes: &[String],
         extra: &[(String, String)],
-    ) -> Url {
-        match self {
+    ) -> Result<Url, Failure> {
+        Ok(match self {
             Self::GitHub(github) => github.authorize_url(state, scopes, extra),
+            Self::Google(google) => return google.authorize_url(state, scopes, extra).await,
             Self::Pretend { name, .. } => {
                 let mut url = Url::parse(issuer).expect("the issuer was made of an address");
                 url.set_path(&format!("{}/pretend/{name}", url.path()));
                 url.query_pairs_mut().append_pair("state", state);
                 url
             }
-        }
+        })
     }
 }

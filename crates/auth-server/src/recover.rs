@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::account::{NewAccount, RedirectQuery, confirm};
+use crate::address::Change;
 use crate::db::users::{self, User};
 use crate::error::{Answer, ApiError};
-use crate::http::{Json, Params};
+use crate::http::{Caller, Json, Params};
 use crate::mail::MailKind;
 use crate::mailing::Mailing;
 use crate::pkce::Challenge;
@@ -70,12 +71,43 @@ pub(crate) async fn resend(
         }
         _ => return Err(ApiError::invalid("Missing or unsupported type of resend")),
     };
-    if kind == "email_change" {
-        return Ok(Body(json!({}))); // addresses cannot be changed here yet, so no change is pending
-    }
     let target = app.redirects.choose(query.redirect_to.as_deref());
+    if kind == "email_change" {
+        return change_again(&app, address, Change::draw(&app, challenge, target)).await;
+    }
     let mailing = Mailing::draw(&app, MailKind::Signup, challenge, target);
     mail_if(&app, address, mailing, |user| user.email_confirmed_at.is_none()).await
+}
+
+/// Sends the mails of a change of address again, to whoever has `address` now and waits for such a change.
+async fn change_again(app: &App, address: String, change: Change) -> Done {
+    let now = app.clock.now();
+    let (context, drawn) = (app.clone(), change.clone());
+    let found = app.db.write(move |db| {
+        let Some(mut user) = users::find_by_email(db, &address)? else { return Ok(None) };
+        let Some(wanted) = user.new_email.clone() else { return Ok(None) };
+        drawn.prepare(db, &context, &mut user, wanted, now)?;
+        Ok::<_, ApiError>(Some(user))
+    });
+    if let Some(user) = found.await? {
+        change.send(app, &user, now);
+    }
+    Ok(Body(json!({})))
+}
+
+/// `GET /reauthenticate`: digits for a change that asks for fresh proof.
+#[tracing::instrument(name = "reauthenticate", skip_all)]
+pub(crate) async fn reauthenticate(State(app): State<App>, caller: Caller) -> Done {
+    let Some(address) = caller.user.email.clone() else {
+        let text = "Reauthentication requires the user to have an email or a phone number";
+        return Err(ApiError::invalid(text));
+    };
+    if caller.user.email_confirmed_at.is_none() {
+        let (status, text) = (StatusCode::UNPROCESSABLE_ENTITY, "Please verify your email first.");
+        return Err(ApiError::new(status, "email_not_confirmed", text));
+    }
+    let mailing = Mailing::draw(&app, MailKind::Reauthentication, None, String::new());
+    mail_if(&app, address, mailing, |_| true).await
 }
 
 /// Sends a mail to whoever has this address and fits; says nothing about it.

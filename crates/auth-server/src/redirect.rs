@@ -23,6 +23,11 @@ impl Redirects {
         &self.site_text
     }
 
+    /// The site's host, without a port.
+    pub(crate) fn site_host(&self) -> String {
+        self.site.host_str().unwrap_or("localhost").trim_matches(['[', ']']).replace(':', "-")
+    }
+
     /// The site's origin, as browsers send it.
     pub(crate) fn site_origin(&self) -> String {
         self.site.origin().ascii_serialization()

@@ -19,7 +19,7 @@ use crate::password::Hasher;
 use crate::providers::Providers;
 use crate::redirect::Redirects;
 use crate::rotation::RefreshTokens;
-use crate::settings::{Settings, unsafe_start};
+use crate::settings::{Settings, is_private, unsafe_start};
 use crate::{App, Server, http};
 
 /// How long a client may take to send the head of a request.
@@ -87,9 +87,14 @@ impl Handle {
         &self.app.admin_key
     }
 
-    /// The mails so far, newest last.
+    /// Whether mails rest in the outbox, because there is no mail server.
+    pub fn has_outbox(&self) -> bool {
+        self.app.outbox.list().is_some()
+    }
+
+    /// The mails so far, newest last; none where a mail server takes them.
     pub fn outbox(&self) -> Vec<Mail> {
-        self.app.outbox.list()
+        self.app.outbox.list().unwrap_or_default()
     }
 
     /// How often a route was called, with or without the prefix: `/user`, `/token?grant_type=refresh_token`.
@@ -102,14 +107,18 @@ impl Handle {
         self.app.hasher.done()
     }
 
-    /// Takes no more connections, waits up to ten seconds for open requests, and ends.
+    /// Takes no more connections, waits up to ten seconds for open requests and as long for open mails, and ends.
     ///
     /// # Errors
     ///
     /// What ended the server before.
     pub async fn shutdown(mut self) -> std::io::Result<()> {
         self.control.graceful_shutdown(Some(DRAIN));
-        (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        let ended = (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        if tokio::time::timeout(DRAIN, self.app.outbox.flush()).await.is_err() {
+            tracing::warn!("some mails were not delivered in time");
+        }
+        ended
     }
 }
 
@@ -136,7 +145,9 @@ pub async fn start(
     }
     base::http::install_tls_provider();
     let public_url = public_url(&settings, address);
-    let build = move || build(settings, clock, entropy, public_url);
+    let outbox = Outbox::new(&settings).map_err(|error| StartError::Parts(error.to_string()))?;
+    let pretend = is_private(address, settings.public_url.as_ref());
+    let build = move || build(settings, clock, entropy, public_url, outbox, pretend);
     let server =
         tokio::task::spawn_blocking(build).await.map_err(|error| StartError::Parts(error.to_string()))?;
     let app: App = Arc::new(server?);
@@ -163,6 +174,8 @@ fn build(
     clock: SharedClock,
     entropy: SharedEntropy,
     public_url: String,
+    outbox: Outbox,
+    pretend: bool,
 ) -> Result<Server, StartError> {
     let signer = Signer::open(&settings, &*entropy)?;
     let secrets = Secrets::open(&settings, &*entropy)?;
@@ -175,12 +188,13 @@ fn build(
         refresh_tokens: RefreshTokens::new(secrets.ring.purpose("refresh tokens")),
         codes: secrets.ring.purpose("one-time codes"),
         provider_tokens: secrets.ring.purpose("provider tokens"),
+        factor_secrets: secrets.ring.purpose("second factors"),
         pretend_codes: secrets.ring.purpose("pretend provider codes"),
         admin_key: secrets.admin_key,
         hasher: Hasher::new(settings.hash_threads, Arc::clone(&entropy)),
-        outbox: Outbox::default(),
+        outbox,
         redirects: site.ok_or(StartError::Settings("AUTH_SITE_URL is not an address"))?,
-        providers: Providers::new(&settings, &issuer).map_err(|error| failed(&error))?,
+        providers: Providers::new(&settings, &issuer, pretend).map_err(|error| failed(&error))?,
         templates: Templates::new().map_err(|error| failed(&error))?,
         limits: Limits::new(&settings),
         calls: http::Calls::default(),

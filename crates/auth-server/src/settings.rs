@@ -2,6 +2,7 @@
 
 mod read;
 mod safety;
+mod smtp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use url::Url;
 
 pub use crate::db::Database;
 pub use read::VARIABLES;
-pub(crate) use safety::unsafe_start;
+pub(crate) use safety::{is_private, unsafe_start};
+pub use smtp::Smtp;
 
 /// What the settings of the BFF decide where `AUTH_*` is silent.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Defaults {
 pub enum Algorithm {
     /// ECDSA on P-256; the default.
     Es256,
+    /// RSA with 2,048 bits, PKCS #1 padding and SHA-256.
+    Rs256,
     /// Ed25519.
     EdDsa,
     /// A secret shared with everyone who verifies.
@@ -80,12 +84,20 @@ pub struct Settings {
     pub sign_up: bool,
     /// Must an address be confirmed before its owner signs in? `AUTH_CONFIRM_EMAIL`; `false` on loopback only.
     pub confirm_email: bool,
+    /// A change of address is confirmed at both addresses, not at the new one alone. `AUTH_SECURE_EMAIL_CHANGE`.
+    pub secure_email_change: bool,
     /// `AUTH_ANONYMOUS`.
     pub anonymous: bool,
+    /// May people connect further identities, and remove them? `AUTH_LINKING`.
+    pub linking: bool,
+    /// Second factors by an authenticator app. `AUTH_TOTP`.
+    pub totp: bool,
     /// `AUTH_PASSWORD_*`.
     pub password: PasswordRules,
     /// A change of password asks for the old one, unless the session began by mail. `AUTH_REQUIRE_CURRENT_PASSWORD`.
     pub require_current_password: bool,
+    /// A change of password asks for a mailed code once the session is a day old. `AUTH_REQUIRE_REAUTHENTICATION`.
+    pub require_reauthentication: bool,
     /// `AUTH_ALGORITHM`.
     pub algorithm: Algorithm,
     /// For HS256, at least 32 bytes. `AUTH_SECRET_KEY`.
@@ -106,12 +118,18 @@ pub struct Settings {
     pub mail_gap: Duration,
     /// `AUTH_MAIL_LINKS`.
     pub mail_links: MailLinks,
+    /// A mail server in place of the outbox. `AUTH_SMTP_URL`, `AUTH_MAIL_FROM`.
+    pub smtp: Option<Smtp>,
     /// Limit requests by client address. `AUTH_LIMITS`.
     pub limits: bool,
     /// Header in which a trusted proxy names the client's address. `AUTH_CLIENT_IP_HEADER`.
     pub client_ip_header: Option<String>,
     /// Bearer of `/admin/*`, at least 256 bits. `AUTH_ADMIN_KEY`; `None`: made at first start.
     pub admin_key: Option<Secret<String>>,
+    /// `AUTH_GOOGLE_CLIENT_ID`, `AUTH_GOOGLE_CLIENT_SECRET`.
+    pub google: Option<Client>,
+    /// Another issuer than `https://accounts.google.com`, with OpenID discovery. `AUTH_GOOGLE_ISSUER`.
+    pub google_issuer: Option<Url>,
     /// `AUTH_GITHUB_CLIENT_ID`, `AUTH_GITHUB_CLIENT_SECRET`.
     pub github: Option<Client>,
     /// Another GitHub than github.com. `AUTH_GITHUB_URL`.
@@ -134,9 +152,13 @@ impl Settings {
             redirect_urls: vec!["http://localhost:8080/auth/**".to_owned()],
             sign_up: true,
             confirm_email: false,
+            secure_email_change: true,
             anonymous: true,
+            linking: true,
+            totp: true,
             password: PasswordRules { min_length: 8, required: Vec::new(), common_list: true },
             require_current_password: false,
+            require_reauthentication: false,
             algorithm: Algorithm::Es256,
             secret_key: None,
             signing_keys_file: None,
@@ -147,9 +169,12 @@ impl Settings {
             otp_lifetime: Duration::hours(1),
             mail_gap: Duration::ZERO,
             mail_links: MailLinks::Confirm,
+            smtp: None,
             limits: false,
             client_ip_header: None,
             admin_key: None,
+            google: None,
+            google_issuer: None,
             github: None,
             github_url: None,
             default_role: None,

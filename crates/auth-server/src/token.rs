@@ -21,6 +21,7 @@ use crate::error::{Answer, ApiError};
 use crate::http::{Json, Params};
 use crate::keys::Claims;
 use crate::password::Verified;
+use crate::providers::ProviderTokens;
 use crate::rotation::{self, Presented, Refreshed};
 use crate::wire::{SessionBody, UserBody};
 
@@ -201,8 +202,8 @@ async fn by_code(app: &App, body: GrantBody) -> Answer<Response> {
             Ok((user, session, flow.provider_token))
         })
         .await?;
-    let provider_token = provider_token.and_then(|sealed| app.open_provider_token(&sealed));
-    answer(app, &user, &session, Extra { provider_token, ..Extra::default() })
+    let provider_tokens = provider_token.and_then(|sealed| app.open_provider_tokens(&sealed));
+    answer(app, &user, &session, Extra { provider_tokens, ..Extra::default() })
 }
 
 fn by_id_token(body: &GrantBody) -> ApiError {
@@ -258,7 +259,7 @@ pub(crate) fn begin_session(
 /// What only some grants add to the answer.
 #[derive(Default)]
 pub(crate) struct Extra {
-    pub(crate) provider_token: Option<String>,
+    pub(crate) provider_tokens: Option<ProviderTokens>,
     pub(crate) weak_password: Option<Value>,
 }
 
@@ -266,6 +267,12 @@ pub(crate) struct Extra {
 pub(crate) fn tokens(app: &App, user: &User, session: &Session, extra: Extra) -> Answer<SessionBody> {
     let (now, lifetime) = (app.clock.now(), app.settings.access_token_lifetime);
     let claims = Claims::new(&app.issuer, user, session, now, lifetime);
+    let (provider_token, provider_refresh_token) = match extra.provider_tokens {
+        Some(tokens) => {
+            (Some(tokens.access.expose().clone()), tokens.refresh.map(|token| token.expose().clone()))
+        }
+        None => (None, None),
+    };
     Ok(SessionBody {
         access_token: app.signer.sign(&claims).map_err(ApiError::internal)?,
         token_type: "bearer",
@@ -273,7 +280,8 @@ pub(crate) fn tokens(app: &App, user: &User, session: &Session, extra: Extra) ->
         expires_at: (now + lifetime).unix_timestamp(),
         refresh_token: app.refresh_tokens.current(session),
         user: UserBody::from(user),
-        provider_token: extra.provider_token,
+        provider_token,
+        provider_refresh_token,
         weak_password: extra.weak_password,
     })
 }

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::db::factors::Factor;
 use crate::db::users::{Identity, User};
 
 /// A moment in RFC 3339 with up to six decimals.
@@ -47,8 +48,13 @@ pub(crate) struct UserBody {
     pub(crate) last_sign_in_at: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) banned_until: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted_at: Option<Stamp>,
     pub(crate) app_metadata: Map<String, Value>,
     pub(crate) user_metadata: Map<String, Value>,
+    /// Left out where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) factors: Vec<FactorBody>,
     /// `None` is `null`, as in lists of the administrator.
     pub(crate) identities: Option<Vec<IdentityBody>>,
     pub(crate) created_at: Stamp,
@@ -74,8 +80,10 @@ impl From<&User> for UserBody {
             reauthentication_sent_at: user.reauthentication_sent_at.map(Stamp),
             last_sign_in_at: user.last_sign_in_at.map(Stamp),
             banned_until: user.banned_until.map(Stamp),
+            deleted_at: user.deleted_at.map(Stamp),
             app_metadata: user.app_metadata.clone(),
             user_metadata: user.user_metadata.clone(),
+            factors: user.factors.iter().map(FactorBody::from).collect(),
             identities: Some(
                 user.identities.iter().map(|identity| IdentityBody::new(user.id, identity)).collect(),
             ),
@@ -117,6 +125,35 @@ impl IdentityBody {
     }
 }
 
+/// A second factor; nothing of its secret.
+#[derive(Debug, Serialize)]
+pub(crate) struct FactorBody {
+    id: Uuid,
+    created_at: Stamp,
+    updated_at: Stamp,
+    status: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    friendly_name: String,
+    factor_type: &'static str,
+    phone: &'static str,
+    last_challenged_at: Option<Stamp>,
+}
+
+impl From<&Factor> for FactorBody {
+    fn from(factor: &Factor) -> Self {
+        Self {
+            id: factor.id,
+            created_at: Stamp(factor.created_at),
+            updated_at: Stamp(factor.updated_at),
+            status: if factor.verified { "verified" } else { "unverified" },
+            friendly_name: factor.friendly_name.clone(),
+            factor_type: "totp",
+            phone: "",
+            last_challenged_at: factor.last_challenged_at.map(Stamp),
+        }
+    }
+}
+
 /// What a sign-in answers.
 #[derive(Serialize)]
 pub(crate) struct SessionBody {
@@ -130,6 +167,8 @@ pub(crate) struct SessionBody {
     pub(crate) user: UserBody,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider_refresh_token: Option<String>,
     /// Present, and `null`, in answers of the password grant alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weak_password: Option<Value>,

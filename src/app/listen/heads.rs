@@ -5,7 +5,7 @@
 //! kept of them. A body is skipped by its length. What follows a body in chunks is not looked at: such a request is
 //! the last one of its connection.
 
-use std::io::BufRead;
+use memchr::memchr;
 
 /// Why a request is the last one that its connection brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,8 @@ impl Heads {
                     self.place = Place::Head;
                 }
                 Place::Head => {
-                    let mut rest = bytes;
-                    let length = rest.skip_until(b'\n').unwrap_or_default(); // a slice never fails
-                    let Some((b'\n', line)) = bytes[..length].split_last().map(|(last, line)| (*last, line))
+                    let Some((line, rest)) =
+                        memchr(b'\n', bytes).map(|end| (&bytes[..end], &bytes[end + 1..]))
                     else {
                         self.head.piece(bytes);
                         self.cut.push(bytes);

@@ -69,14 +69,29 @@ impl<I> Watched<I> {
         {
             self.work.end_with(number, why);
         }
-        if self.protocol == Protocol::Http1 && !self.work.is_open() && !self.in_head {
-            self.in_head = true;
-            self.reading.set(self.limits.head);
+        if self.protocol == Protocol::Http1 && !self.work.is_open() {
+            if self.in_head {
+                self.reading.begin(); // a head in more than one piece
+            } else {
+                self.in_head = true;
+                self.reading.set(self.limits.head);
+            }
         }
     }
 
-    /// Whether the time for what the client is at is up.
+    /// Whether the time for what the client is at is up. Nothing waits for it yet.
+    fn was_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.follow();
+        self.reading.is_under_way() && self.reading.rings(cx)
+    }
+
+    /// The same, for a task that goes to sleep now.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.follow();
+        self.reading.rings(cx)
+    }
+
+    fn follow(&mut self) {
         let begun = self.work.begun();
         if self.work.is_open() || begun != self.seen {
             self.seen = begun;
@@ -86,7 +101,6 @@ impl<I> Watched<I> {
         if self.protocol != Protocol::Unknown && !self.work.is_open() {
             self.reading.set_once(self.limits.idle);
         }
-        self.reading.rings(cx)
     }
 }
 
@@ -97,7 +111,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.is_late(cx) {
+        if this.was_late(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
@@ -108,7 +122,6 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
                 }
                 Poll::Ready(read)
             }
-            // The alarm may have been set since it was last looked at, and must wake this task.
             Poll::Pending if this.is_late(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
@@ -156,34 +169,55 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     }
 }
 
-/// A moment that is moved often and seldom comes. The runtime's timer is not moved along: it stays where it was as long as
-/// that is early enough, and looks for the moment when it goes off.
+/// A moment that is set often and seldom comes. No clock is read before somebody has to wait, and the runtime's timer is not
+/// moved along: it stays where it was as long as that is early enough, and looks for the moment when it goes off.
 #[derive(Debug, Default)]
 struct Alarm {
-    at: Option<Instant>,
+    wanted: Wanted,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+#[derive(Debug, Default, Clone, Copy)]
+enum Wanted {
+    #[default]
+    Nothing,
+    /// This long after the first wait.
+    After(Duration),
+    At(Instant),
+}
+
 impl Alarm {
-    /// Rings after `time`, whatever was set before.
+    /// Rings after `time`, counted from the first wait, whatever was set before.
     fn set(&mut self, time: Duration) {
-        self.at = Some(Instant::now() + time); // the runtime's monotonic clock; no time of day is read here
+        self.wanted = Wanted::After(time);
     }
 
-    /// Rings after `time`, unless it is set already.
+    /// Rings after `time`, counted from the first wait, unless it is set already.
     fn set_once(&mut self, time: Duration) {
-        if self.at.is_none() {
+        if let Wanted::Nothing = self.wanted {
             self.set(time);
         }
     }
 
-    fn clear(&mut self) {
-        self.at = None;
+    fn is_under_way(&self) -> bool {
+        matches!(self.wanted, Wanted::At(_))
     }
 
-    /// Whether the moment has come; if not, this task is woken by then.
+    fn clear(&mut self) {
+        self.wanted = Wanted::Nothing;
+    }
+
+    /// Counts from now, if it does not do so yet.
+    fn begin(&mut self) {
+        if let Wanted::After(time) = self.wanted {
+            self.wanted = Wanted::At(Instant::now() + time); // the runtime's monotonic clock; no time of day is read here
+        }
+    }
+
+    /// Whether the moment has come; if not, this task waits and is woken by then.
     fn rings(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(at) = self.at else { return false };
+        self.begin();
+        let Wanted::At(at) = self.wanted else { return false };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if timer.deadline() > at {
             timer.as_mut().reset(at);

@@ -1,7 +1,6 @@
 //! The fields of a span or an event, each already in the form in which it will stand in the line.
 
 use std::fmt::{self, Write as _};
-use std::ops::Range;
 
 use base::decimal;
 use tracing::field::{Field, Visit};
@@ -11,43 +10,27 @@ use super::{Form, line};
 /// The field that is the line's message.
 const MESSAGE: &str = "message";
 
-/// Names and values, each name once: a later value replaces an earlier one. There are a dozen at most.
+/// Fields as they will stand behind the message, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Fields {
     text: String,
-    parts: Vec<(&'static str, Range<usize>)>,
-    /// As it came, for both forms escape it in their own way.
+    /// As it came: it stands in front of the others.
     message: String,
 }
 
 impl Fields {
     pub(super) fn with_room_for_a_request() -> Self {
-        Self { text: String::with_capacity(96), parts: Vec::with_capacity(4), message: String::new() }
+        Self { text: String::with_capacity(96), message: String::new() }
     }
 
-    /// Everything that `other` holds.
-    pub(super) fn copy(&mut self, other: &Self) {
-        for (name, value) in other.iter() {
-            self.put(name, |text| text.push_str(value));
-        }
+    /// Everything that the span around has.
+    pub(super) fn copy(&mut self, span: &Self) {
+        self.text.push_str(&span.text);
     }
 
-    fn put(&mut self, name: &'static str, value: impl FnOnce(&mut String)) {
-        let from = self.text.len();
-        value(&mut self.text);
-        let place = from..self.text.len();
-        match self.parts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, earlier)) => *earlier = place,
-            None => self.parts.push((name, place)),
-        }
-    }
-
-    pub(super) fn sort(&mut self) {
-        self.parts.sort_unstable_by_key(|(name, _)| *name);
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.parts.iter().map(|(name, place)| (*name, &self.text[place.clone()]))
+    /// The fields, each with what separates it from the one before.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     pub(super) fn message(&self) -> &str {
@@ -56,9 +39,8 @@ impl Fields {
 
     pub(super) fn clear(&mut self) {
         self.text.clear();
-        self.parts.clear();
         self.message.clear();
-        self.text.shrink_to(4 << 10);
+        self.text.shrink_to(4 << 10); // one long line is not remembered for ever
     }
 }
 
@@ -69,10 +51,14 @@ pub(super) struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
+    /// The text, up to the place of the value.
+    fn at(&mut self, field: &Field) -> &mut String {
+        line::name(&mut self.fields.text, self.form, field.name());
+        &mut self.fields.text
+    }
+
     fn bare(&mut self, field: &Field, value: impl fmt::Display) {
-        self.fields.put(field.name(), |text| {
-            let _ = write!(text, "{value}"); // a String takes everything
-        });
+        let _ = write!(self.at(field), "{value}"); // a String takes everything
     }
 }
 
@@ -91,20 +77,31 @@ impl Visit for Recorder<'_> {
             value.clone_into(&mut self.fields.message);
         } else {
             let form = self.form;
-            self.fields.put(field.name(), |text| line::value(text, form, value));
+            line::value(self.at(field), form, value);
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.fields.put(field.name(), |text| decimal::push(text, value));
+        decimal::push(self.at(field), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.fields.put(field.name(), |text| decimal::push_padded(text, value, 1));
+        decimal::push_padded(self.at(field), value, 1);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if value.is_finite() {
+        let thousandths = value * 1e3;
+        if (0.0..1e12).contains(&thousandths) && thousandths.fract() == 0.0 {
+            // Times are in milliseconds with up to three places: no need for the general way.
+            let (whole, rest) = (thousandths as u64 / 1000, thousandths as u64 % 1000);
+            let text = self.at(field);
+            decimal::push_padded(text, whole, 1);
+            if rest > 0 {
+                text.push('.');
+                decimal::push_padded(text, rest, 3);
+                text.truncate(text.trim_end_matches('0').len());
+            }
+        } else if value.is_finite() {
             self.bare(field, value);
         } else {
             self.record_str(field, &value.to_string()); // JSON has no such number

@@ -18,13 +18,22 @@ pub(super) fn write(
     form: Form,
     now: OffsetDateTime,
     metadata: &Metadata<'_>,
-    fields: &mut Fields,
+    fields: &Fields,
 ) {
-    fields.sort();
     match form {
         Form::Json => json(line, now, metadata, fields),
         Form::Text { colour } => text(line, now, metadata, fields, colour),
     }
+}
+
+/// The name of a field, with what separates it from the one before and from its value. It stands in the source and holds
+/// nothing to escape.
+pub(super) fn name(line: &mut String, form: Form, name: &str) {
+    let (before, after) = match form {
+        Form::Json => (",\"", "\":"),
+        Form::Text { .. } => ("  ", "="),
+    };
+    line.extend([before, name, after]);
 }
 
 /// A value as it stands behind its name.
@@ -61,12 +70,7 @@ fn json(line: &mut String, now: OffsetDateTime, metadata: &Metadata<'_>, fields:
         Level::TRACE => "\",\"level\":\"trace\",\"msg\":",
     });
     json_text(line, message(metadata, fields));
-    for (name, value) in fields.iter() {
-        line.push_str(",\"");
-        line.push_str(name); // it stands in the source, with nothing to escape
-        line.push_str("\":");
-        line.push_str(value);
-    }
+    line.push_str(fields.text());
     line.push_str("}\n");
 }
 
@@ -124,12 +128,7 @@ fn text(line: &mut String, now: OffsetDateTime, metadata: &Metadata<'_>, fields:
     };
     let _ = write!(line, "Z {start}{:<5}{end} ", metadata.level().as_str()); // a String takes everything
     message(metadata, fields).chars().for_each(|c| escaped(line, c));
-    for (name, value) in fields.iter() {
-        line.push_str("  ");
-        name.chars().for_each(|c| escaped(line, c));
-        line.push('=');
-        line.push_str(value);
-    }
+    line.push_str(fields.text());
     line.push('\n');
 }
 

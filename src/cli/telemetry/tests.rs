@@ -51,16 +51,16 @@ fn story() {
 #[test]
 fn json_lines_carry_the_request_and_the_event() {
     insta::assert_snapshot!(written(Form::Json, Level::INFO, story), @r#"
-    {"ts":"2026-01-01T12:00:00Z","level":"info","msg":"sign-in: ok","event":"sign_in","event.outcome":"ok","http.route":"/auth/login","http.status":303,"request_id":"r1","user.hash":"0123456789ab"}
-    {"ts":"2026-01-01T12:00:00Z","level":"info","msg":"answered","duration_ms":12.5,"http.route":"/auth/login","http.status":303,"refresh":true,"request_id":"r1"}
+    {"ts":"2026-01-01T12:00:00Z","level":"info","msg":"sign-in: ok","request_id":"r1","http.route":"/auth/login","http.status":303,"event":"sign_in","event.outcome":"ok","user.hash":"0123456789ab"}
+    {"ts":"2026-01-01T12:00:00Z","level":"info","msg":"answered","request_id":"r1","http.route":"/auth/login","http.status":303,"duration_ms":12.5,"refresh":true}
     "#);
 }
 
 #[test]
 fn text_lines_say_the_same() {
     insta::assert_snapshot!(written(TEXT, Level::INFO, story), @"
-    12:00:00Z INFO  sign-in: ok  event=sign_in  event.outcome=ok  http.route=/auth/login  http.status=303  request_id=r1  user.hash=0123456789ab
-    12:00:00Z INFO  answered  duration_ms=12.5  http.route=/auth/login  http.status=303  refresh=true  request_id=r1
+    12:00:00Z INFO  sign-in: ok  request_id=r1  http.route=/auth/login  http.status=303  event=sign_in  event.outcome=ok  user.hash=0123456789ab
+    12:00:00Z INFO  answered  request_id=r1  http.route=/auth/login  http.status=303  duration_ms=12.5  refresh=true
     ");
 }
 

@@ -185,10 +185,10 @@ impl Door {
         let permit = self.policy.decide(rule, &who, now).unwrap();
         let extra = Extra {
             bearer: bearer.as_ref().and_then(base::http::bearer),
-            client: Some("::ffff:192.0.2.7".parse().unwrap()),
+            client: Some("192.0.2.7"),
             proto: "https",
-            host: "app.example.test",
-            request_id: "req-1",
+            host: &HeaderValue::from_static("app.example.test"),
+            request_id: &HeaderValue::from_static("req-1"),
         };
         self.gateway.forward(permit, request, extra).await
     }

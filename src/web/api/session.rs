@@ -170,7 +170,8 @@ fn about<'a>(visit: &Visit, current: &'a Current) -> About<'a> {
 fn left(visit: &Visit, session: &Session) -> Left {
     let app = visit.app();
     let (settings, now) = (app.sessions.settings(), app.clock.now());
-    let left = |limit: Duration, from: OffsetDateTime| (from + limit - now).whole_seconds().max(0);
+    let gone = |from: OffsetDateTime| now.unix_timestamp().saturating_sub(from.unix_timestamp());
+    let left = |limit: Duration, from| limit.whole_seconds().saturating_sub(gone(from)).max(0);
     let absolute = left(settings.absolute, session.created_at);
     Left { idle_expires_in: left(settings.idle, session.last_seen).min(absolute), expires_in: absolute }
 }

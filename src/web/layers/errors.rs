@@ -31,7 +31,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
     let mut dressed = match visit.face() {
         Face::Page => page(visit, &error),
         Face::Json => {
-            let body = error.problem(visit.request_id(), &visit.login_url());
+            let body = error.problem(visit.request_id(), &login_url(visit, &error));
             let kind = [(header::CONTENT_TYPE, "application/problem+json")];
             (error.code.status(), kind, body.to_string()).into_response()
         }
@@ -84,7 +84,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
     let limited = session.and_then(|session| session.limited).filter(|_| error.code == Code::SessionLimited);
     let again = error.again.then(|| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
-    let login = visit.login_url();
+    let login = login_url(visit, error);
     let view = ErrorPage {
         status: status.as_u16(),
         code: error.code.as_str(),
@@ -98,6 +98,13 @@ fn page(visit: &Visit, error: &Error) -> Response {
         provider: None,
     };
     visit.page(status, &view)
+}
+
+/// Where to sign in. Whoever needs a new proof is signed in: without the word the login page would send him straight back.
+fn login_url(visit: &Visit, error: &Error) -> String {
+    let url = visit.login_url();
+    let mark = if url.contains('?') { '&' } else { '?' };
+    if error.code == Code::StepUp { format!("{url}{mark}prompt=login") } else { url }
 }
 
 /// A page that goes on to the same address, now from our own site: a Strict cookie goes along then (S-02).

@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::web::ids::RequestId;
 use crate::web::visit::Visit;
 
 /// The policy of every page (S-65).
@@ -39,7 +40,7 @@ pub(super) fn correct(visit: &Visit, answer: &mut Response) {
 }
 
 /// Adds what is missing, to every answer whatever it is: those to requests that were refused unread, and to panics.
-pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
+pub(super) fn finish(request_id: &RequestId, mut response: Response) -> Response {
     let foreign = response.extensions().get::<Foreign>().is_some();
     let html = response
         .headers()
@@ -48,9 +49,7 @@ pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
         .is_some_and(|value| value.starts_with("text/html"));
     let headers = response.headers_mut();
     headers.reserve(8); // once, not step by step
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
+    headers.insert(REQUEST_ID, request_id.value().clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if foreign {
         return response;
@@ -74,16 +73,20 @@ pub(super) fn finish(request_id: &str, mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::web::error::Code;
+    use crate::web::ids::RequestIds;
 
     /// S-66, S-89: the answer to a panic is one of ours like any other, and says nothing of what went wrong.
     #[test]
     fn the_answer_to_a_panic_is_dressed() {
-        let answer = finish("abc", super::super::errors::bare(&Code::Internal.into(), "abc"));
+        let id = RequestIds::new(Arc::new(base::entropy::SeededEntropy::new(1))).next();
+        let answer = finish(&id, super::super::errors::bare(&Code::Internal.into(), id.as_str()));
         assert_eq!(answer.status(), 500);
         for (name, value) in [
-            ("x-request-id", "abc"),
+            ("x-request-id", id.as_str()),
             ("x-content-type-options", "nosniff"),
             ("cache-control", "no-store"),
             ("cross-origin-resource-policy", "same-origin"),

@@ -8,25 +8,25 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{Attended, Client, errors, headers};
+use super::{Attended, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
-use crate::web::visit::Visit;
+use crate::web::visit::{Client, Visit};
 
 /// The outermost layer.
 pub(super) async fn record(app: AppState, request: Request, router: Router) -> Response {
     let id = app.ids.next();
     let begun = app.clock.now();
     let method = request.method().clone();
-    let client = Client::of(&app, &request);
-    let address = client.address.map(|address| address.to_string());
-    let span = tracing::info_span!("request", request_id = id.as_str(), client.address = address);
+    let client = Client::of(&app, request.headers(), request.extensions());
+    let span =
+        tracing::info_span!("request", request_id = id.as_str(), client.address = client.text.as_deref());
     // Boxed once: as part of this future it would be moved with every layer around it.
     let attend = Box::pin(super::attend(app.clone(), id.clone(), client, request, router));
     let run = AssertUnwindSafe(attend).catch_unwind().instrument(span.clone());
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let Attended { response, visit } = run.await.unwrap_or_else(|_| {
-        let response = errors::turn_away(&app, &Code::Internal.into(), &id);
+        let response = errors::turn_away(&app, &Code::Internal.into(), id.as_str());
         Attended { response, visit: None }
     });
     let response = headers::finish(&id, response);

@@ -4,7 +4,8 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::web::error::{Code, Error};
+use crate::web::error::Error;
+use crate::web::proof;
 use crate::web::views::{AccountNotice, AccountPage, Provider, SignInWay, Since};
 use crate::web::visit::{Face, Visit};
 
@@ -12,10 +13,7 @@ use crate::web::visit::{Face, Visit};
 #[tracing::instrument(name = "account.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
     let app = visit.app();
-    let current = app.sessions.current(visit.slot()).await?;
-    if current.session.limited.is_some() {
-        return Err(Code::SessionLimited.into());
-    }
+    let current = proof::complete(&visit).await?;
     let claims = &current.claims;
     if visit.face() == Face::Json {
         let body = crate::web::api::session::describe(&visit, claims, Some(&current));

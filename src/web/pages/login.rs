@@ -6,6 +6,7 @@ use base::secret::Secret;
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::again::{self, Known};
 use super::fields::tick;
 use super::problem;
 use crate::flow::{Credentials, Failure, Problem, ReturnTo};
@@ -15,7 +16,7 @@ use crate::web::extract::{Fields, Input, Params};
 use crate::web::forms::Notice;
 use crate::web::layers::bounce;
 use crate::web::views::{
-    FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember,
+    Again, FieldProblem, LoginAlready, LoginNotice, LoginPage, LoginProblem, Provider, Remember,
 };
 use crate::web::visit::{Visit, is_form};
 
@@ -31,6 +32,9 @@ pub(crate) struct LoginForm {
     return_to: Option<String>,
     #[serde(default)]
     captcha_token: Option<String>,
+    /// `login`: the form of a new proof.
+    #[serde(default)]
+    prompt: Option<String>,
 }
 
 impl Fields for LoginForm {
@@ -53,15 +57,17 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
         }
         return already(&visit, &target).await;
     }
+    let known = again::known(&visit, params.get("prompt")).await;
     let notice = visit.take_notice();
     let reason = app.sessions.ended(visit.slot()).map(|reason| reason.as_str());
     let shown = match (&notice, reason, asked) {
         (Some(notice), ..) => notice_of(notice, visit.host()),
         (None, Some(reason), _) => Some(LoginNotice::Reason { reason }),
-        (None, None, Some(_)) => Some(LoginNotice::Needed),
-        (None, None, None) => None,
+        (None, None, Some(_)) if known.is_none() => Some(LoginNotice::Needed),
+        (None, None, _) => None,
     };
-    Ok(page(&visit, StatusCode::OK, &Shown { notice: shown, ..Shown::plain(&target) }).await)
+    let shown = Shown { notice: shown, ..Shown::plain(&target) };
+    Ok(page(&visit, StatusCode::OK, &shown.to(known.as_ref())).await)
 }
 
 /// `POST /auth/login`: trades an address and a password for a session.
@@ -73,7 +79,8 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         Err(failure) if is_form(request.headers()) => {
             let target = app.flows.targets().default();
             let problem = problem::of_failure(&failure).map(LoginProblem::Form);
-            let shown = Shown { problem, ..Shown::plain(&target) };
+            let known = again::known(&visit, Some("login")).await; // what the form says was not read
+            let shown = Shown { problem, ..Shown::plain(&target) }.to(known.as_ref());
             return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
         }
         Err(failure) => return Err(failure.into()),
@@ -87,16 +94,18 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     };
     let form = input.fields;
     let target = app.flows.targets().choose(form.return_to.as_deref());
+    let known = again::known(&visit, form.prompt.as_deref().filter(|_| input.form)).await;
     let shown = Shown { email: &form.email, ticked: form.remember, ..Shown::plain(&target) };
+    let shown = shown.to(known.as_ref());
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
         counted.give_back();
         let shown = Shown { problem: Some(LoginProblem::Form(problem)), ..shown };
         return Ok(page(&visit, StatusCode::FORBIDDEN, &shown).await);
     }
     let credentials = Credentials {
-        email: &form.email,
+        email: shown.email,
         password: &form.password,
-        remember: form.remember,
+        remember: shown.ticked,
         captcha: form.captcha_token.as_deref(),
     };
     let failure = match app.flows.sign_in(&credentials, counted, visit.slot(), visit.client()).await {
@@ -140,6 +149,7 @@ struct Shown<'a> {
     unconfirmed: bool,
     email_problem: Option<FieldProblem>,
     password_problem: Option<FieldProblem>,
+    known: Option<&'a Known>,
 }
 
 impl<'a> Shown<'a> {
@@ -153,6 +163,15 @@ impl<'a> Shown<'a> {
             unconfirmed: false,
             email_problem: None,
             password_problem: None,
+            known: None,
+        }
+    }
+
+    /// The page for whoever is `known` to be signed in, if anybody is.
+    fn to(self, known: Option<&'a Known>) -> Self {
+        match known {
+            Some(person) => Self { email: &person.email, ticked: person.remember, known, ..self },
+            None => self,
         }
     }
 }
@@ -160,9 +179,11 @@ impl<'a> Shown<'a> {
 async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response {
     let app = visit.app();
     let offer = app.flows.offer().await;
-    let providers: Vec<_> = offer.providers.iter().map(|name| Provider::named(name)).collect();
-    let (token, again) = (visit.form_token("login"), visit.form_token("otp"));
-    let unconfirmed = LoginProblem::EmailNotConfirmed { again: Some(&again) };
+    let linked = |name: &&String| shown.known.is_none_or(|known| known.providers.contains(*name));
+    let providers: Vec<_> = offer.providers.iter().filter(linked).map(|name| Provider::named(name)).collect();
+    let again = shown.known.map(|known| Again { password: known.password || providers.is_empty() });
+    let (token, resend) = (visit.form_token("login"), visit.form_token("otp"));
+    let unconfirmed = LoginProblem::EmailNotConfirmed { again: Some(&resend) };
     let view = LoginPage {
         form_token: &token,
         email: shown.email,
@@ -173,13 +194,14 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
             Remember::Unticked
         }),
         providers: &providers,
-        sign_up: offer.signup,
+        sign_up: offer.signup && again.is_none(),
         otp: false,
         recover: false,
         notice: shown.notice,
         problem: if shown.unconfirmed { Some(unconfirmed) } else { shown.problem },
         email_problem: shown.email_problem,
         password_problem: shown.password_problem,
+        again,
     };
     visit.page(status, &view)
 }

@@ -4,11 +4,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
+use super::security;
 use crate::session::SignOut;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;
 use crate::web::layers::bounce;
+use crate::web::proof;
 use crate::web::views::LogoutPage;
 use crate::web::visit::{Visit, see_other};
 
@@ -32,7 +34,8 @@ pub(crate) async fn show(visit: Visit) -> Response {
     page(&visit, StatusCode::OK, false).await
 }
 
-/// `POST /auth/logout`: never fails towards the person, unless the session store cannot say who it is.
+/// `POST /auth/logout`: never fails towards the person, unless the session store cannot say who it is. To end the other
+/// sessions and keep this one takes a fresh proof (S-46).
 #[tracing::instrument(name = "logout.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Response, Error> {
     if input.lock != Lock::Fits {
@@ -45,18 +48,35 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
         Some(_) => return Err(Error::field(Code::BadRequest, "scope")),
     };
     let sessions = &visit.app().sessions;
+    if scope == SignOut::Others && sessions.peek(visit.slot()).is_some() {
+        let current = proof::complete(&visit).await?;
+        match proof::fresh(&visit, &current).await {
+            Err(error) if input.form && error.code == Code::StepUp => {
+                return Ok(proof::ask(&visit, security::PATH));
+            }
+            judged => judged?,
+        }
+    }
     let had = sessions.sign_out(visit.slot(), scope).await?;
-    let mut response = match (input.form, scope) {
+    Ok(match (input.form, scope) {
+        (false, SignOut::Others) => StatusCode::NO_CONTENT.into_response(),
+        (true, SignOut::Others) if had && sessions.lists_devices() => {
+            visit.redirect_with_notice(security::PATH, "device-others-ended", "")
+        }
         (true, SignOut::Others) => see_other("/auth/account"),
-        (true, _) => see_other("/auth/login"),
-        (false, _) => StatusCode::NO_CONTENT.into_response(),
-    };
-    let clear =
-        sessions.settings().clear_site_data.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>();
+        (true, _) => gone(&visit, see_other("/auth/login"), had),
+        (false, _) => gone(&visit, StatusCode::NO_CONTENT.into_response(), had),
+    })
+}
+
+/// `response` as the answer to a sign-out: if it `had` a session, it clears what `session.clear_site_data` names.
+pub(super) fn gone(visit: &Visit, mut response: Response, had: bool) -> Response {
+    let kinds = &visit.app().sessions.settings().clear_site_data;
+    let clear = kinds.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>();
     if let (true, Ok(value)) = (had && !clear.is_empty(), HeaderValue::from_str(&clear.join(", "))) {
         response.headers_mut().insert("clear-site-data", value);
     }
-    Ok(response)
+    response
 }
 
 async fn page(visit: &Visit, status: StatusCode, form_expired: bool) -> Response {

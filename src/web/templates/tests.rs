@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base::vars::Problems;
 use views::{
     AccountPage, CheckMailPage, ConfirmPage, ContinuePage, DemoPage, ErrorPage, LoginAlready, LoginPage,
-    LogoutPage, SignupPage,
+    LogoutPage, SecurityPage, SignupPage,
 };
 
 use super::*;
@@ -21,6 +21,7 @@ macro_rules! every_view {
         $do::<ContinuePage<'_>>();
         $do::<LogoutPage<'_>>();
         $do::<AccountPage<'_>>();
+        $do::<SecurityPage<'_>>();
         $do::<ErrorPage<'_>>();
         $do::<DemoPage<'_>>();
     };
@@ -196,6 +197,7 @@ fn every_text_is_said_somewhere() {
         include_str!("../views/login.rs"),
         include_str!("../views/signup.rs"),
         include_str!("../views/account.rs"),
+        include_str!("../views/security.rs"),
     ];
     let code = code.concat();
     let pages = ErrorPage::samples();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{FieldProblem, FormProblem, Provider, View, Wait};
+use crate::event::Reason;
 
 /// What `login.html` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -31,6 +32,15 @@ pub struct LoginPage<'a> {
     pub email_problem: Option<FieldProblem>,
     /// Beside the password.
     pub password_problem: Option<FieldProblem>,
+    /// The person is signed in and is asked for a new proof: the page speaks of that, and the address stands fast.
+    pub again: Option<Again>,
+}
+
+/// What a new proof can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Again {
+    /// The password, beside the providers of the page.
+    pub password: bool,
 }
 
 /// The tick "stay signed in", shown with `session.remember = ask`.
@@ -156,38 +166,22 @@ impl View for LoginPage<'_> {
                 ..plain.clone()
             },
             Self { password_problem: Some(FieldProblem::Required), ..plain.clone() },
+            Self { again: Some(Again { password: true }), providers: &[], ..plain.clone() },
+            Self { again: Some(Again { password: false }), ..plain.clone() },
+            Self {
+                again: Some(Again { password: true }),
+                problem: Some(LoginProblem::InvalidCredentials),
+                remember: Some(Remember::Ticked),
+                ..plain.clone()
+            },
         ];
-        let reasons = REASONS.map(|reason| LoginNotice::Reason { reason });
+        let reasons = Reason::ALL.iter().map(|reason| LoginNotice::Reason { reason: reason.as_str() });
         let notices = notices.into_iter().chain(reasons);
         all.extend(notices.map(|notice| Self { notice: Some(notice), ..plain.clone() }));
         all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
         all
     }
 }
-
-/// Every reason a session can end with; each has a sentence.
-const REASONS: [&str; 20] = [
-    "user",
-    "user_everywhere",
-    "other_device",
-    "replaced",
-    "idle",
-    "absolute",
-    "refresh_not_found",
-    "refresh_reused",
-    "session_not_found",
-    "upstream_expired",
-    "user_banned",
-    "password_changed",
-    "factor_changed",
-    "admin",
-    "hook",
-    "policy",
-    "owner_mismatch",
-    "key_missing",
-    "damaged",
-    "store_lost",
-];
 
 /// What `login-already.html` shows: somebody is signed in and asks to sign in.
 #[derive(Debug, Clone, Serialize)]

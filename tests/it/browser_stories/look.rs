@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::browser::{Chromium, Script, story};
 use crate::demo_app::DemoApp;
-use crate::harness::PASSWORD;
+use crate::devices::{ADA, ANDROID, LINUX, device};
+use crate::harness::{PASSWORD, Plan, TestApp};
 
 /// Width, height, scheme, size of the font. The last two are what a person sees who zooms in, or wants large letters.
 const SCREENS: [(u32, u32, &str, u32); 6] = [
@@ -91,6 +92,54 @@ async fn pages_fit_every_screen() {
             chromium.open(&app.at(&format!("/auth/{page}"))).await;
             fits(chromium, &format!("{page}-signed-in")).await;
         }
+    })
+    .await;
+}
+
+/// The pages about devices: in store mode with several and with one, the new proof, and what cookie mode shows instead.
+#[tokio::test]
+async fn pages_about_devices_fit_every_screen() {
+    let app = TestApp::with(Plan::in_memory()).await;
+    app.signed_in(ADA).await;
+    let cookies = TestApp::start().await;
+    cookies.signed_in(ADA).await;
+    story("devices_look", Script::On, async |chromium| {
+        let at = |path: &str| format!("{}{path}", app.base);
+        let sign_in = async |url: &str| {
+            chromium.open(url).await;
+            chromium.types("email", ADA).await;
+            chromium.types("password", PASSWORD).await;
+            chromium.presses("Sign in").await;
+            chromium.says("Your account").await;
+        };
+        app.clock.advance(time::Duration::days(2));
+        device(&app, ANDROID).await;
+        device(&app, LINUX).await;
+        app.clock.advance(time::Duration::minutes(10));
+        sign_in(&at("/auth/login?return_to=/auth/account/security")).await;
+        fits(chromium, "devices").await;
+        chromium.presses("Sign out Firefox on Android").await;
+        chromium.says("Firefox on Android is signed out.").await;
+        fits(chromium, "devices-ended").await;
+        app.clock.advance(time::Duration::minutes(6));
+        chromium.presses("Sign out all other devices").await;
+        chromium.says("Confirm that it is you").await;
+        fits(chromium, "proof").await;
+        chromium.types("password", "wrong horse 17").await;
+        chromium.presses("Confirm").await;
+        chromium.says("E-mail or password is not right.").await;
+        fits(chromium, "proof-wrong").await;
+        chromium.types("password", PASSWORD).await;
+        chromium.presses("Confirm").await;
+        chromium.presses("Sign out all other devices").await;
+        chromium.says("No other device is signed in.").await;
+        fits(chromium, "devices-alone").await;
+        chromium.open(&at("/auth/account")).await;
+        fits(chromium, "account-store").await;
+        let base = &cookies.base;
+        sign_in(&format!("{base}/auth/login?return_to=/auth/account/security")).await;
+        chromium.says("Not sure where you are signed in?").await;
+        fits(chromium, "devices-cookie").await;
     })
     .await;
 }

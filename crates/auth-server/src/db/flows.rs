@@ -24,6 +24,8 @@ pub(crate) struct Flow {
     /// Checked against the list before it was stored.
     pub(crate) redirect_to: String,
     pub(crate) user: Option<Uuid>,
+    /// Whose account the identity shall be linked to.
+    pub(crate) linking: Option<Uuid>,
     /// Sealed.
     pub(crate) provider_token: Option<String>,
     pub(crate) created_at: OffsetDateTime,
@@ -43,8 +45,8 @@ impl Flow {
 pub(crate) fn insert(db: &Connection, flow: &Flow, now: OffsetDateTime) -> rusqlite::Result<()> {
     db.prepare_cached("delete from flows where created_at < :old")?
         .execute(named_params! {":old": At(now - KEPT)})?;
-    let sql = "insert into flows (id, provider, method, challenge, redirect_to, user_id, created_at)
-        values (:id, :provider, :method, :challenge, :redirect_to, :user, :created)";
+    let sql = "insert into flows (id, provider, method, challenge, redirect_to, user_id, linking,
+        created_at) values (:id, :provider, :method, :challenge, :redirect_to, :user, :linking, :created)";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": Id(flow.id),
         ":provider": flow.provider,
@@ -52,6 +54,7 @@ pub(crate) fn insert(db: &Connection, flow: &Flow, now: OffsetDateTime) -> rusql
         ":challenge": flow.challenge,
         ":redirect_to": flow.redirect_to,
         ":user": flow.user.map(Id),
+        ":linking": flow.linking.map(Id),
         ":created": At(flow.created_at),
     })?;
     Ok(())
@@ -105,6 +108,13 @@ pub(crate) fn delete(db: &Connection, id: Uuid) -> rusqlite::Result<bool> {
     Ok(gone == 1)
 }
 
+/// Removes all flows of a person.
+pub(crate) fn delete_of_user(db: &Connection, user: Uuid) -> rusqlite::Result<()> {
+    let sql = "delete from flows where user_id = :user or linking = :user";
+    db.prepare_cached(sql)?.execute(named_params! {":user": Id(user)})?;
+    Ok(())
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Flow> {
     let at = |name: &str| row.get::<_, Option<At>>(name).map(|at| at.map(|at| at.0));
     Ok(Flow {
@@ -114,6 +124,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Flow> {
         challenge: row.get("challenge")?,
         redirect_to: row.get("redirect_to")?,
         user: row.get::<_, Option<Id>>("user_id")?.map(|id| id.0),
+        linking: row.get::<_, Option<Id>>("linking")?.map(|id| id.0),
         provider_token: row.get("provider_token")?,
         created_at: row.get::<_, At>("created_at")?.0,
         returned_at: at("returned_at")?,

@@ -16,6 +16,12 @@ pub(crate) enum Kind {
     Confirmation,
     /// Recovery and magic links, which are one secret.
     Recovery,
+    /// Proves the new address of an account.
+    NewAddress,
+    /// Proves the current address of an account that is to change.
+    CurrentAddress,
+    /// Allows a new password in an old session.
+    Reauthentication,
 }
 
 impl Kind {
@@ -23,6 +29,9 @@ impl Kind {
         match self {
             Self::Confirmation => "confirmation",
             Self::Recovery => "recovery",
+            Self::NewAddress => "new_address",
+            Self::CurrentAddress => "current_address",
+            Self::Reauthentication => "reauthentication",
         }
     }
 }
@@ -42,6 +51,9 @@ pub(crate) struct Stored<'a> {
 #[derive(Debug)]
 pub(crate) struct Redeemed {
     pub(crate) user: Uuid,
+    pub(crate) kind: Kind,
+    /// Whoever redeemed it reads the mail of this address.
+    pub(crate) address: String,
     pub(crate) flow: Option<Uuid>,
 }
 
@@ -71,9 +83,9 @@ pub(crate) fn redeem_link(
 ) -> rusqlite::Result<Option<Redeemed>> {
     let sql =
         "delete from one_time_secrets where kind = :kind and link_digest = :link and created_at > :oldest
-        returning user_id, flow_id";
+        returning user_id, flow_id, address";
     let values = named_params! {":kind": kind.word(), ":link": link_digest, ":oldest": At(oldest)};
-    db.prepare_cached(sql)?.query_row(values, redeemed).optional()
+    db.prepare_cached(sql)?.query_row(values, |row| redeemed(kind, row)).optional()
 }
 
 /// Redeems digits made after `oldest`, if they were not tried too often; a wrong try counts.
@@ -85,17 +97,25 @@ pub(crate) fn redeem_code(
     oldest: OffsetDateTime,
 ) -> rusqlite::Result<Option<Redeemed>> {
     let sql = "delete from one_time_secrets where kind = :kind and address = :address and code_mac = :code
-        and created_at > :oldest and tries < :most returning user_id, flow_id";
+        and created_at > :oldest and tries < :most
+        returning user_id, flow_id, address";
     let values = named_params! {
         ":kind": kind.word(), ":address": address, ":code": code_mac, ":oldest": At(oldest), ":most": MAX_TRIES,
     };
-    db.prepare_cached(sql)?.query_row(values, redeemed).optional()
+    db.prepare_cached(sql)?.query_row(values, |row| redeemed(kind, row)).optional()
 }
 
 /// Counts a wrong try against every secret of `address`.
 pub(crate) fn count_try(db: &Connection, address: &str) -> rusqlite::Result<()> {
     let sql = "update one_time_secrets set tries = tries + 1 where address = :address";
     db.prepare_cached(sql)?.execute(named_params! {":address": address})?;
+    Ok(())
+}
+
+/// Voids the secret of one kind.
+pub(crate) fn void(db: &Connection, user: Uuid, kind: Kind) -> rusqlite::Result<()> {
+    let sql = "delete from one_time_secrets where user_id = :user and kind = :kind";
+    db.prepare_cached(sql)?.execute(named_params! {":user": Id(user), ":kind": kind.word()})?;
     Ok(())
 }
 
@@ -106,6 +126,7 @@ pub(crate) fn void_all(db: &Connection, user: Uuid) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn redeemed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Redeemed> {
-    Ok(Redeemed { user: row.get::<_, Id>(0)?.0, flow: row.get::<_, Option<Id>>(1)?.map(|id| id.0) })
+fn redeemed(kind: Kind, row: &rusqlite::Row<'_>) -> rusqlite::Result<Redeemed> {
+    let flow = row.get::<_, Option<Id>>(1)?.map(|id| id.0);
+    Ok(Redeemed { user: row.get::<_, Id>(0)?.0, kind, address: row.get(2)?, flow })
 }

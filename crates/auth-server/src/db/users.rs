@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::factors::{self, Factor};
 use super::{At, Document, Id};
 
 /// A person, whole: loaded, changed and saved inside one transaction.
@@ -27,13 +28,19 @@ pub(crate) struct User {
     pub(crate) recovery_sent_at: Option<OffsetDateTime>,
     pub(crate) new_email: Option<String>,
     pub(crate) email_change_sent_at: Option<OffsetDateTime>,
+    /// One half of a change of address was proved, the other is awaited.
+    pub(crate) email_change_half: bool,
     pub(crate) reauthentication_sent_at: Option<OffsetDateTime>,
     pub(crate) last_sign_in_at: Option<OffsetDateTime>,
     pub(crate) banned_until: Option<OffsetDateTime>,
+    /// The row is kept, but nobody comes in by it any more.
+    pub(crate) deleted_at: Option<OffsetDateTime>,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) updated_at: OffsetDateTime,
     /// Oldest first.
     pub(crate) identities: Vec<Identity>,
+    /// Oldest first. [`save`] does not write them.
+    pub(crate) factors: Vec<Factor>,
 }
 
 /// Who a person is at a provider.
@@ -70,18 +77,26 @@ impl User {
             recovery_sent_at: None,
             new_email: None,
             email_change_sent_at: None,
+            email_change_half: false,
             reauthentication_sent_at: None,
             last_sign_in_at: None,
             banned_until: None,
+            deleted_at: None,
             created_at: now,
             updated_at: now,
             identities: Vec::new(),
+            factors: Vec::new(),
         }
     }
 
     /// Whether a ban is in force.
     pub(crate) fn is_banned(&self, now: OffsetDateTime) -> bool {
         self.banned_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether a second factor guards the account.
+    pub(crate) fn has_factor(&self) -> bool {
+        self.factors.iter().any(|factor| factor.verified)
     }
 
     /// Writes `provider` (the oldest) and `providers` from the identities; other members stay.
@@ -105,7 +120,7 @@ pub(crate) fn find(db: &Connection, id: Uuid) -> rusqlite::Result<Option<User>> 
         .prepare_cached("select * from users where id = :id")?
         .query_row(named_params! {":id": Id(id)}, read)
         .optional()?;
-    with_identities(db, found)
+    with_rest(db, found)
 }
 
 /// The person with this address, which the caller has put into lower case.
@@ -114,7 +129,15 @@ pub(crate) fn find_by_email(db: &Connection, email: &str) -> rusqlite::Result<Op
         .prepare_cached("select * from users where email = :email")?
         .query_row(named_params! {":email": email}, read)
         .optional()?;
-    with_identities(db, found)
+    with_rest(db, found)
+}
+
+/// Whether somebody else has this address, be it at a provider.
+pub(crate) fn is_taken(db: &Connection, email: &str, but: Uuid) -> rusqlite::Result<bool> {
+    let sql = "select exists (select 1 from users where email = :email and id <> :but
+        union all select 1 from identities where email = :email and user_id <> :but)";
+    let values = named_params! {":email": email, ":but": Id(but)};
+    db.prepare_cached(sql)?.query_row(values, |row| row.get(0))
 }
 
 /// The person behind an identity.
@@ -131,17 +154,36 @@ pub(crate) fn find_by_identity(
     id.map_or(Ok(None), |id| find(db, id.0))
 }
 
-/// A page of people, the newest first, without identities.
-pub(crate) fn list(db: &Connection, limit: u32, offset: u64) -> rusqlite::Result<Vec<User>> {
-    let sql = "select * from users order by created_at desc, id limit :limit offset :offset";
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    let mut query = db.prepare_cached(sql)?;
-    query.query_map(named_params! {":limit": limit, ":offset": offset}, read)?.collect()
+/// Which people are listed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) limit: u32,
+    pub(crate) offset: u64,
+    /// A part of the address or of the full name; letters count the same in both cases.
+    pub(crate) filter: Option<String>,
+    pub(crate) oldest_first: bool,
 }
 
-/// How many people there are.
-pub(crate) fn count(db: &Connection) -> rusqlite::Result<u64> {
-    let count: i64 = db.prepare_cached("select count(*) from users")?.query_row([], |row| row.get(0))?;
+const FITS: &str = "(:filter is null or instr(lower(email), lower(:filter)) > 0
+    or instr(lower(user_metadata ->> '$.full_name'), lower(:filter)) > 0)";
+
+/// A page of people, without identities and factors.
+pub(crate) fn list(db: &Connection, listed: &Listed) -> rusqlite::Result<Vec<User>> {
+    let order = if listed.oldest_first { "asc" } else { "desc" };
+    let sql = format!(
+        "select * from users where {FITS} order by created_at {order}, id limit :limit offset :offset"
+    );
+    let offset = i64::try_from(listed.offset).unwrap_or(i64::MAX);
+    let values =
+        named_params! {":limit": listed.limit, ":offset": offset, ":filter": listed.filter.as_deref()};
+    db.prepare_cached(&sql)?.query_map(values, read)?.collect()
+}
+
+/// How many people `listed` would show on all pages.
+pub(crate) fn count(db: &Connection, listed: &Listed) -> rusqlite::Result<u64> {
+    let sql = format!("select count(*) from users where {FITS}");
+    let values = named_params! {":filter": listed.filter.as_deref()};
+    let count: i64 = db.prepare_cached(&sql)?.query_row(values, |row| row.get(0))?;
     Ok(count.unsigned_abs())
 }
 
@@ -150,7 +192,8 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
     let sql = "insert into users values (:id, :email, :email_proven, :password, :role, :app_metadata,
             :user_metadata, :is_anonymous, :email_confirmed_at, :invited_at, :confirmation_sent_at,
             :recovery_sent_at, :new_email, :email_change_sent_at, :reauthentication_sent_at, :last_sign_in_at,
-            :banned_until, :created_at, :updated_at)
+            :banned_until, :created_at, :updated_at, :email_change_half,
+            :deleted_at)
         on conflict (id) do update set email = excluded.email, email_proven = excluded.email_proven,
             password = excluded.password, role = excluded.role, app_metadata = excluded.app_metadata,
             user_metadata = excluded.user_metadata, is_anonymous = excluded.is_anonymous,
@@ -159,7 +202,8 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
             new_email = excluded.new_email, email_change_sent_at = excluded.email_change_sent_at,
             reauthentication_sent_at = excluded.reauthentication_sent_at,
             last_sign_in_at = excluded.last_sign_in_at, banned_until = excluded.banned_until,
-            updated_at = excluded.updated_at";
+            updated_at = excluded.updated_at, email_change_half = excluded.email_change_half,
+            deleted_at = excluded.deleted_at";
     db.prepare_cached(sql)?.execute(named_params! {
         ":id": Id(user.id),
         ":email": user.email,
@@ -180,6 +224,8 @@ pub(crate) fn save(db: &Connection, user: &User) -> rusqlite::Result<()> {
         ":banned_until": user.banned_until.map(At),
         ":created_at": At(user.created_at),
         ":updated_at": At(user.updated_at),
+        ":email_change_half": user.email_change_half,
+        ":deleted_at": user.deleted_at.map(At),
     })?;
     db.prepare_cached("delete from identities where user_id = :user")?
         .execute(named_params! {":user": Id(user.id)})?;
@@ -217,12 +263,13 @@ pub(crate) fn known_at(db: &Connection, issuer: &str, limit: u32) -> rusqlite::R
     query.query_map(named_params! {":issuer": issuer, ":limit": limit}, read_identity)?.collect()
 }
 
-fn with_identities(db: &Connection, found: Option<User>) -> rusqlite::Result<Option<User>> {
+fn with_rest(db: &Connection, found: Option<User>) -> rusqlite::Result<Option<User>> {
     let Some(mut user) = found else { return Ok(None) };
     let sql = "select * from identities where user_id = :user order by created_at, rowid";
     let mut query = db.prepare_cached(sql)?;
     user.identities =
         query.query_map(named_params! {":user": Id(user.id)}, read_identity)?.collect::<Result<_, _>>()?;
+    user.factors = factors::of_user(db, user.id)?;
     Ok(Some(user))
 }
 
@@ -243,12 +290,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<User> {
         recovery_sent_at: at("recovery_sent_at")?,
         new_email: row.get("new_email")?,
         email_change_sent_at: at("email_change_sent_at")?,
+        email_change_half: row.get("email_change_half")?,
         reauthentication_sent_at: at("reauthentication_sent_at")?,
         last_sign_in_at: at("last_sign_in_at")?,
         banned_until: at("banned_until")?,
+        deleted_at: at("deleted_at")?,
         created_at: row.get::<_, At>("created_at")?.0,
         updated_at: row.get::<_, At>("updated_at")?.0,
         identities: Vec::new(),
+        factors: Vec::new(),
     })
 }
 

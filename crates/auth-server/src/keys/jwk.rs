@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde_json::{Value, json};
 
-use super::KeyError;
+use super::{KeyError, rsa};
 use crate::settings::Algorithm;
 
 /// A key set, ready for use.
@@ -24,6 +24,7 @@ pub(super) struct Loaded {
 pub(super) fn algorithm(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
         Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
         Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
     }
@@ -38,6 +39,15 @@ pub(super) fn set(key: Value) -> Value {
 pub(super) fn generate(algorithm: Algorithm, entropy: &dyn Entropy) -> Result<Value, KeyError> {
     let kid = entropy.uuid().to_string();
     let failed = |_| KeyError::Crypto;
+    if algorithm == Algorithm::Rs256 {
+        let mut key = json!({
+            "kty": "RSA", "alg": "RS256", "use": "sig", "key_ops": ["sign", "verify"], "kid": kid,
+        });
+        for (name, value) in rsa::generate().ok_or(KeyError::Crypto)? {
+            key[name] = value;
+        }
+        return Ok(key);
+    }
     if algorithm == Algorithm::EdDsa {
         let seed: [u8; 32] = entropy.bytes();
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| KeyError::Crypto)?;
@@ -89,19 +99,32 @@ fn public_half(
     kid: &str,
 ) -> Result<(jsonwebtoken::Algorithm, DecodingKey, Value), &'static str> {
     let member = |name: &str| key[name].as_str().ok_or("a key lacks a public member");
-    let mut shown = json!({"use": "sig", "key_ops": ["verify"], "kid": kid, "x": member("x")?});
-    let (algorithm, decoding) = match (key["kty"].as_str(), key["crv"].as_str()) {
+    let mut shown = json!({"use": "sig", "key_ops": ["verify"], "kid": kid, "kty": key["kty"]});
+    let (algorithm, name, decoding, members) = match (key["kty"].as_str(), key["crv"].as_str()) {
+        (Some("RSA"), None) => {
+            if !rsa::is_long_enough(key) {
+                return Err("an RSA key has fewer than 2048 bits");
+            }
+            let decoding = DecodingKey::from_rsa_components(member("n")?, member("e")?);
+            (jsonwebtoken::Algorithm::RS256, "RS256", decoding, &["n", "e"][..])
+        }
         (Some("EC"), Some("P-256")) => {
-            shown["y"] = member("y")?.into();
-            (jsonwebtoken::Algorithm::ES256, DecodingKey::from_ec_components(member("x")?, member("y")?))
+            let decoding = DecodingKey::from_ec_components(member("x")?, member("y")?);
+            (jsonwebtoken::Algorithm::ES256, "ES256", decoding, &["crv", "x", "y"][..])
         }
         (Some("OKP"), Some("Ed25519")) => {
-            (jsonwebtoken::Algorithm::EdDSA, DecodingKey::from_ed_components(member("x")?))
+            let decoding = DecodingKey::from_ed_components(member("x")?);
+            (jsonwebtoken::Algorithm::EdDSA, "EdDSA", decoding, &["crv", "x"][..])
         }
-        _ => return Err("a key is neither EC on P-256 nor OKP on Ed25519"),
+        _ => return Err("a key is neither EC on P-256, nor RSA, nor OKP on Ed25519"),
     };
-    let name = if algorithm == jsonwebtoken::Algorithm::ES256 { "ES256" } else { "EdDSA" };
-    (shown["alg"], shown["kty"], shown["crv"]) = (name.into(), key["kty"].clone(), key["crv"].clone());
+    if key["alg"].as_str().is_some_and(|alg| alg != name) {
+        return Err("the alg of a key contradicts its type");
+    }
+    shown["alg"] = name.into();
+    for member in members {
+        shown[*member] = key[*member].clone();
+    }
     Ok((algorithm, decoding.map_err(|_| "a key's public half cannot be read")?, shown))
 }
 
@@ -111,6 +134,9 @@ fn private_half(key: &Value, algorithm: jsonwebtoken::Algorithm) -> Result<Encod
         let text = key[name].as_str().ok_or(UNREADABLE)?;
         URL_SAFE_NO_PAD.decode(text).map(zeroize::Zeroizing::new).map_err(|_| UNREADABLE)
     };
+    if algorithm == jsonwebtoken::Algorithm::RS256 {
+        return rsa::private_der(key).map(|der| EncodingKey::from_rsa_der(&der)).ok_or(UNREADABLE);
+    }
     if algorithm == jsonwebtoken::Algorithm::EdDSA {
         let pair =
             Ed25519KeyPair::from_seed_and_public_key(&bytes("d")?, &bytes("x")?).map_err(|_| UNREADABLE)?;
@@ -132,15 +158,34 @@ mod tests {
     /// S-80: what is published has no private member, whatever the file holds.
     #[test]
     fn the_public_set_has_public_members_only() {
-        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
             let mut key = generate(algorithm, &SystemEntropy).unwrap();
             key["ext"] = false.into();
             let public = load(&set(key)).unwrap().public;
             for member in public["keys"][0].as_object().unwrap().keys() {
-                let known = ["alg", "crv", "key_ops", "kid", "kty", "use", "x", "y"];
+                let known = ["alg", "crv", "key_ops", "kid", "kty", "use", "x", "y", "n", "e"];
                 assert!(known.contains(&member.as_str()), "{member}");
             }
         }
+    }
+
+    /// S-33: an RSA key whose parts do not belong together, or a short one, signs nothing.
+    #[test]
+    fn rsa_keys_are_whole_and_long() {
+        let key = generate(Algorithm::Rs256, &SystemEntropy).unwrap();
+        assert!(load(&set(key.clone())).is_ok());
+        let other = generate(Algorithm::Rs256, &SystemEntropy).unwrap();
+        for member in ["n", "d", "p", "qi"] {
+            let mut mixed = key.clone();
+            mixed[member] = other[member].clone();
+            assert!(load(&set(mixed)).is_err(), "{member}");
+        }
+        let mut short = key.clone();
+        short["n"] = URL_SAFE_NO_PAD.encode([0xff; 128]).into();
+        assert!(load(&set(short)).is_err());
+        let mut other = key;
+        other["alg"] = "ES256".into();
+        assert!(load(&set(other)).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::mail::MailBody;
 
 /// `GET /outbox.json`: newest last.
 pub(crate) async fn outbox_list(State(app): State<App>) -> Answer<Json<Vec<MailBody>>> {
-    let mails = app.outbox.list();
+    let mails = app.outbox.list().ok_or_else(none)?;
     let bodies: Result<_, _> = mails.iter().map(|mail| mail.body(&app.templates)).collect();
     bodies.map(Json).map_err(ApiError::internal)
 }
@@ -25,10 +25,10 @@ pub(crate) async fn outbox_list(State(app): State<App>) -> Answer<Json<Vec<MailB
 #[tracing::instrument(name = "outbox", skip_all)]
 pub(crate) async fn outbox(State(app): State<App>) -> Answer<Response> {
     let now = app.clock.now();
-    let rows = app.outbox.list().into_iter().rev().map(|mail| {
+    let rows = app.outbox.list().ok_or_else(none)?.into_iter().rev().map(|mail| {
         let (first, second) = mail.code.split_at(mail.code.len() / 2);
         Ok(OutboxRow {
-            kind: mail.kind,
+            subject: mail.subject,
             code: format!("{first} {second}"),
             at: mail.at.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(ApiError::internal)?,
             ago: ago(now - mail.at),
@@ -38,6 +38,11 @@ pub(crate) async fn outbox(State(app): State<App>) -> Answer<Response> {
     });
     let mails = rows.collect::<Answer<_>>()?;
     page(&app, StatusCode::OK, &OutboxPage { frame: Frame::new(&app), mails })
+}
+
+/// Mails that are really sent are not shown.
+fn none() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "feature_disabled", "There is no outbox: mail is sent by SMTP")
 }
 
 /// How long ago, in words.

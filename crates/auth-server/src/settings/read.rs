@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use base::vars::{self, Found, Problems, REDACTED, Raw, Vars};
+use base::vars::{self, Problems, REDACTED, Vars};
 use time::Duration;
 use url::Url;
 
-use super::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, unsafe_start};
+use super::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, smtp, unsafe_start};
 
 /// Every variable that [`Settings::read`] asks for. Others with the prefix `AUTH_` are the caller's to refuse.
 pub const VARIABLES: &[&str] = &[
@@ -67,7 +67,7 @@ impl Settings {
     /// Reads every variable of [`VARIABLES`]; `None` if a fault was found.
     pub fn read(vars: &dyn Vars, defaults: &Defaults, problems: &mut Problems) -> Option<Self> {
         let faults_before = count_faults(problems);
-        refuse_later(vars, problems);
+        let smtp = smtp::read(vars, problems);
         let listen = vars::parsed(vars, "AUTH_LISTEN", "an address such as 127.0.0.1:9999", problems)
             .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9999)));
         let database = match vars::text(vars, "AUTH_DATABASE", problems).as_deref() {
@@ -87,9 +87,13 @@ impl Settings {
             site_url,
             sign_up: vars::flag(vars, "AUTH_SIGN_UP", true, problems),
             confirm_email: vars::flag(vars, "AUTH_CONFIRM_EMAIL", false, problems),
+            secure_email_change: vars::flag(vars, "AUTH_SECURE_EMAIL_CHANGE", true, problems),
             anonymous: vars::flag(vars, "AUTH_ANONYMOUS", true, problems),
+            linking: vars::flag(vars, "AUTH_LINKING", true, problems),
+            totp: vars::flag(vars, "AUTH_TOTP", true, problems),
             password: password_rules(vars, problems),
             require_current_password: vars::flag(vars, "AUTH_REQUIRE_CURRENT_PASSWORD", false, problems),
+            require_reauthentication: vars::flag(vars, "AUTH_REQUIRE_REAUTHENTICATION", false, problems),
             algorithm: algorithm(vars, problems),
             secret_key: vars::secret(vars, "AUTH_SECRET_KEY", problems),
             access_token_lifetime: access_token_lifetime(vars, problems),
@@ -103,7 +107,12 @@ impl Settings {
             session_idle: limit(vars, "AUTH_SESSION_IDLE", problems),
             otp_lifetime: vars::span(vars, "AUTH_OTP_LIFETIME", Duration::hours(1), problems),
             // Without SMTP the server runs on loopback only, where waiting between two mails helps nobody.
-            mail_gap: vars::span(vars, "AUTH_MAIL_GAP", Duration::ZERO, problems),
+            mail_gap: vars::span(
+                vars,
+                "AUTH_MAIL_GAP",
+                if smtp.is_some() { Duration::minutes(1) } else { Duration::ZERO },
+                problems,
+            ),
             mail_links: vars::choice(
                 vars,
                 "AUTH_MAIL_LINKS",
@@ -111,9 +120,12 @@ impl Settings {
                 MailLinks::Confirm,
                 problems,
             ),
+            smtp,
             limits: vars::flag(vars, "AUTH_LIMITS", true, problems),
             client_ip_header: vars::text(vars, "AUTH_CLIENT_IP_HEADER", problems),
             admin_key: vars::secret(vars, "AUTH_ADMIN_KEY", problems),
+            google: client(vars, "AUTH_GOOGLE", problems),
+            google_issuer: web_url(vars, "AUTH_GOOGLE_ISSUER", problems),
             github: client(vars, "AUTH_GITHUB", problems),
             github_url: web_url(vars, "AUTH_GITHUB_URL", problems),
             default_role: None,
@@ -152,56 +164,22 @@ impl Settings {
             let why = "One secret must not serve two purposes: AUTH_SECRET_KEY has the same value.";
             problems.fault("AUTH-KEY-002", "AUTH_ADMIN_KEY", Some(REDACTED), why, "Draw another one.");
         }
-        if let Some(url) = &self.github_url
-            && url.scheme() != "https"
-            && !base::http::is_loopback(url)
+        for (name, url) in
+            [("AUTH_GITHUB_URL", &self.github_url), ("AUTH_GOOGLE_ISSUER", &self.google_issuer)]
         {
-            let why = "The client secret would cross a network without TLS.";
-            problems.fault("AUTH-SAFE-003", "AUTH_GITHUB_URL", Some(url.as_str()), why, "Use https://.");
+            if let Some(url) = url
+                && url.scheme() != "https"
+                && !base::http::is_loopback(url)
+            {
+                let why = "The client secret would cross a network without TLS.";
+                problems.fault("AUTH-SAFE-003", name, Some(url.as_str()), why, "Use https://.");
+            }
         }
     }
 }
 
 fn count_faults(problems: &Problems) -> usize {
     problems.list().iter().filter(|p| p.weight == vars::Weight::Fault).count()
-}
-
-/// What the interface promises and this version cannot do yet is refused, never ignored.
-fn refuse_later(vars: &dyn Vars, problems: &mut Problems) {
-    let wanted = [
-        ("AUTH_SMTP_URL", "Sending mail by SMTP"),
-        ("AUTH_SMTP_URL_FILE", "Sending mail by SMTP"),
-        ("AUTH_MAIL_FROM", "Sending mail by SMTP"),
-        ("AUTH_GOOGLE_CLIENT_ID", "Asking the real Google"),
-        ("AUTH_GOOGLE_CLIENT_SECRET", "Asking the real Google"),
-        ("AUTH_GOOGLE_CLIENT_SECRET_FILE", "Asking the real Google"),
-        ("AUTH_GOOGLE_ISSUER", "Asking the real Google"),
-    ];
-    for (name, what) in wanted {
-        if vars.get(name).is_some() {
-            let why = format!("{what} is not part of this version.");
-            problems.fault("AUTH-LATER-001", name, Some(REDACTED), why, "Remove the variable.");
-        }
-    }
-    let flags = [
-        ("AUTH_SECURE_EMAIL_CHANGE", true, "Changing the address of an account"),
-        ("AUTH_REQUIRE_REAUTHENTICATION", false, "Asking for a code before a password is changed"),
-    ];
-    for (name, default, what) in flags {
-        let set = vars::flag(vars, name, default, problems);
-        if set != default {
-            let why = format!("{what} is not part of this version, so this cannot be honoured.");
-            problems.fault("AUTH-LATER-001", name, Some(&set.to_string()), why, "Remove the variable.");
-        }
-    }
-    for (name, what) in
-        [("AUTH_TOTP", "Two-step sign-in"), ("AUTH_LINKING", "Connecting further identities by hand")]
-    {
-        if vars::flag(vars, name, false, problems) {
-            let why = format!("{what} is not part of this version: it stays off.");
-            problems.warning("AUTH-LATER-002", name, Some("true"), why, "Nothing needs to be done.");
-        }
-    }
 }
 
 fn check_secret(name: &'static str, value: &str, least: usize, problems: &mut Problems) {
@@ -268,14 +246,12 @@ fn password_rules(vars: &dyn Vars, problems: &mut Problems) -> PasswordRules {
 }
 
 fn algorithm(vars: &dyn Vars, problems: &mut Problems) -> Algorithm {
-    if let Some(Found { raw: Raw::Text(text), .. }) = vars.get("AUTH_ALGORITHM")
-        && text == "RS256"
-    {
-        let why = "RS256 is not part of this version.";
-        problems.fault("AUTH-LATER-001", "AUTH_ALGORITHM", Some(&text), why, "Use ES256, EdDSA or HS256.");
-        return Algorithm::Es256;
-    }
-    let words = [("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa), ("HS256", Algorithm::Hs256)];
+    let words = [
+        ("ES256", Algorithm::Es256),
+        ("RS256", Algorithm::Rs256),
+        ("EdDSA", Algorithm::EdDsa),
+        ("HS256", Algorithm::Hs256),
+    ];
     vars::choice(vars, "AUTH_ALGORITHM", &words, Algorithm::Es256, problems)
 }
 

@@ -16,10 +16,15 @@ pub(crate) struct Unsafe {
     pub(crate) fix: &'static str,
 }
 
+/// Whether nothing but this machine reaches a server on `listen` under `public`.
+pub(crate) fn is_private(listen: SocketAddr, public: Option<&Url>) -> bool {
+    listen.ip().is_loopback() && public.is_none_or(base::http::is_loopback)
+}
+
 /// Reasons against serving `settings` on `listen` under `public`.
 pub(crate) fn unsafe_start(settings: &Settings, listen: SocketAddr, public: Option<&Url>) -> Vec<Unsafe> {
     let public_loopback = public.is_none_or(base::http::is_loopback);
-    let private = listen.ip().is_loopback() && public_loopback;
+    let private = is_private(listen, public);
     let mut found = Vec::new();
     if !private && !settings.confirm_email {
         found.push(Unsafe {
@@ -29,12 +34,12 @@ pub(crate) fn unsafe_start(settings: &Settings, listen: SocketAddr, public: Opti
             fix: "Set AUTH_CONFIRM_EMAIL=true, or listen on 127.0.0.1 with a loopback AUTH_PUBLIC_URL.",
         });
     }
-    if !private {
+    if !private && settings.smtp.is_none() {
         found.push(Unsafe {
             code: "AUTH-SAFE-002",
             variable: "AUTH_LISTEN",
-            why: "Mail goes to the outbox, which may be seen from this machine alone, and there is no SMTP here yet.",
-            fix: "Listen on 127.0.0.1 with a loopback AUTH_PUBLIC_URL.",
+            why: "Mail goes to the outbox, which may be seen from this machine alone.",
+            fix: "Set AUTH_SMTP_URL and AUTH_MAIL_FROM, or listen on 127.0.0.1 with a loopback AUTH_PUBLIC_URL.",
         });
     }
     if public.is_some_and(|url| url.scheme() != "https") && !public_loopback {

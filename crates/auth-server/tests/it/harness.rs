@@ -140,6 +140,10 @@ impl Server {
         self.send(self.request(Method::POST, path).bearer_auth(bearer).json(&body)).await
     }
 
+    pub(crate) async fn call_as(&self, method: Method, path: &str, bearer: &str, body: Value) -> Reply {
+        self.send(self.request(method, path).bearer_auth(bearer).json(&body)).await
+    }
+
     /// A call of the administrator.
     pub(crate) async fn admin(&self, method: Method, path: &str, body: Value) -> Reply {
         let key = self.handle.admin_key().expose().clone();
@@ -168,6 +172,24 @@ impl Server {
         let link = Url::parse(&mail.link).unwrap();
         (parameter(&link, "token_hash").or(parameter(&link, "token")).unwrap(), mail.code)
     }
+}
+
+/// How many of `calls` calls, made all at once, are answered with 200. The others have to be refusals.
+pub(crate) async fn successes<F>(calls: usize, call: impl Fn(usize) -> F) -> usize
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let running: Vec<_> = (0..calls).map(|n| tokio::spawn(call(n))).collect();
+    let mut done = 0;
+    for call in running {
+        let reply = call.await.unwrap();
+        if reply.status == 200 {
+            done += 1;
+        } else {
+            assert!(reply.refusal().starts_with('4'), "{reply:?}");
+        }
+    }
+    done
 }
 
 /// A query parameter.

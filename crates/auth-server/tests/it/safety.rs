@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use auth_server::{Algorithm, Database, Defaults, Settings, StartError, VARIABLES};
+use auth_server::{Algorithm, Database, Defaults, Settings, Smtp, StartError, VARIABLES};
 use base::clock::SystemClock;
 use base::entropy::SystemEntropy;
 use base::secret::Secret;
@@ -51,6 +51,40 @@ async fn development_settings_do_not_start_off_loopback() {
     );
 }
 
+/// S-77: with a mail server and confirmation it may be reached by others; then nobody can pretend to be anybody.
+#[tokio::test]
+async fn with_a_mail_server_it_starts_anywhere() {
+    let url = Secret::new("smtps://user:pw@mail.example.com".to_owned());
+    let settings = Settings {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        public_url: Some("https://auth.example.com".parse().unwrap()),
+        confirm_email: true,
+        smtp: Some(Smtp { url, from: "auth@example.com".to_owned() }),
+        ..Settings::for_tests()
+    };
+    let server = Server::with(|own| *own = settings.clone()).await;
+    let at = format!("http://127.0.0.1:{}", server.handle.address().port());
+    let external = server.get(&format!("{at}/settings")).await.json["external"].clone();
+    assert_eq!((&external["google"], &external["github"]), (&json!(false), &json!(false)));
+    let pretend = server.get(&format!("{at}/pretend/google?state=x")).await;
+    assert!(pretend.status.is_client_error(), "{pretend:?}");
+    assert_eq!(
+        server.get(&format!("{at}/authorize?provider=google")).await.refusal(),
+        "400 validation_failed"
+    );
+    assert_eq!(server.get(&format!("{at}/outbox")).await.refusal(), "404 feature_disabled");
+    assert!(try_start(Settings { confirm_email: false, ..settings }).await.is_err());
+
+    let mail = [
+        ("AUTH_SMTP_URL", "smtps://user:pw@mail.example.com"),
+        ("AUTH_MAIL_FROM", "Auth <auth@example.com>"),
+    ];
+    let gap = |pairs: &[(&str, &str)]| read(pairs).0.unwrap().mail_gap.whole_seconds();
+    assert_eq!((gap(&[]), gap(&mail), gap(&[mail[0], mail[1], ("AUTH_MAIL_GAP", "5s")])), (0, 60, 5));
+    let open = [("AUTH_SMTP_URL", "smtp://user:pw@mail.example.com"), mail[1]];
+    assert_eq!(read(&open).1, ["AUTH-SAFE-003 AUTH_SMTP_URL"]);
+}
+
 /// S-77: secrets of the documentation, short ones and one for two purposes are refused, and none is shown.
 #[test]
 fn sample_secrets_are_refused() {
@@ -73,22 +107,20 @@ fn every_fault_is_found_at_once_and_nothing_is_ignored() {
         ("AUTH_OTP_LIFETIME", "2h"),
         ("AUTH_SMTP_URL", "smtps://user:secret@mail.example.com"),
         ("AUTH_GOOGLE_CLIENT_ID", "x"),
-        ("AUTH_ALGORITHM", "RS256"),
+        ("AUTH_ALGORITHM", "RS512"),
         ("AUTH_GITHUB_CLIENT_ID", "x"),
         ("AUTH_GITHUB_URL", "http://github.example.com"),
-        ("AUTH_REQUIRE_REAUTHENTICATION", "true"),
         ("AUTH_ACCESS_TOKEN_EXPIRE_MINUTES", "5"),
         ("AUTH_ACCESS_TOKEN_LIFETIME", "5m"),
         ("AUTH_REDIRECT_URLS", "https://*.example.com/cb"),
     ]);
     assert!(settings.is_none());
     insta::assert_snapshot!(found.join("\n"), @r"
-    AUTH-LATER-001 AUTH_SMTP_URL
-    AUTH-LATER-001 AUTH_GOOGLE_CLIENT_ID
-    AUTH-LATER-001 AUTH_REQUIRE_REAUTHENTICATION
+    BFF-CONF-002 AUTH_MAIL_FROM
     BFF-CONF-002 AUTH_SIGN_UP
-    AUTH-LATER-001 AUTH_ALGORITHM
+    BFF-CONF-002 AUTH_ALGORITHM
     BFF-CONF-002 AUTH_ACCESS_TOKEN_LIFETIME
+    BFF-CONF-002 AUTH_GOOGLE_CLIENT_SECRET
     BFF-CONF-002 AUTH_GITHUB_CLIENT_SECRET
     BFF-CONF-002 AUTH_OTP_LIFETIME
     AUTH-SAFE-003 AUTH_GITHUB_URL
@@ -189,7 +221,7 @@ async fn the_database_holds_no_token_password_or_code() {
 /// S-80: what is published verifies, and has no private member. Also for the other algorithms.
 #[tokio::test]
 async fn the_key_set_is_public() {
-    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let server = Server::with(|settings| settings.algorithm = algorithm).await;
         let set = server.get("/.well-known/jwks.json").await;
         assert_eq!(set.header("cache-control"), "public, max-age=600");

@@ -96,17 +96,3 @@ async fn an_anonymous_person_becomes_a_full_one() {
     assert_eq!(full["identities"][0]["provider"], "email");
     server.sign_in("ada@example.test", PASSWORD).await.session();
 }
-
-#[tokio::test]
-async fn what_is_off_says_so() {
-    let server = Server::start().await;
-    let session = server.sign_up("ada@example.test").await.session();
-    let anonymous = server.post("/signup", json!({})).await.session();
-    let factors = async |bearer: &str| {
-        server.post_as("/factors", bearer, json!({"factor_type": "totp"})).await.refusal()
-    };
-    assert_eq!(factors(&session.access).await, "422 mfa_totp_enroll_not_enabled");
-    assert_eq!(factors(&anonymous.access).await, "403 no_authorization");
-    let link = server.get_as("/user/identities/authorize?provider=github", &session.access).await;
-    assert_eq!(link.refusal(), "404 manual_linking_disabled");
-}

@@ -1,0 +1,58 @@
+//! Whether GoTrue still vouches for a session. Asked before what is sensitive (S-46): a token that verifies may be that
+//! of somebody who was signed out or banned a minute ago.
+
+use http::StatusCode;
+
+use super::Error;
+use super::sessions::{Current, Sessions};
+use super::slot::Slot;
+use crate::event::Reason;
+use crate::gotrue;
+
+impl Sessions {
+    /// Asks GoTrue for the person of `current`, which `slot`'s request carries: the level that the factors of this moment
+    /// make possible, 1 or 2. A session that GoTrue no longer knows ends here and on all nodes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] if it is over, [`Error::Unavailable`] if nobody can tell: the session is kept then.
+    pub async fn ask_live(&self, slot: &Slot, current: &Current) -> Result<u8, Error> {
+        let session = &current.session;
+        let over = match self.0.gotrue.user(&session.access_token, slot.client()).await {
+            Ok(user) if user.id == session.user_id => {
+                return Ok(if user.has_verified_factor() { 2 } else { 1 });
+            }
+            Ok(_) => Some(Reason::OwnerMismatch),
+            Err(error) => {
+                let over = over(&error);
+                if over.is_none() {
+                    tracing::warn!(%error, "GoTrue could not be asked about a session");
+                }
+                over
+            }
+        };
+        let Some(reason) = over else {
+            return Err(self.0.unavailable(self.0.clock.now() + self.0.settings.refresh_cooldown));
+        };
+        self.0.end(session, reason);
+        slot.clear(Some(reason));
+        if let (Some(vault), Some(rest)) = (&self.0.vault, &session.rest) {
+            vault.end_surely(rest.ticket.key(), reason).await;
+        }
+        self.0.spread_sessions(vec![session.gotrue_id], reason).await;
+        Err(Error::Ended(reason))
+    }
+}
+
+/// Why a session is over by this answer to `GET /user`. A list as closed as that of refreshes (S-44): `bad_jwt`, a
+/// gateway's refusal and every outage say nothing about the session.
+fn over(error: &gotrue::Error) -> Option<Reason> {
+    match error {
+        gotrue::Error::Refused { status: StatusCode::FORBIDDEN, code, .. } => match code.as_str() {
+            "session_not_found" | "user_not_found" => Some(Reason::SessionNotFound),
+            "user_banned" => Some(Reason::UserBanned),
+            _ => None,
+        },
+        _ => None,
+    }
+}
