@@ -71,10 +71,9 @@ impl Gate {
         book.calls.clear();
     }
 
-    /// The refresh tokens for whose answers `node` waits now.
-    pub fn waiting(&self, node: usize) -> HashSet<String> {
-        let book = self.inner.book();
-        book.waiting.iter().filter(|(by, _)| *by == node).map(|(_, token)| token.clone()).collect()
+    /// How many refreshes `node` waits for now.
+    pub fn waiting(&self, node: usize) -> usize {
+        self.inner.book().waiting.iter().filter(|(by, _)| *by == node).count()
     }
 
     pub fn calls(&self) -> Calls {
@@ -83,10 +82,10 @@ impl Gate {
         Calls { all: counts().sum(), tokens: book.calls.len(), most: counts().max().unwrap_or_default() }
     }
 
-    /// How many tokens other than `these` were used for more than one call.
-    pub fn repeated_without(&self, these: &HashSet<String>) -> usize {
+    /// How many tokens were used for more than one call although their first was not that of node `hit`.
+    pub fn repeated_without(&self, hit: Option<usize>) -> usize {
         let book = self.inner.book();
-        book.calls.iter().filter(|(token, calls)| calls.len() > 1 && !these.contains(*token)).count()
+        book.calls.values().filter(|calls| calls.len() > 1 && calls.first().copied() != hit).count()
     }
 }
 
