@@ -1,13 +1,15 @@
 //! A bad day of the real program: tokens expire, the auth server is gone for two minutes, the BFF dies in mid-refresh.
 //!
-//! `cargo bench --bench survive -- [--tabs 10] [--lifetime 20] [--outage 120] [--pause-ms 20]`, times in seconds. Prints what
-//! one person's tabs saw, and ends with status 1 if the person was signed out or is not signed in at the end.
+//! `cargo bench --bench survive -- [--store cookie] [--tabs 10] [--lifetime 20] [--outage 120] [--pause-ms 20]`, times in
+//! seconds; the store is `cookie`, `sqlite` or `redis`. Prints what one person's tabs saw, and ends with status 1 if the
+//! person was signed out or is not signed in at the end.
 #![expect(clippy::print_stdout, reason = "the figures go to standard output")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 #[path = "survive/browser.rs"]
 mod browser;
 mod person;
+mod redis;
 mod rig;
 #[path = "survive/tap.rs"]
 mod tap;
@@ -25,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use browser::Browser;
+use redis::Redis;
 use rig::Process;
 use tap::Tap;
 
@@ -47,6 +50,8 @@ struct Stage {
     admin: u16,
     keys: String,
     bff_folder: PathBuf,
+    store: (&'static str, String),
+    _redis: Option<Redis>,
     browser: Browser,
     tabs: usize,
     pause: Duration,
@@ -66,7 +71,8 @@ async fn run() -> anyhow::Result<bool> {
     let base = format!("http://localhost:{}", stage.port);
     stage.browser.keep(&person::sign_up(&base, "ada@example.test").await?);
     println!(
-        "{} tabs, access tokens live {} s, outage {outage:?}\n\n{:<44} {:>9} {:>7} {:>7} {:>5} {:>6} {:>10} {:>10} {:>9} {:>9}",
+        "sessions in {}, {} tabs, access tokens live {} s, outage {outage:?}\n\n{:<44} {:>9} {:>7} {:>7} {:>5} {:>6} {:>10} {:>10} {:>9} {:>9}",
+        stage.store.1,
         stage.tabs,
         stage.lifetime,
         "",
@@ -143,6 +149,14 @@ impl Stage {
         );
         std::fs::write(bff_folder.join("bff.toml"), rules)?;
         let port = rig::free_port()?;
+        let (store, redis) = match rig::option("store", "cookie".to_owned())?.as_str() {
+            "sqlite" => (("BFF_SESSION_STORE", "sqlite:sessions.db".to_owned()), None),
+            "redis" => {
+                let redis = Redis::start(folder).await?;
+                (redis::setting(redis.address()), Some(redis))
+            }
+            mode => (("BFF_SESSION_STORE", mode.to_owned()), None),
+        };
         Ok(Self {
             tap,
             auth,
@@ -152,6 +166,8 @@ impl Stage {
             admin: rig::free_port()?,
             keys: rig::session_keys()?,
             bff_folder,
+            store,
+            _redis: redis,
             browser: Browser::new(&format!("http://localhost:{port}"), rig::client()?),
             tabs: rig::option("tabs", 10)?,
             pause: Duration::from_millis(rig::option("pause-ms", 20)?),
@@ -173,7 +189,8 @@ impl Stage {
     }
 
     async fn bff(&self) -> anyhow::Result<Process> {
-        let env = rig::bff_env(self.port, self.admin, &self.tap.url(), &self.keys);
+        let mut env = rig::bff_env(self.port, self.admin, &self.tap.url(), &self.keys);
+        env.push(self.store.clone());
         let process = Process::start(&rig::program(), &["serve"], &env, &self.bff_folder, None)?;
         rig::wait_for(&format!("http://127.0.0.1:{}/readyz", self.admin)).await?;
         Ok(process)

@@ -17,6 +17,8 @@ const AT_ONCE: usize = 128;
 const IN_A_ROW: u32 = 20;
 /// Longest wait for a place: as long as a call may take.
 const PATIENCE: StdDuration = StdDuration::from_secs(10);
+/// No call takes so long. One that did tells that this process was stopped, and nothing about GoTrue.
+const STOPPED: Duration = Duration::seconds(11);
 
 /// Lets refreshes through, or not.
 #[derive(Debug)]
@@ -84,10 +86,13 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, worked: bool, now: OffsetDateTime) {
+    fn report(&self, worked: bool, begun: OffsetDateTime, now: OffsetDateTime) {
         let mut state = self.state();
         if worked {
             *state = State::default();
+            return;
+        }
+        if now - begun > STOPPED && state.open_until.is_none() {
             return;
         }
         state.failures = state.failures.saturating_add(1);
@@ -105,14 +110,14 @@ impl Leave<'_> {
     /// Whether GoTrue answered as GoTrue does, be it with a refusal.
     pub(super) fn report(mut self, worked: bool, now: OffsetDateTime) {
         self.reported = true;
-        self.breaker.report(worked, now);
+        self.breaker.report(worked, self.now, now);
     }
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         if !self.reported {
-            self.breaker.report(false, self.now);
+            self.breaker.report(false, self.now, self.now);
         }
     }
 }
@@ -158,6 +163,17 @@ mod tests {
             let leave = breaker.admit(START).await.expect("closed");
             leave.report(n % IN_A_ROW == IN_A_ROW - 1, START);
         }
+    }
+
+    /// A process that was stopped, or slept with its machine, finds its calls timed out: that is no outage.
+    #[tokio::test]
+    async fn a_pause_of_our_own_does_not_open_it() {
+        let breaker = Breaker::new(PAUSE);
+        let awake = START + Duration::seconds(12);
+        for _ in 0..2 * IN_A_ROW {
+            breaker.admit(START).await.unwrap().report(false, awake);
+        }
+        assert!(breaker.admit(awake).await.is_ok());
     }
 
     /// No more than so many at once: the next waits for a place.

@@ -81,7 +81,11 @@ impl Inner {
             Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
             Answer::Kept(until) => {
                 give_back(vault, &key, fence).await;
-                Outcome::Kept { until }
+                // Whoever was stopped for longer than its lease may find that another has done it.
+                match self.news_of(vault, ticket, session).await {
+                    Some(done @ (Outcome::Refreshed(_) | Outcome::Ended(_))) => done,
+                    _ => Outcome::Kept { until },
+                }
             }
             Answer::Final(reason) => {
                 // A node that lost its lease asks with a token that another has used up since.

@@ -87,13 +87,21 @@ impl<C: Connection> Redis<C> {
         }
     }
 
+    /// Of `command`, which changes nothing. So it is put once more where the connection turns out to be lost, as idle ones
+    /// are that a server or a balancer closes: the manager makes a new one.
     async fn command<T: FromRedisValue>(
         &self,
         operation: &'static str,
         command: &redis::Cmd,
     ) -> Result<T, Failure> {
         let mut connection = self.0.commands.clone();
-        self.ask(operation, command.query_async(&mut connection)).await
+        let question = async {
+            match command.query_async(&mut connection).await {
+                Err(lost) if lost.is_connection_dropped() => command.query_async(&mut connection).await,
+                answer => answer,
+            }
+        };
+        self.ask(operation, question).await
     }
 
     async fn call<T: FromRedisValue>(

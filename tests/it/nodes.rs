@@ -145,6 +145,22 @@ async fn a_lost_lease_is_a_second_refresh_and_no_sign_out() {
     assert_eq!(app.refreshes(), 5);
 }
 
+/// S-41: a node that was stopped gives its own call up when it goes on; what the other brought meanwhile serves it too.
+#[tokio::test]
+async fn a_call_that_is_given_up_after_another_was_answered_fails_nobody() {
+    let (app, here, there) = two_nodes(Plan::in_memory()).await;
+    app.past_expiry();
+    app.auth.fail_once(REFRESH, Fault::HoldThen(503, "unexpected_failure"));
+    let stopped = tokio::spawn(async move { here.get("/api/notes").await.status });
+    app.auth.holding().await;
+    app.clock.advance(time::Duration::seconds(6)); // the lease is over by the store's clock
+    assert_eq!(there.get("/api/notes").await.status, 200);
+    let newest = app.echo.last().bearer().to_owned();
+    app.auth.release();
+    assert_eq!((stopped.await.unwrap(), app.refreshes()), (200, 2));
+    assert_eq!(app.echo.last().bearer(), newest);
+}
+
 /// S-41: "already used" is no end while the record holds newer tokens; it is one when it does not.
 #[tokio::test]
 async fn a_used_token_is_looked_up_once_more() {

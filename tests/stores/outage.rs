@@ -169,6 +169,17 @@ async fn a_broken_connection_misses_no_revocation() {
     assert_eq!(heard, (1..=20).map(|number| vec![number]).collect::<Vec<_>>());
 }
 
+/// A connection that was closed while nothing happened, as a server or a balancer does, costs no reader an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_connection_fails_no_reading() {
+    let stand = Stand::redis().await;
+    let known = stand.session().await;
+    for _ in 0..20 {
+        let _: i64 = stand.server().run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+        assert_eq!(stand.entry(&known).await.sealed, b"sealed 1");
+    }
+}
+
 /// A server whose clock went back after it lost everything numbers from before the cursor on.
 #[tokio::test]
 async fn a_cursor_from_the_future_begins_anew() {
