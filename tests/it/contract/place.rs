@@ -250,6 +250,14 @@ impl Place {
         }
     }
 
+    /// Into another second: sessions are told apart by whole ones.
+    pub async fn another_second(&self) {
+        match &self.kind {
+            Kind::Embedded(app) => app.clock.advance(time::Duration::seconds(1)),
+            Kind::Real { .. } => tokio::time::sleep(Duration::from_millis(1_100)).await,
+        }
+    }
+
     /// Until the newest access token is over.
     pub async fn until_expiry(&self) {
         match &self.kind {

@@ -47,7 +47,7 @@ pub async fn a_sign_out_everywhere_ends_the_others(place: Place) {
     let (browser, email) = place.account().await;
     let (other, _) = place.sign_in(&email, PASSWORD).await;
     let others_token = place.refresh_token();
-    place.a_moment();
+    place.another_second().await;
     assert_eq!(browser.post("/auth/logout", &json!({ "scope": "global" })).await.status, 204);
     let answer = place.trade(&others_token).await;
     assert!(is(&answer, GONE), "{answer:?}");
