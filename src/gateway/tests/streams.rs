@@ -225,3 +225,48 @@ async fn connections_are_kept() {
     }
     assert!(upstream.await.unwrap(), "a second connection was opened");
 }
+
+/// A connection serves one request after the other; one that the upstream closed in between costs nobody a request.
+#[tokio::test]
+async fn connections_are_kept_while_they_live() {
+    let (listener, address) = bare().await;
+    let door = Door::own(address, "", PUBLIC);
+    let answer = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let (first, mut socket) = tokio::join!(door.send(get("/1")), async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await;
+        socket.write_all(answer("one").as_bytes()).await.unwrap();
+        socket
+    });
+    assert_eq!(text(first.unwrap()).await, "one");
+    let (second, ()) = tokio::join!(door.send(get("/2")), async {
+        assert!(read_head(&mut socket).await.starts_with("GET /2 HTTP/1.1\r\n"));
+        socket.write_all(answer("two").as_bytes()).await.unwrap();
+    });
+    assert_eq!(text(second.unwrap()).await, "two");
+    socket.shutdown().await.unwrap();
+    drop(socket);
+    let three = answer("three");
+    let (third, seen) = tokio::join!(door.send(get("/3")), answer_once(&listener, &three));
+    assert_eq!(text(third.unwrap()).await, "three");
+    assert!(seen.starts_with("GET /3 "), "{seen}");
+}
+
+/// A connection whose answer was not read to its end is not used again: its rest would answer the next request.
+#[tokio::test]
+async fn an_answer_that_was_left_is_nobody_elses() {
+    let (listener, address) = bare().await;
+    let door = Door::own(address, "", PUBLIC);
+    let (first, mut socket) = tokio::join!(door.send(get("/1")), async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nfirst").await.unwrap();
+        socket
+    });
+    drop(first.unwrap());
+    let two = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo";
+    let (second, seen) = tokio::join!(door.send(get("/2")), answer_once(&listener, two));
+    assert_eq!(text(second.unwrap()).await, "two");
+    assert!(seen.starts_with("GET /2 "), "{seen}");
+    assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0, "the connection is closed");
+}
