@@ -9,6 +9,7 @@ mod agent;
 mod answer;
 mod begin;
 mod breaker;
+mod changed;
 pub mod cookie;
 mod devices;
 mod ended;
@@ -42,7 +43,7 @@ pub use settings::{Remember, SameSite, Settings};
 pub use sign_out::Subject;
 pub use slot::Slot;
 
-pub use crate::gotrue::Scope as SignOut;
+pub use crate::gotrue::{Scope as SignOut, User};
 
 use crate::event::Reason;
 

@@ -49,6 +49,10 @@ endpoints! {
     Verify "verify" POST "verify" Never,
     Resend "resend" POST "resend" Checked,
     User "user" GET "user" Never,
+    Update "user_update" PUT "user" Never,
+    Reauthenticate "reauthenticate" GET "reauthenticate" Never,
+    Link "identity_link" GET "user/identities/authorize" Never,
+    Unlink "identity_unlink" DELETE "user/identities" Never,
     Logout "logout" POST "logout" Never,
     Settings "settings" GET "settings" Never,
 }

@@ -148,6 +148,8 @@ impl Templates {
         samples::<views::ContinuePage<'_>>(self)?;
         samples::<views::LogoutPage<'_>>(self)?;
         samples::<views::AccountPage<'_>>(self)?;
+        samples::<views::AccountForm<'_>>(self)?;
+        samples::<views::IdentityPage<'_>>(self)?;
         samples::<views::SecurityPage<'_>>(self)?;
         samples::<views::ErrorPage<'_>>(self)?;
         samples::<views::DemoPage<'_>>(self)

@@ -4,6 +4,7 @@
 //! serialized `text` names a sentence of `templates/texts.en.ftl`; their other fields fill its places.
 
 mod account;
+mod account_forms;
 mod confirm;
 mod demo;
 mod error;
@@ -11,12 +12,13 @@ mod login;
 mod security;
 mod signup;
 
-pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
+pub use account::{AccountNotice, AccountPage, LogoutPage, Since};
+pub use account_forms::{AccountForm, AccountFormKind, IdentityAct, IdentityPage};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
-pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage};
+pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
 pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
 
 use serde::Serialize;
@@ -125,6 +127,18 @@ pub enum FieldProblem {
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,
+    /// Not the password so far.
+    #[serde(rename = "error-current-password")]
+    CurrentPassword,
+    /// The new password is the one so far.
+    #[serde(rename = "error-same_password")]
+    SamePassword,
+    /// The new address is the one so far.
+    #[serde(rename = "error-same-email")]
+    SameEmail,
+    /// More characters than a name may have.
+    #[serde(rename = "error-name-long")]
+    NameTooLong,
 }
 
 /// Why a form came back that nothing in its fields is to blame for. Any form may show any of them.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use base::vars::Problems;
 use views::{
-    AccountPage, CheckMailPage, ConfirmPage, ContinuePage, DemoPage, ErrorPage, LoginAlready, LoginPage,
-    LogoutPage, SecurityPage, SignupPage,
+    AccountForm, AccountPage, CheckMailPage, ConfirmPage, ContinuePage, DemoPage, ErrorPage, IdentityPage,
+    LoginAlready, LoginPage, LogoutPage, SecurityPage, SignupPage,
 };
 
 use super::*;
@@ -21,6 +21,8 @@ macro_rules! every_view {
         $do::<ContinuePage<'_>>();
         $do::<LogoutPage<'_>>();
         $do::<AccountPage<'_>>();
+        $do::<AccountForm<'_>>();
+        $do::<IdentityPage<'_>>();
         $do::<SecurityPage<'_>>();
         $do::<ErrorPage<'_>>();
         $do::<DemoPage<'_>>();
@@ -120,6 +122,14 @@ fn fields_tell_managers_and_keyboards_what_they_are() {
     let signup = &pages::<SignupPage<'_>>()[0];
     let new = "autocomplete=\"new-password\" minlength=\"8\" passwordrules=\"minlength: 8;\"";
     assert!(signup.contains(new), "{signup}");
+    for form in pages::<AccountForm<'_>>().iter().filter(|form| form.contains("type=\"password\"")) {
+        assert_eq!(form.matches("autocomplete=\"username\"").count(), 1, "whose password it is: {form}");
+        assert_eq!(form.matches(new).count(), 1, "{form}");
+        let asked = form.contains("name=\"current_password\"");
+        assert_eq!(form.contains("autocomplete=\"current-password\""), asked, "{form}");
+    }
+    let name = &pages::<AccountForm<'_>>()[0];
+    assert!(name.contains("dir=\"auto\" autocomplete=\"name\""), "{name}");
     let check = &pages::<CheckMailPage<'_>>()[0];
     let code = "autocomplete=\"one-time-code\" inputmode=\"numeric\" pattern=\"[0-9 ]*\" maxlength=\"12\"";
     assert!(check.contains(code), "{check}");
@@ -189,14 +199,14 @@ fn every_code_and_reason_has_its_own_sentence() {
 /// A sentence that no page says is dead weight. Keys built from parts are known by their first part.
 #[test]
 fn every_text_is_said_somewhere() {
-    let families =
-        ["reason-", "title-", "confirm-", "account-way-", "demo-call-", "wait-", "check-signup", "step-"];
+    let families = ["reason-", "title-", "confirm-", "demo-call-", "wait-", "check-signup", "step-"];
     let sources: String = BuiltIn::iter().filter(|name| name != TEXTS).map(|name| built_in(&name)).collect();
     let code = [
         include_str!("../views.rs"),
         include_str!("../views/login.rs"),
         include_str!("../views/signup.rs"),
         include_str!("../views/account.rs"),
+        include_str!("../views/account_forms.rs"),
         include_str!("../views/security.rs"),
     ];
     let code = code.concat();
