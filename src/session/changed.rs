@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::label::Label;
 use super::record::{Memo, Rest, Session};
 use super::remote::Outcome;
 use super::sessions::{Current, Sessions};
@@ -60,7 +61,9 @@ impl Sessions {
         let renewed = self.begin_anew(slot, current).await;
         let own =
             renewed.as_ref().ok().and_then(|session| session.rest.as_ref()).map(|rest| rest.ticket.key());
-        let other = |key: &Key, _: &super::label::Label| Some(*key) != own;
+        // What this sign-in was before may still be listed: the sign-in goes on.
+        let other =
+            |key: &Key, label: &Label| Some(*key) != own && label.gotrue_id() != current.session.gotrue_id;
         // What the list does not tell, the time does: nothing that began before now counts any more.
         let listed = self.0.end_listed(user, reason, other).await.unwrap_or_default();
         self.0.spread_person(user, now.unix_timestamp(), listed, reason).await;

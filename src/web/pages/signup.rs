@@ -14,7 +14,7 @@ use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
 use crate::web::views::{FieldProblem, FormProblem, Provider, SignupPage};
-use crate::web::visit::{Visit, see_other};
+use crate::web::visit::{Visit, is_form, see_other};
 
 /// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
 const DATA: usize = 4 << 10;
@@ -58,8 +58,15 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 #[tracing::instrument(name = "signup.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    // Counted before it is known whether a mail is asked for: an account without an address needs none.
-    let mail = app.flows.count_mail(visit.client()).await;
+    let mail = match app.flows.count_mail(visit.client()).await.passed() {
+        Ok(mail) => mail,
+        Err(failure) if is_form(request.headers()) => {
+            let target = app.flows.targets().default();
+            let shown = Shown { problem: problem::of_failure(&failure), ..Shown::plain(&target) };
+            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
+        }
+        Err(failure) => return Err(failure.into()),
+    };
     let input = match Input::<SignupForm>::from_request(request, &()).await {
         Ok(input) => input,
         Err(error) => {
@@ -79,17 +86,9 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         return Err(Error::field(Code::BadRequest, "data"));
     }
     if form.anonymous {
-        mail.give_back();
+        mail.give_back(); // it needs none
         return without_account(&visit, &form, input.form, &target).await;
     }
-    let mail = match mail.passed() {
-        Ok(mail) => mail,
-        Err(failure) if input.form => {
-            let shown = Shown { problem: problem::of_failure(&failure), ..shown };
-            return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
-        }
-        Err(failure) => return Err(failure.into()),
-    };
     let account = Account {
         email: &form.email,
         password: &form.password,
