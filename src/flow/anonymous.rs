@@ -10,9 +10,6 @@ use crate::event::{Event, Outcome, Record};
 use crate::limit::Bucket;
 use crate::session::{Current, Proof, Slot};
 
-/// When a form whose earlier press failed, or ended at once, may be sent again.
-const ONE_SECOND: std::time::Duration = std::time::Duration::from_secs(1);
-
 impl Flows {
     /// Counts a session without an account for the network of `from` (S-82).
     pub async fn count_anonymous(&self, from: Option<IpAddr>) -> Counted {
@@ -52,8 +49,8 @@ impl Flows {
             Some(form) => match self.once_per_form(&[b"anonymous", form.as_bytes()], work).await {
                 Pressed::First(made) => made?,
                 Pressed::Again(Some(current)) => current,
-                // What stood in its way a moment ago may be gone.
-                Pressed::Again(None) => return Err(Failure::Limited { retry_after: ONE_SECOND }),
+                // It failed a moment ago, or is over by now: this press stands for itself.
+                Pressed::Again(None) => self.make_anonymous(data, captcha, slot.client()).await?,
             },
         };
         inner.sessions.adopt(slot, &current).await?;

@@ -88,7 +88,14 @@ async fn a_double_click_makes_one_guest() {
             ids.insert(user(tab).await["id"].to_string());
         }
         assert_eq!((ids.len(), app.auth.calls(SIGN_UP)), (1, 1));
-        // Later the same button is another wish.
+        let soon = browser.stolen();
+        assert_eq!(soon.submit(SIGNUP, &fields).await.status, 303);
+        assert!(ids.contains(&user(&soon).await["id"].to_string()), "the first answer may have got lost");
+        // Whoever signs out of it and begins again has another, and so has a later press.
+        assert_eq!(soon.post("/auth/logout", &json!({})).await.status, 204);
+        let anew = browser.stolen();
+        assert_eq!(anew.submit(SIGNUP, &fields).await.status, 303);
+        assert!(!ids.contains(&user(&anew).await["id"].to_string()), "the first is over");
         app.clock.advance(Duration::seconds(31));
         let later = browser.stolen();
         assert_eq!(later.submit(SIGNUP, &fields).await.status, 303);
