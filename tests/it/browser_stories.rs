@@ -4,6 +4,7 @@ mod barriers;
 mod devices;
 mod forms;
 mod keyboard;
+mod language;
 mod look;
 mod pictures;
 mod script;
