@@ -1,9 +1,12 @@
 //! Stories in a real browser.
 
+mod barriers;
 mod devices;
 mod forms;
 mod keyboard;
+mod language;
 mod look;
+mod pictures;
 mod script;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.

@@ -6,6 +6,7 @@ mod crawl;
 mod demo_app;
 mod harness;
 mod modes;
+mod npm;
 mod raw;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
