@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::{Code, Error};
@@ -20,7 +21,7 @@ use super::state::AppState;
 use super::views::{Frame, View};
 use crate::flow::ReturnTo;
 use crate::policy::Rule;
-use crate::session::Slot;
+use crate::session::{Limited, Slot};
 pub use head::FetchSite;
 pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
@@ -227,16 +228,41 @@ impl Visit {
 
     /// `/auth/login` with the way back to this request, where it leads somewhere.
     pub fn login_url(&self) -> String {
-        let back = (self.0.method == Method::GET).then_some(self.target());
-        let target = back.and_then(|target| self.app().flows.targets().parse(target));
-        match target {
-            Some(target) if self.is_navigation() && target != self.app().flows.targets().default() => {
-                let query: String =
-                    url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
+        match self.way_back() {
+            Some(target) => {
+                let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
                 format!("/auth/login?return_to={query}")
             }
-            _ => "/auth/login".to_owned(),
+            None => "/auth/login".to_owned(),
         }
+    }
+
+    /// This address, where a person may be sent back to it and would not end up there anyway.
+    pub(super) fn way_back(&self) -> Option<String> {
+        let targets = self.app().flows.targets();
+        let reached = self.0.method == Method::GET && self.is_navigation();
+        let target = targets.parse(self.target()).filter(|target| reached && *target != targets.default());
+        target.map(|target| target.as_str().to_owned())
+    }
+
+    /// The step that the session of this request lacks.
+    pub(super) fn limited(&self) -> Option<Limited> {
+        self.app().sessions.peek(self.slot())?.limited
+    }
+
+    /// The page that completes a session, on the way to `target`; `None` where there is none.
+    pub(super) fn step_url(&self, limited: Limited, target: Option<&str>) -> Option<String> {
+        let page = match limited {
+            Limited::Mfa | Limited::MfaThenRecovery => "/auth/mfa",
+            Limited::Recovery => return None,
+        };
+        Some(match target {
+            Some(target) => {
+                let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+                format!("{page}?return_to={query}")
+            }
+            None => page.to_owned(),
+        })
     }
 
     /// Adds a `Set-Cookie` to the answer.
@@ -254,6 +280,26 @@ impl Visit {
     /// A token for a form on the page that is being made; binds the browser at the first call.
     pub fn form_token(&self, purpose: &str) -> String {
         let app = self.app();
+        self.bound(|binding| app.forms.token(binding, purpose, app.clock.now()))
+    }
+
+    /// `value` for a hidden field of the page that is being made: nobody but us reads it, and only this browser brings it
+    /// back.
+    pub(super) fn conceal(&self, label: &str, value: &impl Serialize) -> String {
+        let app = self.app();
+        let plain = serde_json::to_vec(value).unwrap_or_default(); // texts and UUIDs cannot fail
+        self.bound(|binding| app.forms.conceal(binding, label, &plain, &*app.entropy))
+    }
+
+    /// What [`conceal`](Self::conceal) hid under `label` for this browser.
+    pub(super) fn reveal<T: DeserializeOwned>(&self, label: &str, sealed: &str) -> Option<T> {
+        let app = self.app();
+        let binding = app.forms.read(self.0.slot.jar())?;
+        serde_json::from_slice(&app.forms.reveal(&binding, label, sealed)?).ok()
+    }
+
+    fn bound<T>(&self, then: impl FnOnce(&Binding) -> T) -> T {
+        let app = self.app();
         let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
         let binding = held.get_or_insert_with(|| {
             let known = app.forms.read(self.0.slot.jar());
@@ -263,7 +309,7 @@ impl Visit {
             }
             binding
         });
-        app.forms.token(binding, purpose, app.clock.now())
+        then(binding)
     }
 
     /// Judges the token of a form that was sent.
@@ -319,7 +365,11 @@ impl Visit {
 
     /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
     /// on our own site.
+    /// A step that the session still lacks comes first (S-32).
     pub fn onwards(&self, target: &ReturnTo) -> Response {
+        if let Some(url) = self.limited().and_then(|limited| self.step_url(limited, Some(target.as_str()))) {
+            return see_other(&url);
+        }
         if target.is_own_page() {
             return see_other(target.as_str());
         }

@@ -37,7 +37,8 @@ pub(crate) async fn back(
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
             // The bounce, even within /auth: this navigation began on another site (S-02).
             let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-            see_other(&format!("/auth/continue?return_to={query}"))
+            let step = visit.limited().map(|step| format!("step={}&", step.as_str())).unwrap_or_default();
+            see_other(&format!("/auth/continue?{step}return_to={query}"))
         }
         Ok(Arrival::Denied(provider)) => {
             visit.redirect_with_notice("/auth/login", "provider-denied", &provider)
