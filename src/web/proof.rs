@@ -6,7 +6,7 @@ use http::HeaderValue;
 use time::Duration;
 
 use super::error::{Code, Error};
-use super::visit::{Visit, see_other};
+use super::visit::{Visit, returning, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::session::Current;
 
@@ -55,14 +55,8 @@ pub(super) fn ask(visit: &Visit, page: &str) -> Response {
 pub(super) fn url(visit: &Visit, second_factor: bool, target: Option<&str>) -> String {
     let session = visit.app().sessions.peek(visit.slot());
     let code = session.is_some_and(|session| second_factor || session.next_aal > 1);
-    let (page, mark) = if code { ("/auth/mfa", '?') } else { ("/auth/login?prompt=login", '&') };
-    match target {
-        Some(target) => {
-            let back: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-            format!("{page}{mark}return_to={back}")
-        }
-        None => page.to_owned(),
-    }
+    let page = if code { "/auth/mfa" } else { "/auth/login?prompt=login" };
+    target.map_or_else(|| page.to_owned(), |target| returning(page, target))
 }
 
 /// The refusal of whoever is signed in, but not well enough or not lately.

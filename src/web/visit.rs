@@ -1,6 +1,8 @@
 //! One request as a handler sees it: who is calling, in which manner, and how to answer in the same manner.
 
 mod head;
+mod language;
+mod ways;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,12 +21,13 @@ use super::forms::{Binding, Lock, Notice};
 use super::ids::RequestId;
 use super::state::AppState;
 use super::views::{Frame, View};
-use crate::flow::ReturnTo;
 use crate::policy::Rule;
-use crate::session::{Limited, Slot};
+use crate::session::Slot;
 pub use head::FetchSite;
 pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
+use language::Tongues;
+pub(super) use ways::returning;
 
 /// Which face a request wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,9 @@ struct Inner {
     public: usize,
     origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
+    /// As the browser will have it after this answer; `None` until somebody asks.
     binding: Mutex<Option<Binding>>,
+    tongues: Tongues,
     route: OnceLock<MatchedPath>,
     rule: OnceLock<Arc<Rule>>,
     /// Milliseconds until the head of an upstream's answer.
@@ -94,6 +99,7 @@ impl Visit {
             origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
+            tongues: Tongues::of(&app, parts),
             route: OnceLock::new(),
             rule: OnceLock::new(),
             forwarded: OnceLock::new(),
@@ -226,45 +232,6 @@ impl Visit {
         self.app().trail.metrics().refused(code as usize);
     }
 
-    /// `/auth/login` with the way back to this request, where it leads somewhere.
-    pub fn login_url(&self) -> String {
-        match self.way_back() {
-            Some(target) => {
-                let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-                format!("/auth/login?return_to={query}")
-            }
-            None => "/auth/login".to_owned(),
-        }
-    }
-
-    /// This address, where a person may be sent back to it and would not end up there anyway.
-    pub(super) fn way_back(&self) -> Option<String> {
-        let targets = self.app().flows.targets();
-        let reached = self.0.method == Method::GET && self.is_navigation();
-        let target = targets.parse(self.target()).filter(|target| reached && *target != targets.default());
-        target.map(|target| target.as_str().to_owned())
-    }
-
-    /// The step that the session of this request lacks.
-    pub(super) fn limited(&self) -> Option<Limited> {
-        self.app().sessions.peek(self.slot())?.limited
-    }
-
-    /// The page that completes a session, on the way to `target`; `None` where there is none.
-    pub(super) fn step_url(&self, limited: Limited, target: Option<&str>) -> Option<String> {
-        let page = match limited {
-            Limited::Mfa | Limited::MfaThenRecovery => "/auth/mfa",
-            Limited::Recovery => return None,
-        };
-        Some(match target {
-            Some(target) => {
-                let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-                format!("{page}?return_to={query}")
-            }
-            None => page.to_owned(),
-        })
-    }
-
     /// Adds a `Set-Cookie` to the answer.
     pub fn set_cookie(&self, cookie: HeaderValue) {
         self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner).push(cookie);
@@ -272,15 +239,35 @@ impl Visit {
 
     /// Every `Set-Cookie` of the answer: the session's, the form's, and what handlers added.
     pub(super) fn take_cookies(&self) -> Vec<HeaderValue> {
+        self.keep_language();
+        let app = self.app();
         let mut cookies = std::mem::take(&mut *self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner));
-        cookies.extend(self.app().sessions.set_cookies(&self.0.slot));
+        let held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = held.as_ref().filter(|binding| binding.is_due());
+        cookies.extend(due.map(|binding| app.forms.keep(binding, &*app.entropy)));
+        cookies.extend(app.sessions.set_cookies(&self.0.slot));
         cookies
+    }
+
+    /// What this browser is bound to; binds it if it is not.
+    fn with_binding<T>(&self, then: impl FnOnce(&mut Binding) -> T) -> T {
+        let app = self.app();
+        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held.take().or_else(|| app.forms.read(self.0.slot.jar()));
+        then(held.insert(known.unwrap_or_else(|| app.forms.fresh(&*app.entropy))))
+    }
+
+    /// The same, for a browser that brought its binding along or was given one.
+    fn with_known_binding<T>(&self, then: impl FnOnce(&mut Binding) -> T) -> Option<T> {
+        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = held.take().or_else(|| self.app().forms.read(self.0.slot.jar()));
+        held.as_mut().map(then)
     }
 
     /// A token for a form on the page that is being made; binds the browser at the first call.
     pub fn form_token(&self, purpose: &str) -> String {
         let app = self.app();
-        self.bound(|binding| app.forms.token(binding, purpose, app.clock.now()))
+        self.with_binding(|binding| app.forms.token(binding, purpose, app.clock.now()))
     }
 
     /// `value` for a hidden field of the page that is being made: nobody but us reads it, and only this browser brings it
@@ -288,7 +275,7 @@ impl Visit {
     pub(super) fn conceal(&self, label: &str, value: &impl Serialize) -> String {
         let app = self.app();
         let plain = serde_json::to_vec(value).unwrap_or_default(); // texts and UUIDs cannot fail
-        self.bound(|binding| app.forms.conceal(binding, label, &plain, &*app.entropy))
+        self.with_binding(|binding| app.forms.conceal(binding, label, &plain, &*app.entropy))
     }
 
     /// What [`conceal`](Self::conceal) hid under `label` for this browser.
@@ -296,20 +283,6 @@ impl Visit {
         let app = self.app();
         let binding = app.forms.read(self.0.slot.jar())?;
         serde_json::from_slice(&app.forms.reveal(&binding, label, sealed)?).ok()
-    }
-
-    fn bound<T>(&self, then: impl FnOnce(&Binding) -> T) -> T {
-        let app = self.app();
-        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
-        let binding = held.get_or_insert_with(|| {
-            let known = app.forms.read(self.0.slot.jar());
-            let binding = known.unwrap_or_else(|| app.forms.fresh(&*app.entropy));
-            if binding.is_due() {
-                self.set_cookie(app.forms.keep(&binding, &*app.entropy));
-            }
-            binding
-        });
-        then(binding)
     }
 
     /// Judges the token of a form that was sent.
@@ -321,20 +294,13 @@ impl Visit {
 
     /// The message that the redirect to this page left, once.
     pub fn take_notice(&self) -> Option<Notice> {
-        let app = self.app();
-        let mut binding = app.forms.read(self.0.slot.jar())?;
-        let notice = binding.take_notice()?;
-        self.set_cookie(app.forms.keep(&binding, &*app.entropy));
-        *self.0.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
-        Some(notice)
+        self.with_known_binding(Binding::take_notice).flatten()
     }
 
     /// 303 to `path` of ours, with a message for its page.
     pub fn redirect_with_notice(&self, path: &str, key: &str, value: &str) -> Response {
-        let app = self.app();
-        let binding = app.forms.read(self.0.slot.jar()).unwrap_or_else(|| app.forms.fresh(&*app.entropy));
         let notice = Notice { key: key.to_owned(), value: value.to_owned() };
-        self.set_cookie(app.forms.keep(&binding.with_notice(notice), &*app.entropy));
+        self.with_binding(|binding| binding.leave_notice(notice));
         see_other(path)
     }
 
@@ -342,14 +308,25 @@ impl Visit {
     pub fn page<V: View>(&self, status: StatusCode, view: &V) -> Response {
         let app = self.app();
         let sign_out = app.sessions.peek(&self.0.slot).map(|_| self.form_token("logout"));
-        let frame = Frame { host: self.host(), sign_out: sign_out.as_deref() };
-        match app.templates.render(&frame, view) {
-            Ok(html) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+        let (language, tongues) = (self.language(), self.tongues());
+        let host = self.host();
+        let frame = Frame { host, sign_out: sign_out.as_deref(), language, tongues: &tongues };
+        let html = match app.templates.render(&frame, view) {
+            Ok(html) => html,
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
-                Error::from(Code::Internal).into_response()
+                return Error::from(Code::Internal).into_response();
             }
+        };
+        let mut page = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+        let languages = app.templates.languages();
+        if let Ok(code) = HeaderValue::from_str(languages.code(language)) {
+            page.headers_mut().insert(header::CONTENT_LANGUAGE, code);
         }
+        if languages.are_several() {
+            page.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Language"));
+        }
+        page
     }
 
     /// JSON with `status`.
@@ -361,20 +338,6 @@ impl Visit {
                 Error::from(Code::Internal).into_response()
             }
         }
-    }
-
-    /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
-    /// on our own site.
-    /// A step that the session still lacks comes first (S-32).
-    pub fn onwards(&self, target: &ReturnTo) -> Response {
-        if let Some(url) = self.limited().and_then(|limited| self.step_url(limited, Some(target.as_str()))) {
-            return see_other(&url);
-        }
-        if target.is_own_page() {
-            return see_other(target.as_str());
-        }
-        let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-        see_other(&format!("/auth/continue?return_to={query}"))
     }
 }
 

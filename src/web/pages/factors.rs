@@ -16,7 +16,7 @@ use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params, Segment};
 use crate::web::forms::Lock;
 use crate::web::views::{EnrollPage, EnrollStep, FieldProblem, FormProblem, RemoveAppPage};
-use crate::web::visit::{Face, Visit, see_other};
+use crate::web::visit::{Face, Visit, returning, see_other};
 use crate::web::{proof, qr};
 
 /// The page with the first step.
@@ -295,13 +295,7 @@ async fn member(visit: &Visit, fresh: bool) -> Result<Current, Error> {
 }
 
 fn new_url(back: Option<&ReturnTo>) -> String {
-    match back {
-        Some(target) => {
-            let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-            format!("{NEW}?return_to={query}")
-        }
-        None => NEW.to_owned(),
-    }
+    back.map_or_else(|| NEW.to_owned(), |target| returning(NEW, target.as_str()))
 }
 
 fn delete_url(id: Uuid) -> String {

@@ -14,7 +14,7 @@ use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
 use crate::web::layers::bounce;
 use crate::web::views::{AppChoice, FieldProblem, FormProblem, MfaPage};
-use crate::web::visit::{Face, Visit, see_other};
+use crate::web::visit::{Face, Visit, returning, see_other};
 
 /// What the form and the JSON body hold.
 #[derive(Deserialize)]
@@ -149,8 +149,7 @@ fn code_may_follow(current: &Current) -> Result<(), Error> {
 }
 
 fn login(target: &ReturnTo) -> String {
-    let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-    format!("/auth/login?return_to={query}")
+    returning("/auth/login", target.as_str())
 }
 
 /// What varies on the page.
