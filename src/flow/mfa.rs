@@ -208,7 +208,8 @@ impl Inner {
                     | "mfa_challenge_expired"
                     | "mfa_ip_address_mismatch",
                 ) => Refused::CodeWrong,
-                Some("mfa_factor_not_found") => Refused::UnknownFactor,
+                Some("mfa_factor_not_found") if error.is_not_found() => Refused::UnknownFactor,
+                Some("mfa_factor_not_found") => Refused::CodeWrong, // so many challenges that ours gave way
                 Some("mfa_totp_verify_not_enabled") => Refused::Disabled,
                 _ => Refused::Unclear,
             },
