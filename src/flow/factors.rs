@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use time::Duration;
 use uuid::Uuid;
 
-use super::mfa::digits;
-use super::{Failure, Flows, Problem};
+use super::{AppCode, Failure, Flows, Problem};
 use crate::event::Reason;
 use crate::gotrue::{self, Enrolled, Factor};
 use crate::session::{self, Current, Slot};
@@ -86,7 +85,8 @@ impl Flows {
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Current, Failure> {
-        let raised = self.prove_with(id, digits(code)?, current, slot, from).await?;
+        let form = AppCode { factor: Some(id), code };
+        let raised = self.prove(&form, current, slot, from).await?;
         self.0.sessions.sign_out_others(raised.session.clone(), Reason::FactorChanged).await?;
         Ok(raised)
     }

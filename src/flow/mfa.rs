@@ -83,40 +83,27 @@ impl Flows {
         slot: &Slot,
         from: Option<IpAddr>,
     ) -> Result<Current, Failure> {
-        let code = digits(form.code)?;
-        let factor = match form.factor {
-            Some(factor) => factor,
-            None => match self.apps(slot, current).await?.as_slice() {
-                [one] => one.id,
-                [] => return Err(Failure::Form(Problem::UnknownFactor)),
-                _ => return Err(Failure::Form(Problem::Required("factor_id"))),
-            },
-        };
-        self.prove_with(factor, code, current, slot, from).await
-    }
-
-    /// As [`prove`](Self::prove), once it is clear which app is meant.
-    pub(super) async fn prove_with(
-        &self,
-        factor: Uuid,
-        code: Secret<String>,
-        current: &Current,
-        slot: &Slot,
-        from: Option<IpAddr>,
-    ) -> Result<Current, Failure> {
         let inner = &self.0;
-        let tried = inner.count(Bucket::Code, &inner.person_key(current.session.user_id)).await?;
+        let code = digits(form.code)?;
+        let tried = Try(inner.count(Bucket::Code, &inner.person_key(current.session.user_id)).await?);
+        let factor = match self.meant(form.factor, current, slot).await {
+            Ok(factor) => factor,
+            Err(failure) => {
+                tried.give_back(); // no code was tried
+                return Err(failure);
+            }
+        };
         let outcome = self.once(factor, code, current, from).await;
         let refused = match outcome {
             Ok(raised) => {
-                Try(tried).give_back();
+                tried.give_back();
                 inner.sessions.adopt(slot, &raised).await?;
                 return Ok(raised);
             }
             Err(refused) => refused,
         };
         if !matches!(refused, Refused::CodeWrong) {
-            Try(tried).give_back(); // no code was tried
+            tried.give_back(); // no code was judged
         }
         Err(match refused {
             Refused::CodeWrong => Failure::Form(Problem::CodeWrong),
@@ -130,6 +117,18 @@ impl Flows {
                 Err(error) => error.into(),
             },
         })
+    }
+
+    /// The app that is meant: the one that is named, or the only one.
+    async fn meant(&self, named: Option<Uuid>, current: &Current, slot: &Slot) -> Result<Uuid, Failure> {
+        if let Some(factor) = named {
+            return Ok(factor);
+        }
+        match self.apps(slot, current).await?.as_slice() {
+            [one] => Ok(one.id),
+            [] => Err(Failure::Form(Problem::UnknownFactor)),
+            _ => Err(Failure::Form(Problem::Required("factor_id"))),
+        }
     }
 
     /// One question to GoTrue at a time for a session, and one for the same code.
@@ -229,7 +228,7 @@ fn is_app(factor: &Factor) -> bool {
 }
 
 /// The digits of `typed`, which may stand in groups.
-pub(super) fn digits(typed: &str) -> Result<Secret<String>, Failure> {
+fn digits(typed: &str) -> Result<Secret<String>, Failure> {
     let text: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     match text.len() {
         0 => Err(Failure::Form(Problem::Required("code"))),

@@ -130,3 +130,22 @@ async fn the_apps_of_others_are_unknown() {
     assert_eq!(answers[2][0], (404, "factor_unknown".to_owned()));
     assert_eq!(listed(&ada).await.len(), 1);
 }
+
+/// S-46: the password alone is no fresh proof where there is an app: its page leads on to the code, and then back.
+#[tokio::test]
+async fn a_new_sign_in_for_a_proof_ends_with_the_code() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in(ADA).await;
+    let phone = add_app(&app, &browser, "phone").await;
+    app.clock.advance(Duration::minutes(6));
+    let form = browser.navigate("/auth/login?prompt=login&return_to=/auth/account/factors/new").await;
+    let (token, back) = (form.form_token("/auth/login"), form.field("return_to"));
+    let fields = [("form_token", &*token), ("return_to", &back), ("prompt", "login"), ("password", PASSWORD)];
+    let half = browser.submit("/auth/login", &fields).await;
+    let to = "/auth/mfa?return_to=%2Fauth%2Faccount%2Ffactors%2Fnew";
+    assert_eq!((half.status, half.header("location")), (303, to));
+    let page = browser.navigate(NEW).await;
+    assert_eq!((page.status, page.header("location")), (303, to), "S-32: nothing opens before the code");
+    assert_eq!(browser.post("/auth/mfa", &json!({ "code": phone.code(&app) })).await.status, 200);
+    assert_eq!(browser.navigate(NEW).await.status, 200);
+}
