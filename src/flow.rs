@@ -4,6 +4,8 @@
 
 mod code;
 mod email;
+mod factors;
+mod mfa;
 mod once;
 mod password;
 mod pending;
@@ -24,6 +26,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use code::{Confirm, Confirmed};
+pub use mfa::AppCode;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
@@ -36,6 +39,9 @@ use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
+
+/// When it makes sense to try again what did not work for a moment.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What [`Flows::new`] joins.
 pub struct Parts {
@@ -82,6 +88,7 @@ struct Inner {
     project: Project,
     pending: pending::Pendings,
     exchanges: once::Exchanges,
+    proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
     entropy: SharedEntropy,
@@ -96,6 +103,7 @@ impl Flows {
             project: Project::new(parts.gotrue.clone(), parts.clock.clone()),
             pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
             exchanges: once::Exchanges::default(),
+            proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
             sessions: parts.sessions,
@@ -209,6 +217,12 @@ pub enum Problem {
     LinkExpired,
     /// The project wants a captcha that this page cannot show.
     CaptchaFailed,
+    /// No app of this person's is called so; that of another is answered alike (S-102).
+    UnknownFactor,
+    /// The person has an app of this name.
+    AppNameTaken,
+    /// The person has as many apps as the project allows.
+    AppsFull,
 }
 
 /// Why a flow did not come to its end.
