@@ -7,7 +7,9 @@ mod anonymous;
 mod code;
 mod double;
 mod email;
+mod factors;
 mod linking;
+mod mfa;
 mod once;
 mod password;
 mod pending;
@@ -30,6 +32,7 @@ use url::Url;
 pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
 pub use code::{Confirm, Confirmed};
 pub use linking::Identity;
+pub use mfa::{AppCode, apps_of};
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
@@ -42,6 +45,9 @@ use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
+
+/// When it makes sense to try again what did not work for a moment.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What [`Flows::new`] joins.
 pub struct Parts {
@@ -90,6 +96,7 @@ struct Inner {
     exchanges: once::Exchanges,
     learned: account::Learned,
     doubles: double::Doubles,
+    proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
     entropy: SharedEntropy,
@@ -106,6 +113,7 @@ impl Flows {
             exchanges: once::Exchanges::default(),
             learned: account::Learned::default(),
             doubles: double::Doubles::default(),
+            proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
             sessions: parts.sessions,
@@ -229,6 +237,12 @@ pub enum Problem {
     NameTooLong,
     /// The account cannot do without this way to sign in.
     LastIdentity,
+    /// No app of this person's is called so; that of another is answered alike (S-102).
+    UnknownFactor,
+    /// The person has an app of this name.
+    AppNameTaken,
+    /// The person has as many apps as the project allows.
+    AppsFull,
 }
 
 /// Why a flow did not come to its end.

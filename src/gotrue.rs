@@ -8,6 +8,7 @@ mod account;
 mod answer;
 mod call;
 mod error;
+mod factors;
 mod types;
 mod wire;
 
@@ -28,8 +29,8 @@ use url::Url;
 use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
 pub use types::{
-    Authorize, Change, CodeKind, Factor, Identity, LinkKind, NewEmail, ProjectSettings, ResendKind, Scope,
-    SignUp, SignedUp, Tokens, User, Verified,
+    Authorize, Change, CodeKind, Enrolled, Factor, Identity, LinkKind, NewEmail, ProjectSettings, ResendKind,
+    Scope, SignUp, SignedUp, Tokens, User, Verified,
 };
 
 use crate::pkce::{Challenge, Verifier};

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::Error;
-use super::types::{Factor, Identity, ProjectSettings, SignedUp, Tokens, User, Verified};
+use super::types::{Enrolled, Factor, Identity, ProjectSettings, SignedUp, Tokens, User, Verified};
 use super::wire;
 
 /// Longest answer that is read.
@@ -122,6 +122,18 @@ pub(super) fn provider_url(body: &[u8]) -> Result<Url, Error> {
     }
 }
 
+pub(super) fn enrolled(body: &[u8]) -> Result<Enrolled, Error> {
+    let wire::Enrolled { id, totp } = decode(body)?;
+    if totp.secret.expose().is_empty() || !totp.uri.expose().starts_with("otpauth://totp/") {
+        return Err(Error::NotGoTrue { status: StatusCode::OK });
+    }
+    Ok(Enrolled { id, secret: totp.secret, uri: totp.uri })
+}
+
+pub(super) fn challenged(body: &[u8]) -> Result<uuid::Uuid, Error> {
+    decode::<wire::Challenged>(body).map(|challenge| challenge.id)
+}
+
 pub(super) fn settings(body: &[u8]) -> Result<ProjectSettings, Error> {
     let settings: wire::ProjectSettings = decode(body)?;
     let on = |name: &str| settings.external.get(name) == Some(&Value::Bool(true));
@@ -147,6 +159,7 @@ impl From<wire::User> for User {
             kind: factor.factor_type,
             name: factor.friendly_name.unwrap_or_default(),
             verified: factor.status == "verified",
+            created_at: factor.created_at,
         };
         let identity = |identity: wire::Identity| {
             let email = identity.email.unwrap_or_default();

@@ -8,7 +8,9 @@ mod account_forms;
 mod confirm;
 mod demo;
 mod error;
+mod factors;
 mod login;
+mod mfa;
 mod security;
 mod signup;
 
@@ -17,8 +19,10 @@ pub use account_forms::{AccountForm, AccountFormKind, IdentityAct, IdentityPage}
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
+pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
-pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
+pub use mfa::{AppChoice, MfaPage};
+pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
 pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
 
 use serde::Serialize;
@@ -48,6 +52,9 @@ macro_rules! every_view {
             $do::<ConfirmPage<'_>> $arguments,
             $do::<ContinuePage<'_>> $arguments,
             $do::<LogoutPage<'_>> $arguments,
+            $do::<MfaPage<'_>> $arguments,
+            $do::<EnrollPage<'_>> $arguments,
+            $do::<RemoveAppPage<'_>> $arguments,
             $do::<AccountPage<'_>> $arguments,
             $do::<AccountForm<'_>> $arguments,
             $do::<IdentityPage<'_>> $arguments,
@@ -184,6 +191,12 @@ pub enum FieldProblem {
     /// More characters than a name may have.
     #[serde(rename = "error-name-long")]
     NameTooLong,
+    /// Not the code that the app shows.
+    #[serde(rename = "error-code_wrong-app")]
+    AppCodeWrong,
+    /// The person has an app of this name.
+    #[serde(rename = "enrol-name-taken")]
+    AppNameTaken,
 }
 
 /// Why a form came back that nothing in its fields is to blame for. Any form may show any of them.
@@ -202,6 +215,9 @@ pub enum FormProblem<'a> {
         /// Until the next one.
         wait: Wait,
     },
+    /// No further app fits into the account.
+    #[serde(rename = "enrol-full")]
+    AppsFull,
     /// The project wants a captcha that the page does not have.
     #[serde(rename = "error-captcha_failed")]
     CaptchaFailed,

@@ -6,6 +6,7 @@ mod crawl;
 mod demo_app;
 mod harness;
 mod modes;
+mod npm;
 mod raw;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
@@ -27,6 +28,7 @@ mod csrf;
 mod devices;
 mod docs;
 mod environment;
+mod factors;
 mod flows;
 mod headers;
 mod hooks;
@@ -39,6 +41,7 @@ mod linking;
 mod logs;
 mod matrix;
 mod metrics;
+mod mfa;
 mod model;
 mod mount;
 mod nodes;

@@ -8,7 +8,7 @@ use crate::flow::{Arrival, NotLinked, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
 use crate::web::layers::cross_site;
-use crate::web::visit::{Visit, see_other, text};
+use crate::web::visit::{Visit, returning, see_other, text};
 
 /// Ends the flow that this browser began.
 #[tracing::instrument(name = "callback.back", skip_all)]
@@ -38,7 +38,11 @@ pub(crate) async fn back(
     }
     let login = |key: &str, provider: &str| visit.redirect_with_notice("/auth/login", key, provider);
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
-        Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => see_other(&bounce(target.as_str())),
+        Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
+            // The bounce, even within /auth: this navigation began on another site (S-02).
+            let step = visit.limited().map(|step| format!("?step={}", step.as_str())).unwrap_or_default();
+            see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))
+        }
         Ok(Arrival::Denied(provider)) => login("provider-denied", &provider),
         Ok(Arrival::Failed(provider)) => login("provider-failed", &provider),
         Ok(Arrival::ConfirmedOnly) => login("confirm-done", ""),

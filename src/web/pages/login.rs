@@ -52,7 +52,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
     }
     let session = app.sessions.peek(visit.slot());
     if let (Some(_), None) = (&session, params.get("prompt")) {
-        if asked.is_some() {
+        if asked.is_some() || visit.limited().is_some_and(|step| visit.step_url(step, None).is_some()) {
             return Ok(visit.onwards(&target));
         }
         return already(&visit, &target).await;

@@ -7,12 +7,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{account, identities, logout, problem};
-use crate::session::{self, Current, Device, SignOut};
+use crate::flow::apps_of;
+use crate::session::{self, Current, Device, Factor, SignOut};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params, Segment};
 use crate::web::forms::{Lock, Notice};
 use crate::web::proof;
-use crate::web::views::{DeviceName, DeviceRow, FormProblem, Provider, SecurityNotice, SecurityPage, Since};
+use crate::web::views::{
+    AppRow, DeviceName, DeviceRow, FormProblem, Provider, SecurityNotice, SecurityPage, Since,
+};
 use crate::web::visit::{Face, Visit, see_other};
 
 /// Where the page is.
@@ -176,11 +179,16 @@ async fn page(
     };
     let offered = app.flows.offer().await.providers;
     let ways = person.as_ref().map(|person| identities::ways(visit, &person.identities, &offered));
+    let added = |app: &Factor| app.created_at.map(|at| Since { at, now });
+    let apps: Option<Vec<_>> = person.as_ref().map(|person| {
+        apps_of(person).map(|app| AppRow { id: app.id, name: &app.name, added: added(app) }).collect()
+    });
     let (sessions, logout) = (visit.form_token("sessions"), visit.form_token("logout"));
     let home = app.flows.targets().default();
     let view = SecurityPage {
         form_token: &sessions,
         logout_token: &logout,
+        apps: apps.as_deref(),
         devices: app.sessions.lists_devices().then_some(&*rows),
         ways: ways.as_deref(),
         home: home.as_str(),
@@ -193,6 +201,8 @@ async fn page(
 fn notice_of(notice: &Notice) -> Option<SecurityNotice<'_>> {
     let provider = Provider::named(&notice.value).name;
     Some(match notice.key.as_str() {
+        "enrol-done" => SecurityNotice::AppAdded,
+        "factor-removed" => SecurityNotice::AppRemoved { name: &notice.value },
         "device-ended" => SecurityNotice::DeviceEnded { device: DeviceName::of(&notice.value) },
         "device-others-ended" => SecurityNotice::OthersEnded,
         "identity-removed" => SecurityNotice::IdentityRemoved { provider },

@@ -21,7 +21,7 @@ const SCREENS: [(u32, u32, &str, u32); 6] = [
 
 /// Looks at the page on every screen: nothing is cut, nothing scrolls sideways, all can be hit with a finger. With
 /// `PICTURES` set, pictures stay in the target folder.
-async fn fits(chromium: &Chromium, page: &str) {
+pub(super) async fn fits(chromium: &Chromium, page: &str) {
     for (width, height, scheme, font) in SCREENS {
         chromium.looks_at(width, height, scheme, font).await;
         let name = format!("{page}, {width} wide, letters of {font}");
@@ -30,7 +30,7 @@ async fn fits(chromium: &Chromium, page: &str) {
         let wide = chromium.evaluates("document.documentElement.scrollWidth - innerWidth").await;
         assert!(wide.as_i64().unwrap() <= 0, "{name}: scrolls sideways by {wide}");
         const LOW: &str =
-            "[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox], .unseen)')]
+            "[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox], [type=radio], .unseen)')]
             .filter(at => at.offsetParent && at.offsetHeight < 44).map(at => at.outerHTML)";
         assert_eq!(chromium.evaluates(LOW).await, json!([]), "{name}: lower than 44 px");
         if std::env::var_os("PICTURES").is_some() {
