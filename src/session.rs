@@ -9,6 +9,7 @@ mod agent;
 mod answer;
 mod begin;
 mod breaker;
+mod changed;
 pub mod cookie;
 mod devices;
 mod ended;

@@ -96,6 +96,22 @@ pub(super) struct Resend<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct Update<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<&'a Map<String, Value>>,
+    #[serde(flatten)]
+    pub(super) challenge: Option<ChallengeFields<'a>>,
+}
+
+#[derive(Serialize)]
 pub(super) struct Enroll<'a> {
     pub(super) factor_type: &'static str,
     pub(super) friendly_name: &'a str,
@@ -162,7 +178,17 @@ pub(super) struct User {
 
 #[derive(Deserialize)]
 pub(super) struct Identity {
+    /// `id` is the provider's own name of the person (contract 2.1).
+    #[serde(default)]
+    pub(super) identity_id: Option<Uuid>,
     pub(super) provider: String,
+    #[serde(default)]
+    pub(super) email: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProviderUrl {
+    pub(super) url: url::Url,
 }
 
 #[derive(Deserialize)]

@@ -138,7 +138,7 @@ impl Sessions {
 }
 
 impl Inner {
-    async fn tell_gotrue(self: &Arc<Self>, session: Arc<Session>, scope: Scope) {
+    pub(super) async fn tell_gotrue(self: &Arc<Self>, session: Arc<Session>, scope: Scope) {
         let _ = tokio::time::timeout(PATIENCE, self.end_at_gotrue_later(session, scope)).await;
     }
 
@@ -168,7 +168,7 @@ impl Inner {
     }
 
     /// Nothing that `user` began before `before` counts any more, and none of `sessions`.
-    async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
+    pub(super) async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
         let life: Duration = self.settings.absolute.max(LONGEST_TOKEN);
         let until: OffsetDateTime = self.clock.now() + life;
         self.spread(News { sessions, person: Some((user, before)), ..News::new(reason, until) }).await;
