@@ -2,8 +2,14 @@
 //!
 //! A flow asks GoTrue and begins a session; pages and JSON are two faces of the same call. Nothing here knows HTML.
 
+mod account;
+mod anonymous;
 mod code;
+mod double;
 mod email;
+mod factors;
+mod linking;
+mod mfa;
 mod once;
 mod password;
 mod pending;
@@ -23,11 +29,14 @@ use base::seal::{Keyring, Sealer};
 use time::OffsetDateTime;
 use url::Url;
 
+pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
 pub use code::{Confirm, Confirmed};
+pub use linking::Identity;
+pub use mfa::{AppCode, apps_of};
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
-pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
+pub use provider::{Arrival, Begun, EmailChange, NotLinked, ProviderSettings, Providers, Return};
 pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
@@ -36,6 +45,9 @@ use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
+
+/// When it makes sense to try again what did not work for a moment.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What [`Flows::new`] joins.
 pub struct Parts {
@@ -82,6 +94,9 @@ struct Inner {
     project: Project,
     pending: pending::Pendings,
     exchanges: once::Exchanges,
+    learned: account::Learned,
+    doubles: double::Doubles,
+    proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
     entropy: SharedEntropy,
@@ -96,6 +111,9 @@ impl Flows {
             project: Project::new(parts.gotrue.clone(), parts.clock.clone()),
             pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
             exchanges: once::Exchanges::default(),
+            learned: account::Learned::default(),
+            doubles: double::Doubles::default(),
+            proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
             sessions: parts.sessions,
@@ -209,6 +227,22 @@ pub enum Problem {
     LinkExpired,
     /// The project wants a captcha that this page cannot show.
     CaptchaFailed,
+    /// Not the password so far.
+    CurrentPassword,
+    /// The new password is the one so far.
+    SamePassword,
+    /// The new address is the one so far.
+    SameEmail,
+    /// More characters than a name may have.
+    NameTooLong,
+    /// The account cannot do without this way to sign in.
+    LastIdentity,
+    /// No app of this person's is called so; that of another is answered alike (S-102).
+    UnknownFactor,
+    /// The person has an app of this name.
+    AppNameTaken,
+    /// The person has as many apps as the project allows.
+    AppsFull,
 }
 
 /// Why a flow did not come to its end.
@@ -235,6 +269,12 @@ pub enum Failure {
     /// A feature that the project has switched off.
     #[error("the project does not offer this")]
     Disabled,
+    /// GoTrue wants the second factor first.
+    #[error("the second factor is missing")]
+    StepUp,
+    /// An anonymous account has nothing of the kind.
+    #[error("this needs a full account")]
+    Anonymous,
     /// No such provider here.
     #[error("there is no such provider")]
     UnknownProvider,

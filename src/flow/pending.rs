@@ -9,6 +9,7 @@ use base::seal::Sealer;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::pkce::Verifier;
 use crate::session::cookie::{Jar, Names};
@@ -26,14 +27,18 @@ pub enum Purpose {
     SignIn,
     /// A new account that waits for its mail.
     SignUp,
+    /// Another way to sign in, for somebody who is signed in.
+    Link,
+    /// Another address, which waits for its mails.
+    EmailChange,
 }
 
 impl Purpose {
     /// How long the browser may take: 5 minutes at a provider, an hour for a mail.
     pub fn life(self) -> Duration {
         match self {
-            Self::SignIn => Duration::minutes(5),
-            Self::SignUp => Duration::minutes(60),
+            Self::SignIn | Self::Link => Duration::minutes(5),
+            Self::SignUp | Self::EmailChange => Duration::minutes(60),
         }
     }
 }
@@ -53,6 +58,8 @@ pub struct Pending {
     pub remember: bool,
     /// The address that waits for a mail; empty at a provider.
     pub email: String,
+    /// Whose account is changed, for a flow of somebody who is signed in.
+    pub user: Option<Uuid>,
     /// When it began.
     pub started_at: OffsetDateTime,
 }
@@ -68,6 +75,8 @@ struct Stored {
     m: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     e: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    u: Option<Uuid>,
     t: i64,
 }
 
@@ -99,6 +108,7 @@ impl Pendings {
             r: pending.return_to.clone(),
             m: pending.remember,
             e: pending.email.clone(),
+            u: pending.user,
             t: pending.started_at.unix_timestamp(),
         };
         let plain = to_bytes(&stored);
@@ -156,6 +166,7 @@ impl Pendings {
             return_to: stored.r,
             remember: stored.m,
             email: stored.e,
+            user: stored.u,
             started_at: OffsetDateTime::from_unix_timestamp(stored.t).ok()?,
         })
     }
@@ -191,6 +202,7 @@ mod tests {
             return_to: "/notes".into(),
             remember: true,
             email: String::new(),
+            user: None,
             started_at,
         }
     }

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::double::Pressed;
 use super::email::Email;
 use super::pending::{Pending, Purpose};
 use super::{Counted, Failure, Flows, Problem, ReturnTo, Try, callback_url};
@@ -31,6 +32,8 @@ pub struct Account<'a> {
     pub captcha: Option<&'a str>,
     /// The one of our origins that was asked for, to which the link in the mail leads.
     pub public: &'a Url,
+    /// The token of the form that was sent, if it was one: pressed twice, it makes one account.
+    pub form: Option<&'a str>,
 }
 
 /// How a sign-up ended.
@@ -69,43 +72,82 @@ impl Flows {
             }
         };
         let (id, pending) = self.pending_sign_up(&email, form.return_to);
-        let account = SignUp {
-            email: email.as_str(),
-            password: form.password,
-            data: form.data,
-            challenge: &pending.verifier.challenge(),
-            redirect_to: &callback_url(form.public, &id),
-            captcha: form.captcha,
-        };
         let due = self.mail_is_due(&email).await;
-        let answer = if due || self.offer().await.autoconfirm {
-            match inner.gotrue.sign_up(&account, from).await {
-                // Of two sign-ups at once, a double click, GoTrue fails one with 500 (contract, trap 34). Nothing of it
-                // stays; asked again, it finds the account.
-                Err(gotrue::Error::Server { status: StatusCode::INTERNAL_SERVER_ERROR }) => {
-                    inner.gotrue.sign_up(&account, from).await
-                }
-                answer => answer,
+        if !due && !self.offer().await.autoconfirm {
+            // A mail went out less than a minute ago: it looks sent (S-82).
+            return Ok(self.to_confirm(&id, &pending, slot));
+        }
+        let work = {
+            let (flows, email, pending) = (self.clone(), email.clone(), pending.clone());
+            let (password, data) = (form.password.clone(), form.data.cloned());
+            let captcha = form.captcha.map(str::to_owned);
+            let to = callback_url(form.public, &id);
+            async move {
+                let account = SignUp {
+                    email: email.as_str(),
+                    password: &password,
+                    data: data.as_ref(),
+                    challenge: &pending.verifier.challenge(),
+                    redirect_to: &to,
+                    captcha: captcha.as_deref(),
+                };
+                let made = flows.make_account(&account, from).await;
+                let shared = made.as_ref().ok().cloned().flatten();
+                (made, shared)
             }
-        } else {
-            Ok(gotrue::SignedUp::Confirm) // a mail went out less than a minute ago: it looks sent (S-82)
         };
-        let confirm = || SignedUp::Confirm(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy));
-        let outcome = match answer {
-            Ok(gotrue::SignedUp::Session(tokens)) => {
-                let proof = Proof { method: "signup", remember: false, recovery: false };
-                let current = inner.sessions.make(*tokens, proof).await?;
-                inner.sessions.adopt(slot, &current).await?;
-                SignedUp::Session(current)
+        let made = match form.form {
+            None => work.await.0?,
+            Some(token) => {
+                let password = form.password.expose().as_bytes();
+                let parts = [b"signup", token.as_bytes(), email.as_str().as_bytes(), password];
+                match self.once_per_form(&parts, work).await {
+                    Pressed::First(made) => made?,
+                    Pressed::Again(made) => made,
+                }
             }
-            Ok(gotrue::SignedUp::Confirm) => confirm(),
-            Err(error) => match refused(error) {
-                Some(failure) => return Err(failure),
-                None => confirm(),
-            },
         };
         inner.trail.emit(&Record::of(Event::SignUp, Outcome::Ok));
-        Ok(outcome)
+        match made {
+            Some(current) => {
+                inner.sessions.adopt(slot, &current).await?;
+                Ok(SignedUp::Session(current))
+            }
+            None => Ok(self.to_confirm(&id, &pending, slot)),
+        }
+    }
+
+    /// The session of the new account; `None` if a mail confirms it first, or seems to (S-71).
+    async fn make_account(
+        &self,
+        account: &SignUp<'_>,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Current>, Failure> {
+        let inner = &self.0;
+        let answer = match inner.gotrue.sign_up(account, from).await {
+            // Of two sign-ups at once GoTrue fails one with 500 (contract, trap 34). Nothing of it stays; asked again, it
+            // finds the account.
+            Err(gotrue::Error::Server { status: StatusCode::INTERNAL_SERVER_ERROR }) => {
+                inner.gotrue.sign_up(account, from).await
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok(gotrue::SignedUp::Session(tokens)) => {
+                let proof = Proof { method: "signup", remember: false, recovery: false };
+                Ok(Some(inner.sessions.make(*tokens, proof).await?))
+            }
+            Ok(gotrue::SignedUp::Confirm) => Ok(None),
+            Err(error) => match refused(error) {
+                Some(failure) => Err(failure),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn to_confirm(&self, id: &str, pending: &Pending, slot: &Slot) -> SignedUp {
+        let inner = &self.0;
+        SignedUp::Confirm(inner.pending.keep(id, pending, slot.jar(), &*inner.entropy))
     }
 
     /// Whether the project signs up by itself now.
@@ -217,20 +259,21 @@ impl Flows {
             return_to: return_to.as_str().to_owned(),
             remember: false,
             email: email.as_str().to_owned(),
+            user: None,
             started_at: self.0.now(),
         };
         (self.0.entropy.text::<16>(), pending)
     }
 
     /// Whether a mail to `email` is due: at most one a minute (S-82).
-    async fn mail_is_due(&self, email: &Email) -> bool {
+    pub(super) async fn mail_is_due(&self, email: &Email) -> bool {
         let inner = &self.0;
         let key = inner.account_key(email);
         inner.count(Bucket::MailRecipient, &key).await.is_ok()
     }
 }
 
-fn read_email(typed: &str) -> Result<Email, Problem> {
+pub(super) fn read_email(typed: &str) -> Result<Email, Problem> {
     if typed.trim().is_empty() {
         return Err(Problem::Required("email"));
     }

@@ -95,6 +95,56 @@ pub(super) struct Resend<'a> {
     pub(super) security: Option<Security<'a>>,
 }
 
+#[derive(Serialize)]
+pub(super) struct Update<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<&'a Map<String, Value>>,
+    #[serde(flatten)]
+    pub(super) challenge: Option<ChallengeFields<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Enroll<'a> {
+    pub(super) factor_type: &'static str,
+    pub(super) friendly_name: &'a str,
+    pub(super) issuer: &'a str,
+}
+
+/// `{}`
+#[derive(Serialize)]
+pub(super) struct Nothing {}
+
+#[derive(Serialize)]
+pub(super) struct VerifyFactor<'a> {
+    pub(super) challenge_id: Uuid,
+    pub(super) code: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Enrolled {
+    pub(super) id: Uuid,
+    pub(super) totp: Totp,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Totp {
+    pub(super) secret: Secret<String>,
+    pub(super) uri: Secret<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Challenged {
+    pub(super) id: Uuid,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Session {
     pub(super) access_token: Secret<String>,
@@ -128,7 +178,17 @@ pub(super) struct User {
 
 #[derive(Deserialize)]
 pub(super) struct Identity {
+    /// `id` is the provider's own name of the person (contract 2.1).
+    #[serde(default)]
+    pub(super) identity_id: Option<Uuid>,
     pub(super) provider: String,
+    #[serde(default)]
+    pub(super) email: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProviderUrl {
+    pub(super) url: url::Url,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +198,8 @@ pub(super) struct Factor {
     #[serde(default)]
     pub(super) friendly_name: Option<String>,
     pub(super) status: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(super) created_at: Option<time::OffsetDateTime>,
 }
 
 /// The first half of a change of address: `{"msg": "…", "code": "200"}`.

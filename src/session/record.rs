@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::settings::SecondFactor;
 use super::store::Version;
 use super::ticket::Ticket;
 use crate::gotrue;
@@ -23,15 +24,39 @@ pub enum Limited {
     Mfa,
     /// A new password, after a recovery link.
     Recovery,
+    /// The code first, then the new password: recovery does not skip the second factor.
+    MfaThenRecovery,
 }
 
 impl Limited {
     /// The word that `/auth/session` uses.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Mfa => "mfa",
+            Self::Mfa | Self::MfaThenRecovery => "mfa",
             Self::Recovery => "recovery",
         }
+    }
+
+    /// What that word names first.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Mfa, Self::Recovery].into_iter().find(|limited| limited.as_str() == word)
+    }
+
+    /// What is missing from a session that reached the level `aal` of `next_aal`. `recovery`: it began with a recovery
+    /// link, and no new password followed so far. GoTrue itself takes none below the level that is possible.
+    pub(super) fn of(recovery: bool, aal: u8, next_aal: u8, asked: SecondFactor) -> Option<Self> {
+        let code = aal < next_aal;
+        match (recovery, code) {
+            (true, true) => Some(Self::MfaThenRecovery),
+            (true, false) => Some(Self::Recovery),
+            (false, true) => (asked == SecondFactor::WhenEnrolled).then_some(Self::Mfa),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a new password is missing, now or later.
+    pub(super) fn ends_with_password(self) -> bool {
+        matches!(self, Self::Recovery | Self::MfaThenRecovery)
     }
 }
 
@@ -180,9 +205,22 @@ impl Session {
         })
     }
 
-    /// The same session with the tokens of a refresh. Only the idle limit moves (S-08).
-    pub(super) fn refreshed(&self, fresh: Fresh, now: OffsetDateTime) -> Self {
+    /// The same session with the tokens of a refresh. Only the idle limit moves (S-08). `aal` as the token says, if that is
+    /// known: a factor may have come or gone since, so the step that is missing is worked out anew (S-32).
+    pub(super) fn refreshed(
+        &self,
+        fresh: Fresh,
+        aal: Option<u8>,
+        asked: SecondFactor,
+        now: OffsetDateTime,
+    ) -> Self {
+        let recovery = self.limited.is_some_and(Limited::ends_with_password);
+        let limited = match aal {
+            Some(aal) => Limited::of(recovery, aal, fresh.next_aal, asked),
+            None => self.limited,
+        };
         Self {
+            limited,
             access_token: fresh.access_token,
             refresh_token: fresh.refresh_token,
             issued_at: fresh.issued_at,

@@ -25,7 +25,7 @@ use super::slot::{Presented, Slot};
 use super::store::Store;
 use super::vault::Vault;
 use crate::event::{self, Event, LogHash, Reason, Record, Trail};
-use crate::gotrue::GoTrue;
+use crate::gotrue::{Factor, GoTrue};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
 /// How long the store's answer to a probe counts.
@@ -87,6 +87,15 @@ pub struct Current {
     pub claims: Arc<Claims>,
     /// When that was found.
     pub at: OffsetDateTime,
+    /// The person's second factors, where GoTrue has just told them: after a sign-in.
+    pub factors: Vec<Factor>,
+}
+
+impl Current {
+    /// A session found good `at` a moment, whose person's factors nobody asked for.
+    pub fn new(session: Arc<Session>, claims: Arc<Claims>, at: OffsetDateTime) -> Self {
+        Self { session, claims, at, factors: Vec::new() }
+    }
 }
 
 impl Sessions {
@@ -206,7 +215,7 @@ impl Sessions {
         match self.0.verified(&session, now).await {
             Ok(claims) => {
                 self.touch(slot, &session, now).await;
-                Ok(Current { session, claims, at: now })
+                Ok(Current::new(session, claims, now))
             }
             Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
             // The key that signed it was withdrawn: GoTrue can still make a token with a new one.
@@ -215,7 +224,7 @@ impl Sessions {
                 let now = self.0.clock.now();
                 let claims =
                     self.0.verified(&session, now).await.map_err(|refusal| self.0.unusable(&refusal))?;
-                Ok(Current { session, claims, at: now })
+                Ok(Current::new(session, claims, now))
             }
         }
     }
@@ -250,7 +259,7 @@ impl Sessions {
     }
 
     /// Goes on with `fresh`, unless somebody signed out while this request waited for it (S-43).
-    fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
+    pub(super) fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
         if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
             slot.clear(Some(reason));
             return Err(Error::Ended(reason));
@@ -279,7 +288,7 @@ impl Sessions {
     }
 
     /// Joins the refresh of `session`, or starts it for the client at `from`.
-    async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+    pub(super) async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
         let (inner, asking) = (self.0.clone(), session.clone());
         let work = async move { inner.ask_for_refresh(&asking, from).await };
         let lost = Outcome::Kept { until: self.0.clock.now() + self.0.settings.refresh_cooldown };

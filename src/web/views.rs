@@ -4,19 +4,25 @@
 //! serialized `text` names a sentence of `templates/texts.<language>.ftl`; their other fields fill its places.
 
 mod account;
+mod account_forms;
 mod confirm;
 mod demo;
 mod error;
+mod factors;
 mod login;
+mod mfa;
 mod security;
 mod signup;
 
-pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
+pub use account::{AccountNotice, AccountPage, LogoutPage, Since};
+pub use account_forms::{AccountForm, AccountFormKind, IdentityAct, IdentityPage};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
+pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
-pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage};
+pub use mfa::{AppChoice, MfaPage};
+pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
 pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
 
 use serde::Serialize;
@@ -46,7 +52,12 @@ macro_rules! every_view {
             $do::<ConfirmPage<'_>> $arguments,
             $do::<ContinuePage<'_>> $arguments,
             $do::<LogoutPage<'_>> $arguments,
+            $do::<MfaPage<'_>> $arguments,
+            $do::<EnrollPage<'_>> $arguments,
+            $do::<RemoveAppPage<'_>> $arguments,
             $do::<AccountPage<'_>> $arguments,
+            $do::<AccountForm<'_>> $arguments,
+            $do::<IdentityPage<'_>> $arguments,
             $do::<SecurityPage<'_>> $arguments,
             $do::<ErrorPage<'_>> $arguments,
             $do::<DemoPage<'_>> $arguments,
@@ -168,6 +179,24 @@ pub enum FieldProblem {
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,
+    /// Not the password so far.
+    #[serde(rename = "error-current-password")]
+    CurrentPassword,
+    /// The new password is the one so far.
+    #[serde(rename = "error-same_password")]
+    SamePassword,
+    /// The new address is the one so far.
+    #[serde(rename = "error-same-email")]
+    SameEmail,
+    /// More characters than a name may have.
+    #[serde(rename = "error-name-long")]
+    NameTooLong,
+    /// Not the code that the app shows.
+    #[serde(rename = "error-code_wrong-app")]
+    AppCodeWrong,
+    /// The person has an app of this name.
+    #[serde(rename = "enrol-name-taken")]
+    AppNameTaken,
 }
 
 /// Why a form came back that nothing in its fields is to blame for. Any form may show any of them.
@@ -186,6 +215,9 @@ pub enum FormProblem<'a> {
         /// Until the next one.
         wait: Wait,
     },
+    /// No further app fits into the account.
+    #[serde(rename = "enrol-full")]
+    AppsFull,
     /// The project wants a captcha that the page does not have.
     #[serde(rename = "error-captcha_failed")]
     CaptchaFailed,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
+use tokio::runtime::Handle;
 
 use crate::gateway::body::RequestBody;
 
@@ -25,7 +26,7 @@ struct Resting {
     counted: bool,
 }
 
-/// A connection in use. Dropped, it comes to rest once it is fit for another request.
+/// A connection in use. Dropped, it comes to rest.
 #[derive(Debug)]
 pub(in crate::gateway) struct Lease {
     /// Taken when it is dropped.
@@ -41,10 +42,14 @@ impl Rest {
 
     /// The connection that came last, of those that are fit for a request.
     pub(super) fn take(&self) -> Option<SendRequest<RequestBody>> {
-        let mut resting = self.lock();
-        while let Some((_, sender)) = resting.idle.pop_back() {
+        let idle = &mut self.lock().idle;
+        for at in (0..idle.len()).rev() {
+            let (_, sender) = &idle[at];
             if sender.is_ready() {
-                return Some(sender);
+                return idle.remove(at).map(|(_, sender)| sender);
+            }
+            if sender.is_closed() {
+                idle.remove(at);
             }
         }
         None
@@ -57,9 +62,11 @@ impl Rest {
         }
         let round = resting.round;
         resting.idle.push_back((round, sender));
-        if !std::mem::replace(&mut resting.counted, true) {
-            drop(resting);
-            tokio::spawn(count_rounds(Arc::downgrade(&self.0)));
+        if !resting.counted
+            && let Ok(runtime) = Handle::try_current()
+        {
+            resting.counted = true;
+            runtime.spawn(count_rounds(Arc::downgrade(&self.0)));
         }
     }
 
@@ -91,18 +98,11 @@ impl Resting {
 }
 
 impl Drop for Lease {
+    /// hyper may not have noticed yet that its answer was read to the end; one that was left unread, hyper closes. Both
+    /// show when the connection is to be taken.
     fn drop(&mut self) {
-        let Some(mut sender) = self.sender.take().filter(|sender| !sender.is_closed()) else { return };
-        if sender.is_ready() {
+        if let Some(sender) = self.sender.take().filter(|sender| !sender.is_closed()) {
             self.rest.put(sender);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // Its last answer was read, and hyper has not noticed yet; or it was not, and hyper closes it.
-            let rest = self.rest.clone();
-            runtime.spawn(async move {
-                if sender.ready().await.is_ok() {
-                    rest.put(sender);
-                }
-            });
         }
     }
 }

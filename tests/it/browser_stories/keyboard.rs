@@ -31,6 +31,7 @@ async fn the_login_page_is_walked_in_its_order() {
             "Sign in",
             "GContinue with Google",
             "Continue with GitHub",
+            "Continue without an account",
             "Create an account",
         ];
         assert_eq!(walk(chromium, order.len()).await, order);
