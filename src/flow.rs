@@ -4,11 +4,15 @@
 
 mod code;
 mod email;
+mod mailed;
 mod once;
+mod otp;
 mod password;
 mod pending;
 mod project;
 mod provider;
+mod recovery;
+mod redeem;
 mod return_to;
 mod rules;
 mod signup;
@@ -23,11 +27,14 @@ use base::seal::{Keyring, Sealer};
 use time::OffsetDateTime;
 use url::Url;
 
-pub use code::{Confirm, Confirmed};
+pub use code::{By, Confirm, Confirmed};
+pub use mailed::{Again, Awaited, Entered, Typed};
+pub use otp::Asked;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
 pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
+pub use recovery::May;
 pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
@@ -82,6 +89,8 @@ struct Inner {
     project: Project,
     pending: pending::Pendings,
     exchanges: once::Exchanges,
+    redemptions: redeem::Redemptions,
+    resets: recovery::Resets,
     accounts: Sealer,
     clock: SharedClock,
     entropy: SharedEntropy,
@@ -96,6 +105,8 @@ impl Flows {
             project: Project::new(parts.gotrue.clone(), parts.clock.clone()),
             pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
             exchanges: once::Exchanges::default(),
+            redemptions: redeem::Redemptions::default(),
+            resets: recovery::Resets::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
             sessions: parts.sessions,
@@ -201,6 +212,8 @@ pub enum Problem {
     WeakPassword,
     /// Longer than the server stores.
     PasswordTooLong,
+    /// The one that there is already.
+    SamePassword,
     /// No new accounts.
     SignupClosed,
     /// The digits are wrong, used or old.
@@ -225,7 +238,7 @@ pub enum Failure {
     },
     /// GoTrue does not answer, or not as it should.
     #[error("signing in does not work right now")]
-    Unavailable(#[source] gotrue::Error),
+    Unavailable(#[source] Arc<gotrue::Error>),
     /// GoTrue refused in a way that no form can mend.
     #[error("GoTrue refused")]
     Refused(#[source] gotrue::Error),
@@ -248,11 +261,21 @@ impl Failure {
                 let wait = retry_after.and_then(|w| w.try_into().ok()).unwrap_or(Duration::from_secs(30));
                 Self::Limited { retry_after: wait.max(Duration::from_secs(1)) }
             }
-            error if error.is_transient() => Self::Unavailable(error),
+            error if error.is_transient() => Self::Unavailable(Arc::new(error)),
             gotrue::Error::Refused { ref code, .. } if code == "captcha_failed" => {
                 Self::Form(Problem::CaptchaFailed)
             }
             error => Self::Refused(error),
+        }
+    }
+
+    /// The same of an error that several callers share.
+    fn away(error: Arc<gotrue::Error>) -> Self {
+        match &*error {
+            gotrue::Error::RateLimited { code, retry_after } => {
+                Self::of(gotrue::Error::RateLimited { code: code.clone(), retry_after: *retry_after })
+            }
+            _ => Self::Unavailable(error),
         }
     }
 }

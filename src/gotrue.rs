@@ -7,6 +7,8 @@
 mod answer;
 mod call;
 mod error;
+mod mail;
+mod person;
 mod types;
 mod wire;
 
@@ -26,6 +28,8 @@ use url::Url;
 
 use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
+pub use mail::MailTo;
+pub use person::UserChange;
 pub use types::{
     Authorize, CodeKind, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp, Tokens,
     User, Verified,

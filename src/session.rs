@@ -22,6 +22,7 @@ mod open;
 mod opened;
 mod record;
 mod remote;
+mod renew;
 mod sessions;
 mod settings;
 mod shared;
@@ -47,7 +48,7 @@ pub use crate::gotrue::Scope as SignOut;
 use crate::event::Reason;
 
 /// Why there is no session to work with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The request carries none.
     #[error("the request carries no session")]

@@ -26,6 +26,10 @@ pub enum Purpose {
     SignIn,
     /// A new account that waits for its mail.
     SignUp,
+    /// A forgotten password: a mail leads to a new one.
+    Recovery,
+    /// Sign-in by a mail.
+    Email,
 }
 
 impl Purpose {
@@ -33,8 +37,28 @@ impl Purpose {
     pub fn life(self) -> Duration {
         match self {
             Self::SignIn => Duration::minutes(5),
-            Self::SignUp => Duration::minutes(60),
+            Self::SignUp | Self::Recovery | Self::Email => Duration::minutes(60),
         }
+    }
+
+    /// Whether a mail leads on.
+    pub fn is_mail(self) -> bool {
+        self != Self::SignIn
+    }
+
+    /// The word of forms and of the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::SignUp => "signup",
+            Self::Recovery => "recovery",
+            Self::Email => "email",
+        }
+    }
+
+    /// What a mail is for, by the word of a form.
+    pub fn of_mail(word: &str) -> Option<Self> {
+        [Self::SignUp, Self::Recovery, Self::Email].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 
@@ -123,16 +147,16 @@ impl Pendings {
         (age <= pending.purpose.life() && age >= -Duration::minutes(1)).then_some(pending)
     }
 
-    /// The newest flow for `purpose` that this browser has open, with its id.
+    /// The newest flow that this browser has open and `wanted` picks, with its id.
     pub(super) fn newest(
         &self,
-        purpose: Purpose,
         jar: &Jar,
         now: OffsetDateTime,
+        wanted: impl Fn(&Pending) -> bool,
     ) -> Option<(String, Pending)> {
         let ids = jar.names().filter_map(|name| self.names.flow_id(name));
         let open = ids.filter_map(|id| Some((id.to_owned(), self.take(id, jar, now)?)));
-        open.filter(|(_, pending)| pending.purpose == purpose).max_by_key(|(_, pending)| pending.started_at)
+        open.filter(|(_, pending)| wanted(pending)).max_by_key(|(_, pending)| pending.started_at)
     }
 
     /// Whether `id` is one that a flow could have.

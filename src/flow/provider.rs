@@ -89,6 +89,8 @@ pub struct Return<'a> {
 pub enum Arrival {
     /// Signed in; the slot holds the session.
     SignedIn(ReturnTo),
+    /// By the link of a recovery: a new password is next.
+    Recovering,
     /// The code was used before, and there is a session: go on with it.
     Already(ReturnTo),
     /// The provider, or the person there, said no.
@@ -98,7 +100,7 @@ pub enum Arrival {
     /// The address is confirmed; sign in to go on.
     ConfirmedOnly,
     /// GoTrue refused the link of a mail.
-    LinkExpired,
+    LinkExpired(Purpose),
     /// Not a flow of this browser, or too old.
     Invalid,
 }
@@ -188,9 +190,14 @@ impl Flows {
         match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
             Some(Exchanged::Session(current)) => {
                 inner.sessions.adopt(slot, &current).await?;
-                Ok(Arrival::SignedIn(return_to))
+                if current.session.recovery {
+                    Ok(Arrival::Recovering)
+                } else {
+                    Ok(Arrival::SignedIn(return_to))
+                }
             }
-            Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
+            Some(Exchanged::TooLate) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
+            Some(Exchanged::TooLate) => Ok(Arrival::LinkExpired(pending.purpose)),
             Some(Exchanged::Refused) => Ok(Arrival::Invalid),
             // Before GoTrue gave the code it confirmed the address.
             Some(_) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
@@ -202,7 +209,8 @@ impl Flows {
 
     async fn exchange(&self, pending: &Pending, code: &Secret<String>, from: Option<IpAddr>) -> Exchanged {
         let inner = &self.0;
-        let method = if pending.provider.is_empty() { "signup" } else { &pending.provider };
+        let method =
+            if pending.purpose.is_mail() { pending.purpose.as_str() } else { pending.provider.as_str() };
         let tokens = match inner.gotrue.exchange_code(code, &pending.verifier, from).await {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -210,7 +218,7 @@ impl Flows {
                 inner
                     .trail
                     .emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Failed) });
-                let late = error.code() == Some("flow_state_expired") && pending.purpose == Purpose::SignUp;
+                let late = error.code() == Some("flow_state_expired") && pending.purpose.is_mail();
                 return match error {
                     _ if late => Exchanged::TooLate,
                     error if error.is_transient() => Exchanged::Unavailable,
@@ -219,7 +227,8 @@ impl Flows {
                 };
             }
         };
-        let proof = Proof { method, remember: pending.remember, recovery: false };
+        let proof =
+            Proof { method, remember: pending.remember, recovery: pending.purpose == Purpose::Recovery };
         match inner.sessions.make(tokens, proof).await {
             Ok(current) => {
                 inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
@@ -254,8 +263,8 @@ impl super::Inner {
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
     let provider = pending.provider.clone();
-    if back.refused && pending.purpose == Purpose::SignUp {
-        return Arrival::LinkExpired;
+    if back.refused && pending.purpose.is_mail() {
+        return Arrival::LinkExpired(pending.purpose);
     }
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.

@@ -48,7 +48,10 @@ endpoints! {
     Exchange "token_pkce" POST "token?grant_type=pkce" Never,
     Verify "verify" POST "verify" Never,
     Resend "resend" POST "resend" Checked,
+    Recover "recover" POST "recover" Checked,
+    Otp "otp" POST "otp" Checked,
     User "user" GET "user" Never,
+    UpdateUser "user_update" PUT "user" Never,
     Logout "logout" POST "logout" Never,
     Settings "settings" GET "settings" Never,
 }

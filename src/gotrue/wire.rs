@@ -95,6 +95,34 @@ pub(super) struct Resend<'a> {
     pub(super) security: Option<Security<'a>>,
 }
 
+/// `/recover` and `/otp`.
+#[derive(Serialize)]
+pub(super) struct MailTo<'a> {
+    pub(super) email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) create_user: Option<bool>,
+    #[serde(flatten)]
+    pub(super) challenge: ChallengeFields<'a>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct UserChange<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) current_password: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<&'a Map<String, Value>>,
+    #[serde(flatten)]
+    pub(super) challenge: Option<ChallengeFields<'a>>,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Session {
     pub(super) access_token: Secret<String>,

@@ -23,7 +23,7 @@ pub struct Proof<'a> {
     pub method: &'a str,
     /// The tick at "stay signed in", if there was one.
     pub remember: bool,
-    /// It was a recovery link: only a new password may follow (S-32).
+    /// It was a recovery link, or goes on from one: only a new password may follow (S-32).
     pub recovery: bool,
 }
 
@@ -82,6 +82,7 @@ impl Sessions {
             last_seen: now,
             remember,
             limited,
+            recovery: proof.recovery,
             next_aal: fresh.next_aal,
             rest,
             memo: Memo::default(),

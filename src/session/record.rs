@@ -62,6 +62,8 @@ pub struct Session {
     pub remember: bool,
     /// The step that is missing, if any.
     pub limited: Option<Limited>,
+    /// It began with a recovery link, and there is no new password yet: that is missing once any other step is done.
+    pub recovery: bool,
     /// The level that the person's factors make possible: 1 or 2.
     pub next_aal: u8,
     /// In store mode: where it rests.
@@ -114,6 +116,8 @@ struct Stored<'a> {
     m: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     l: Option<Limited>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    k: bool,
     x: u8,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     d: Option<Cow<'a, str>>,
@@ -145,6 +149,7 @@ impl Session {
             s: self.last_seen.unix_timestamp(),
             m: self.remember,
             l: self.limited,
+            k: self.recovery,
             x: self.next_aal,
             d: self.rest.as_ref().map(|rest| Cow::Borrowed(&*rest.agent)),
         };
@@ -174,6 +179,7 @@ impl Session {
             last_seen: time(stored.s)?,
             remember: stored.m,
             limited: stored.l,
+            recovery: stored.k,
             next_aal: stored.x,
             rest,
             memo: Memo::default(),

@@ -156,7 +156,7 @@ impl Inner {
     }
 
     /// Nothing that `user` began before `before` counts any more, and none of `sessions`.
-    async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
+    pub(super) async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
         let life: Duration = self.settings.absolute.max(LONGEST_TOKEN);
         let until: OffsetDateTime = self.clock.now() + life;
         self.spread(News { sessions, person: Some((user, before)), ..News::new(reason, until) }).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::views::LinkKind;
 use crate::event::Reason;
 use crate::flow::{Failure, Problem};
 use crate::session;
@@ -82,6 +83,7 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" 415 "The content type is not taken here." "Send application/json, or a form from one of our pages.",
     UnknownHost "unknown_host" 421 "This host is not served here." "Use the public URL, or add the host to public_url.",
     WeakPassword "weak_password" 422 "The password is easy to guess." "Use a longer one that is no common word.",
+    SamePassword "same_password" 422 "This is the password there is already." "Choose another one.",
     EmailInvalid "email_invalid" 422 "This is not an e-mail address." "Send an address such as name@example.com.",
     CodeWrong "code_wrong" 422 "The code is wrong, used or too old." "Use the newest mail, or have one sent again.",
     SignupClosed "signup_closed" 422 "New accounts cannot be made here." "Sign in with an account, or use an invitation.",
@@ -113,8 +115,8 @@ pub struct Error {
     pub allow: Option<HeaderValue>,
     /// A field of a form at fault.
     pub field: Option<&'static str>,
-    /// The page may offer another mail that confirms a sign-up.
-    pub again: bool,
+    /// What a link that is over was for: the page offers another, or says where one comes from.
+    pub link: Option<LinkKind>,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -133,7 +135,7 @@ impl From<Code> for Error {
             challenge: None,
             allow: None,
             field: None,
-            again: false,
+            link: None,
             cause: None,
         }
     }
@@ -261,6 +263,7 @@ impl From<Problem> for Error {
             Problem::Required(field) => Self::field(Code::BadRequest, field),
             Problem::WeakPassword => Self::field(Code::WeakPassword, "password"),
             Problem::PasswordTooLong => Self::field(Code::PasswordTooLong, "password"),
+            Problem::SamePassword => Self::field(Code::SamePassword, "password"),
             Problem::SignupClosed => Code::SignupClosed.into(),
             Problem::CodeWrong => Self::field(Code::CodeWrong, "code"),
             Problem::LinkExpired => Code::LinkExpired.into(),

@@ -11,6 +11,8 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod otp;
 mod problem;
+pub(super) mod recover;
+pub(super) mod reset;
 pub(super) mod security;
 pub(super) mod signup;
 pub(super) mod start;

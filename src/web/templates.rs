@@ -144,6 +144,9 @@ impl Templates {
         samples::<views::LoginAlready<'_>>(self)?;
         samples::<views::SignupPage<'_>>(self)?;
         samples::<views::CheckMailPage<'_>>(self)?;
+        samples::<views::OtpPage<'_>>(self)?;
+        samples::<views::RecoverPage<'_>>(self)?;
+        samples::<views::ResetPage<'_>>(self)?;
         samples::<views::ConfirmPage<'_>>(self)?;
         samples::<views::ContinuePage<'_>>(self)?;
         samples::<views::LogoutPage<'_>>(self)?;

@@ -8,6 +8,8 @@ mod confirm;
 mod demo;
 mod error;
 mod login;
+mod mailed;
+mod reset;
 mod security;
 mod signup;
 
@@ -16,8 +18,10 @@ pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
+pub use mailed::{CheckMailPage, CheckNotice, OtpPage, Purpose, RecoverPage};
+pub use reset::ResetPage;
 pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage};
-pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
+pub use signup::SignupPage;
 
 use serde::Serialize;
 use time::Duration;
@@ -122,6 +126,9 @@ pub enum FieldProblem {
         /// `password.max_bytes`.
         max: u32,
     },
+    /// The one that there is already.
+    #[serde(rename = "error-same_password")]
+    SamePassword,
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,

@@ -20,7 +20,7 @@ use super::state::AppState;
 use super::views::{Frame, View};
 use crate::flow::ReturnTo;
 use crate::policy::Rule;
-use crate::session::Slot;
+use crate::session::{Current, Limited, Slot};
 pub use head::FetchSite;
 pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
@@ -325,6 +325,16 @@ impl Visit {
         }
         let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
         see_other(&format!("/auth/continue?return_to={query}"))
+    }
+}
+
+impl Visit {
+    /// On after a sign-in: to the step that is missing, if one is (S-32), else to `target`.
+    pub fn onwards_with(&self, current: &Current, target: &ReturnTo) -> Response {
+        match current.session.limited {
+            Some(Limited::Recovery) => see_other("/auth/reset"),
+            Some(Limited::Mfa) | None => self.onwards(target),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
         "confirm-done" => Some(AccountNotice::ConfirmDone),
         "confirm-changed" => Some(AccountNotice::EmailChanged { email: &notice.value }),
         "confirm-half" => Some(AccountNotice::EmailHalf),
+        "confirm-elsewhere" => Some(AccountNotice::EmailElsewhere { email: &notice.value }),
+        "reset-done" => Some(AccountNotice::ResetDone),
         _ => None,
     });
     let token = visit.form_token("logout");

@@ -3,6 +3,7 @@
 use axum::response::Response;
 use http::HeaderMap;
 
+use super::confirm;
 use crate::flow::{Arrival, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
@@ -42,11 +43,17 @@ pub(crate) async fn back(
         Ok(Arrival::Denied(provider)) => {
             visit.redirect_with_notice("/auth/login", "provider-denied", &provider)
         }
+        Ok(Arrival::Failed(provider)) if provider.is_empty() => {
+            visit.redirect_with_notice("/auth/login", "flow_invalid", "") // the link of a mail
+        }
         Ok(Arrival::Failed(provider)) => {
             visit.redirect_with_notice("/auth/login", "provider-failed", &provider)
         }
         Ok(Arrival::ConfirmedOnly) => visit.redirect_with_notice("/auth/login", "confirm-done", ""),
-        Ok(Arrival::LinkExpired) => see_other("/auth/confirm"), // which says so of a link without its token
+        Ok(Arrival::Recovering) => see_other("/auth/reset"),
+        Ok(Arrival::LinkExpired(purpose)) => {
+            visit.redirect_with_notice("/auth/confirm", "link-expired", confirm::link_of(purpose).as_str())
+        }
         Ok(Arrival::Invalid) => visit.redirect_with_notice("/auth/login", "flow_invalid", ""),
         Err(failure) => {
             tracing::warn!(error = %failure, "a flow did not end in a session");

@@ -110,8 +110,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     };
     let failure = match app.flows.sign_in(&credentials, counted, visit.slot(), visit.client()).await {
         Ok(current) if input.form => {
-            drop(current);
-            return Ok(visit.onwards(&target));
+            return Ok(visit.onwards_with(&current, &target));
         }
         Ok(current) => return Ok(signed_in(&visit, &current, target.as_str())),
         Err(failure) => failure,
@@ -195,8 +194,8 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
         }),
         providers: &providers,
         sign_up: offer.signup && again.is_none(),
-        otp: false,
-        recover: false,
+        otp: offer.password,
+        recover: offer.password && again.is_none(),
         notice: shown.notice,
         problem: if shown.unconfirmed { Some(unconfirmed) } else { shown.problem },
         email_problem: shown.email_problem,
@@ -222,6 +221,7 @@ fn notice_of<'a>(notice: &'a Notice, host: &'a str) -> Option<LoginNotice<'a>> {
         "flow_invalid" => LoginNotice::FlowInvalid,
         "elsewhere" => LoginNotice::Elsewhere,
         "confirm-done" => LoginNotice::ConfirmDone,
+        "confirm-half" => LoginNotice::EmailHalf,
         "cookies-blocked" => LoginNotice::CookiesBlocked { host },
         _ => return None,
     })

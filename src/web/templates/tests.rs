@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base::vars::Problems;
 use views::{
     AccountPage, CheckMailPage, ConfirmPage, ContinuePage, DemoPage, ErrorPage, LoginAlready, LoginPage,
-    LogoutPage, SecurityPage, SignupPage,
+    LogoutPage, OtpPage, RecoverPage, ResetPage, SecurityPage, SignupPage,
 };
 
 use super::*;
@@ -17,6 +17,9 @@ macro_rules! every_view {
         $do::<LoginAlready<'_>>();
         $do::<SignupPage<'_>>();
         $do::<CheckMailPage<'_>>();
+        $do::<OtpPage<'_>>();
+        $do::<RecoverPage<'_>>();
+        $do::<ResetPage<'_>>();
         $do::<ConfirmPage<'_>>();
         $do::<ContinuePage<'_>>();
         $do::<LogoutPage<'_>>();
@@ -189,12 +192,22 @@ fn every_code_and_reason_has_its_own_sentence() {
 /// A sentence that no page says is dead weight. Keys built from parts are known by their first part.
 #[test]
 fn every_text_is_said_somewhere() {
-    let families =
-        ["reason-", "title-", "confirm-", "account-way-", "demo-call-", "wait-", "check-signup", "step-"];
+    let families = [
+        "reason-",
+        "title-",
+        "confirm-",
+        "account-way-",
+        "demo-call-",
+        "wait-",
+        "check-signup",
+        "step-",
+        "link-",
+    ];
     let sources: String = BuiltIn::iter().filter(|name| name != TEXTS).map(|name| built_in(&name)).collect();
     let code = [
         include_str!("../views.rs"),
         include_str!("../views/login.rs"),
+        include_str!("../views/mailed.rs"),
         include_str!("../views/signup.rs"),
         include_str!("../views/account.rs"),
         include_str!("../views/security.rs"),
@@ -233,7 +246,7 @@ fn an_error_page_offers_a_next_step_that_works() {
     assert!(html.contains("auth_unavailable") && html.contains("01JD8Z4N7Q5T"), "{html}");
     assert!(render(page(401, "session_missing")).contains("href=\"&#x2f;auth&#x2f;login\">Sign in<"));
     assert!(render(page(404, "not_found")).contains("To the start page"));
-    let gone = ErrorPage { again: Some("form-token"), ..page(410, "link_expired") };
+    let gone = ErrorPage { again: Some("form-token"), link: Some("signup"), ..page(410, "link_expired") };
     assert!(render(gone).contains("action=\"/auth/otp\""));
     let forbidden = ErrorPage { switch: Some("form-token"), ..page(403, "forbidden") };
     assert!(render(forbidden).contains("Use another account"));

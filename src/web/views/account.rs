@@ -78,6 +78,15 @@ pub enum AccountNotice<'a> {
     /// One of two mails of a change of address.
     #[serde(rename = "confirm-half")]
     EmailHalf,
+    /// The same of an account that is not the one signed in here.
+    #[serde(rename = "confirm-elsewhere")]
+    EmailElsewhere {
+        /// The new one.
+        email: &'a str,
+    },
+    /// A forgotten password was replaced.
+    #[serde(rename = "reset-done")]
+    ResetDone,
 }
 
 impl View for AccountPage<'_> {
@@ -100,6 +109,8 @@ impl View for AccountPage<'_> {
             AccountNotice::ConfirmDone,
             AccountNotice::EmailChanged { email: "ada@example.test" },
             AccountNotice::EmailHalf,
+            AccountNotice::EmailElsewhere { email: "grace@example.test" },
+            AccountNotice::ResetDone,
         ];
         let mut all = vec![
             plain.clone(),

@@ -25,6 +25,8 @@ pub struct ErrorPage<'a> {
     pub step: Option<&'a str>,
     /// A form token for `POST /auth/otp`, so that 410 can offer a new mail.
     pub again: Option<&'a str>,
+    /// For 410: what the link was for, in the word of its `type`.
+    pub link: Option<&'a str>,
     /// Whose account, for `identity_taken`.
     pub provider: Option<&'a str>,
 }
@@ -99,9 +101,14 @@ impl View for ErrorPage<'_> {
             switch: (status == 403).then_some("form-token"),
             step: (code == "session_limited").then_some("mfa"),
             again: (status == 410).then_some("form-token"),
+            link: (status == 410).then_some("signup"),
             provider: (code == "identity_taken").then_some("Google"),
         };
         let mut all: Vec<_> = CODES.into_iter().map(page).collect();
+        for link in ["signup", "magiclink", "recovery", "invite", "email_change", "email"] {
+            let again = (!matches!(link, "invite" | "email_change")).then_some("form-token");
+            all.push(Self { link: Some(link), again, ..page((410, "link_expired")) });
+        }
         let limited = page((403, "session_limited"));
         all.push(Self { step: Some("recovery"), ..limited });
         all.extend([403, 409, 410, 503].map(|status| Self {

@@ -87,6 +87,9 @@ pub enum LoginNotice<'a> {
     /// An address was confirmed, without a session.
     #[serde(rename = "confirm-done")]
     ConfirmDone,
+    /// One of two mails of a change of address.
+    #[serde(rename = "confirm-half")]
+    EmailHalf,
     /// The form came back without our form cookie.
     #[serde(rename = "cookies-blocked")]
     CookiesBlocked {
@@ -137,6 +140,7 @@ impl View for LoginPage<'_> {
             LoginNotice::FlowInvalid,
             LoginNotice::Elsewhere,
             LoginNotice::ConfirmDone,
+            LoginNotice::EmailHalf,
             LoginNotice::CookiesBlocked { host: "localhost:8080" },
         ];
         let problems = [
