@@ -1,4 +1,6 @@
 # What the pages say in English, in Fluent syntax: one message a line.
+language-name = English
+frame-language = Language
 frame-terms = Terms
 frame-privacy = Privacy
 frame-help = Help
@@ -150,6 +152,19 @@ time-hours = { $n } hours ago
 time-day = yesterday
 time-days = { $n } days ago
 time-on = on { $date }
+time-date = { $day } { $month } { $year }
+month-1 = January
+month-2 = February
+month-3 = March
+month-4 = April
+month-5 = May
+month-6 = June
+month-7 = July
+month-8 = August
+month-9 = September
+month-10 = October
+month-11 = November
+month-12 = December
 wait-second = about 10 seconds
 wait-minute = about 1 minute
 wait-minutes = about { $n } minutes

@@ -1,6 +1,6 @@
-//! Form tokens (S-15), and the one message that a redirect may leave for the next page.
+//! Form tokens (S-15), the one message that a redirect may leave for the next page, and the language of the pages.
 //!
-//! Both rest in `sb_form`, a sealed Strict cookie of the browser's session. A token is an HMAC over that cookie's id,
+//! All rest in `sb_form`, a sealed Strict cookie of the browser's session. A token is an HMAC over that cookie's id,
 //! the form's purpose and the time; it is a second lock beside the cross-origin gate.
 
 use ::cookie::SameSite;
@@ -40,7 +40,9 @@ pub struct Binding {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notice: Option<Notice>,
-    /// The browser does not have it yet, or sealed under an older key, which will go one day (S-12).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lang: Option<String>,
+    /// The browser does not have it yet, or not so, or sealed under an older key, which will go one day (S-12).
     #[serde(skip)]
     due: bool,
 }
@@ -72,7 +74,7 @@ impl Forms {
 
     /// A binding for a browser that has none.
     pub fn fresh(&self, entropy: &dyn Entropy) -> Binding {
-        Binding { id: entropy.text::<16>(), notice: None, due: true }
+        Binding { id: entropy.text::<16>(), notice: None, lang: None, due: true }
     }
 
     /// The cookie for `binding`.
@@ -110,14 +112,30 @@ impl Binding {
         self.due
     }
 
-    /// The same browser, with a message for its next page.
-    pub fn with_notice(self, notice: Notice) -> Self {
-        Self { notice: Some(notice), ..self }
+    /// Leaves a message for the next page.
+    pub fn leave_notice(&mut self, notice: Notice) {
+        self.notice = Some(notice);
+        self.due = true;
     }
 
     /// Takes the message out.
     pub fn take_notice(&mut self) -> Option<Notice> {
-        self.notice.take()
+        let notice = self.notice.take();
+        self.due |= notice.is_some();
+        notice
+    }
+
+    /// The language that this browser was last asked to have pages in.
+    pub fn language(&self) -> Option<&str> {
+        self.lang.as_deref()
+    }
+
+    /// From now on pages come in the language called `code`.
+    pub fn speak(&mut self, code: &str) {
+        if self.lang.as_deref() != Some(code) {
+            self.lang = Some(code.to_owned());
+            self.due = true;
+        }
     }
 }
 
@@ -161,11 +179,18 @@ mod tests {
     fn the_cookie_comes_back_and_nothing_else_does() {
         let forms = forms();
         let notice = Notice { key: "provider-denied".into(), value: "github".into() };
-        let binding = forms.fresh(&SeededEntropy::new(2)).with_notice(notice.clone());
+        let mut binding = forms.fresh(&SeededEntropy::new(2));
+        binding.leave_notice(notice.clone());
+        binding.speak("de");
         let set = forms.keep(&binding, &SeededEntropy::new(4));
         let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         let headers = http::HeaderMap::from_iter([(http::header::COOKIE, pair.parse().unwrap())]);
-        assert_eq!(forms.read(&Jar::read(&headers)).unwrap().take_notice(), Some(notice));
+        let mut read = forms.read(&Jar::read(&headers)).unwrap();
+        assert_eq!((read.language(), read.is_due()), (Some("de"), false));
+        read.speak("de");
+        assert!(!read.is_due(), "nothing new to keep");
+        assert_eq!(read.take_notice(), Some(notice));
+        assert!(read.is_due(), "the browser is not to show it again");
         let forged = http::HeaderMap::from_iter([(
             http::header::COOKIE,
             pair.replace("1.k1.", "1.k1.A").parse().unwrap(),

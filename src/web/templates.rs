@@ -2,28 +2,37 @@
 //!
 //! Escaping is always HTML, whatever a file is called, and there is no filter to switch it off (S-68).
 
+mod languages;
 mod settings;
 mod texts;
 
+pub use languages::{Language, Languages};
 pub use settings::{Logo, Settings, SignUp};
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context, syntax::SyntaxConfig};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context, syntax::SyntaxConfig};
 use serde::Serialize;
 
 use crate::web::assets::Assets;
-use crate::web::views::{self, Frame, View};
+use crate::web::views::{Frame, Tongue, View, every_view};
 use texts::Texts;
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "templates/"]
 struct BuiltIn;
 
-/// The sentences; an operator's file of this name replaces single ones.
-const TEXTS: &str = "texts.en.ftl";
+/// The file with the sentences of a language; an operator's file of this name replaces single ones.
+fn texts_file(code: &str) -> String {
+    format!("texts.{code}.ftl")
+}
+
+/// Whether the sentences of a language come with the program.
+fn is_built_in(code: &str) -> bool {
+    BuiltIn::get(&texts_file(code)).is_some()
+}
 
 /// Why a page could not be rendered. Names the template and the line, never what it was to show.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +79,9 @@ pub struct Development {
 /// Renders views. Cheap to share behind an `Arc`; nothing is read from disk after [`Templates::new`].
 #[derive(Debug)]
 pub struct Templates {
-    environment: Environment<'static>,
+    /// One for each language, in the order of `languages`.
+    environments: Vec<Environment<'static>>,
+    languages: Languages,
     title: Option<String>,
 }
 
@@ -97,22 +108,39 @@ impl Templates {
         environment.add_global("site", site(settings, assets, development));
         let mut sources: BTreeMap<String, String> =
             BuiltIn::iter().map(|name| (name.clone().into_owned(), built_in(&name))).collect();
-        let mut texts = sources.remove(TEXTS).unwrap_or_default();
         if let Some(folder) = &settings.templates {
-            let mut own = operators(folder)?;
-            texts.push('\n');
-            texts.push_str(&own.remove(TEXTS).unwrap_or_default());
-            sources.extend(own);
+            for (name, source) in operators(folder)? {
+                if is_texts(&name) {
+                    let texts = sources.entry(name).or_insert_with(|| built_in(&texts_file("en")));
+                    *texts = format!("{texts}\n{source}");
+                } else {
+                    sources.insert(name, source);
+                }
+            }
         }
-        let texts = Texts::read(&texts);
-        environment.add_function("t", move |message, values| texts.say(&message, &values));
-        for (name, source) in sources {
-            environment.add_template_owned(name, source)?;
+        for (name, source) in sources.iter().filter(|(name, _)| !is_texts(name)) {
+            environment.add_template_owned(name.clone(), source.clone())?;
         }
-        Ok(Self { environment, title: settings.title.clone() })
+        let mut environments = Vec::new();
+        let mut languages = Vec::new();
+        for code in &settings.languages {
+            let texts = Texts::read(sources.get(&texts_file(code)).map_or("", String::as_str));
+            languages.push((code.clone(), texts.get("language-name").unwrap_or(code).to_owned()));
+            let mut environment = environment.clone();
+            environment.add_global("language", code.clone());
+            environment.add_function("t", move |message, values| texts.say(&message, &values));
+            environments.push(environment);
+        }
+        let languages = Languages::new(languages);
+        Ok(Self { environments, languages, title: settings.title.clone() })
     }
 
-    /// The page of `view` inside its frame.
+    /// The languages that the pages speak.
+    pub fn languages(&self) -> &Languages {
+        &self.languages
+    }
+
+    /// The page of `view` inside its frame, in the language of the frame.
     ///
     /// # Errors
     ///
@@ -121,39 +149,44 @@ impl Templates {
         let name = self.title.as_deref().unwrap_or(frame.host);
         let letter = name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_uppercase().to_string());
         let context = context! { page => Serde(view), frame => Serde(frame), name, letter };
-        Ok(self.environment.get_template(V::TEMPLATE)?.render(context)?)
+        let environment = self.environments.get(frame.language.index()).or(self.environments.first());
+        let environment = environment.ok_or(minijinja::Error::from(ErrorKind::TemplateNotFound))?;
+        Ok(environment.get_template(V::TEMPLATE)?.render(context)?)
     }
 
-    /// Renders every sample of every view; the first failure names its template. For `check`.
+    /// Every state of every page, with the name of its template.
     ///
     /// # Errors
     ///
-    /// As [`Templates::render`].
-    pub fn try_all(&self) -> Result<(), Error> {
-        fn samples<V: View>(templates: &Templates) -> Result<(), Error> {
-            let frames = [
-                Frame { host: "localhost", sign_out: None },
-                Frame { host: "localhost", sign_out: Some("t") },
-            ];
-            for (frame, view) in frames.iter().flat_map(|f| V::samples().into_iter().map(move |v| (f, v))) {
-                templates.render(frame, &view)?;
-            }
-            Ok(())
+    /// As [`Templates::render`]; the first failure.
+    pub fn samples(&self, frame: &Frame<'_>) -> Result<Vec<(&'static str, String)>, Error> {
+        fn of<V: View>(
+            templates: &Templates,
+            frame: &Frame<'_>,
+        ) -> Result<Vec<(&'static str, String)>, Error> {
+            let pages = V::samples().into_iter();
+            pages.map(|view| Ok((V::TEMPLATE, templates.render(frame, &view)?))).collect()
         }
-        samples::<views::LoginPage<'_>>(self)?;
-        samples::<views::LoginAlready<'_>>(self)?;
-        samples::<views::SignupPage<'_>>(self)?;
-        samples::<views::CheckMailPage<'_>>(self)?;
-        samples::<views::OtpPage<'_>>(self)?;
-        samples::<views::RecoverPage<'_>>(self)?;
-        samples::<views::ResetPage<'_>>(self)?;
-        samples::<views::ConfirmPage<'_>>(self)?;
-        samples::<views::ContinuePage<'_>>(self)?;
-        samples::<views::LogoutPage<'_>>(self)?;
-        samples::<views::AccountPage<'_>>(self)?;
-        samples::<views::SecurityPage<'_>>(self)?;
-        samples::<views::ErrorPage<'_>>(self)?;
-        samples::<views::DemoPage<'_>>(self)
+        let mut all = Vec::new();
+        for pages in every_view!(of(self, frame)) {
+            all.extend(pages?);
+        }
+        Ok(all)
+    }
+
+    /// Renders every sample in every language, in a full frame and in a bare one. For `check`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Templates::samples`].
+    pub fn try_all(&self) -> Result<(), Error> {
+        let switch = [Tongue { code: "en", name: "English", url: Some("/?lang=en".to_owned()) }];
+        for (language, ..) in self.languages.all() {
+            let bare = Frame { host: "localhost", language, ..Frame::default() };
+            self.samples(&bare)?;
+            self.samples(&Frame { sign_out: Some("t"), tongues: &switch, ..bare })?;
+        }
+        Ok(())
     }
 }
 
@@ -178,19 +211,37 @@ fn built_in(name: &str) -> String {
     BuiltIn::get(name).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
 }
 
+fn is_texts(name: &str) -> bool {
+    name.starts_with("texts.") && name.ends_with(".ftl")
+}
+
 /// The templates and texts of an operator's folder, by name.
 fn operators(folder: &Path) -> Result<BTreeMap<String, String>, Error> {
     let unreadable = |path: &Path, cause| Error::File { name: path.display().to_string(), cause };
     let files = std::fs::read_dir(folder).map_err(|cause| unreadable(folder, cause))?;
     let names = files.flatten().filter_map(|file| file.file_name().into_string().ok());
     names
-        .filter(|name| name.ends_with(".html") || name == TEXTS)
+        .filter(|name| name.ends_with(".html") || is_texts(name))
         .map(|name| {
             let path = folder.join(&name);
             let source = std::fs::read_to_string(&path).map_err(|cause| unreadable(&path, cause))?;
             Ok((name, source))
         })
         .collect()
+}
+
+/// File and key of every sentence in an operator's folder that no page says.
+fn unsaid(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+    let known = Texts::read(&built_in(&texts_file("en")));
+    let files = operators(folder)?.into_iter().filter(|(name, _)| is_texts(name));
+    let all = files.flat_map(|(name, source)| {
+        let texts = Texts::read(&source);
+        let keys: Vec<_> = texts.all().map(|(key, _)| key.to_owned()).collect();
+        keys.into_iter().map(move |key| (name.clone(), key))
+    });
+    let mut unsaid: Vec<_> = all.filter(|(_, key)| known.get(key).is_none()).collect();
+    unsaid.sort();
+    Ok(unsaid)
 }
 
 /// The filter `link` for addresses that come with a view (S-68): `https:` or `http:`, or a path of this site.

@@ -1,7 +1,7 @@
 //! What each page shows: a struct a template, and the frame around all of them.
 //!
 //! A view holds what its page prints and no more, so none can echo a password. Problems and notices are enums whose
-//! serialized `text` names a sentence of `templates/texts.en.ftl`; their other fields fill its places.
+//! serialized `text` names a sentence of `templates/texts.<language>.ftl`; their other fields fill its places.
 
 mod account;
 mod confirm;
@@ -26,6 +26,8 @@ pub use signup::SignupPage;
 use serde::Serialize;
 use time::Duration;
 
+use super::templates::Language;
+
 /// Names the template a view belongs to: no page is rendered with another page's data.
 pub trait View: Serialize + Sized {
     /// A file name below `templates/`.
@@ -35,6 +37,34 @@ pub trait View: Serialize + Sized {
     fn samples() -> Vec<Self>;
 }
 
+/// `$do` of every view: `every_view!(check)` calls `check::<V>()`, `every_view!(check(a))` calls `check::<V>(a)`, for
+/// each. A template of a page without a line here fails a test.
+macro_rules! every_view {
+    ($do:ident $arguments:tt) => {{
+        use $crate::web::views::*;
+        [
+            $do::<LoginPage<'_>> $arguments,
+            $do::<LoginAlready<'_>> $arguments,
+            $do::<SignupPage<'_>> $arguments,
+            $do::<CheckMailPage<'_>> $arguments,
+            $do::<OtpPage<'_>> $arguments,
+            $do::<RecoverPage<'_>> $arguments,
+            $do::<ResetPage<'_>> $arguments,
+            $do::<ConfirmPage<'_>> $arguments,
+            $do::<ContinuePage<'_>> $arguments,
+            $do::<LogoutPage<'_>> $arguments,
+            $do::<AccountPage<'_>> $arguments,
+            $do::<SecurityPage<'_>> $arguments,
+            $do::<ErrorPage<'_>> $arguments,
+            $do::<DemoPage<'_>> $arguments,
+        ]
+    }};
+    ($do:ident) => {
+        let _ = every_view!($do());
+    };
+}
+pub(in crate::web) use every_view;
+
 /// What the frame around a page needs to know about this request.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Frame<'a> {
@@ -42,6 +72,22 @@ pub struct Frame<'a> {
     pub host: &'a str,
     /// Somebody is signed in: a form token for `POST /auth/logout`, for the button in the header.
     pub sign_out: Option<&'a str>,
+    /// What the page speaks.
+    #[serde(skip)]
+    pub language: Language,
+    /// The switch, if there is one.
+    pub tongues: &'a [Tongue<'a>],
+}
+
+/// A language of the switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tongue<'a> {
+    /// As in `lang`.
+    pub code: &'a str,
+    /// What it calls itself.
+    pub name: &'a str,
+    /// Where the page is to be had in it; `None` for the language of the page.
+    pub url: Option<String>,
 }
 
 /// How long to wait before the next try. Shown in rounded words: about 10 seconds, about 3 minutes.

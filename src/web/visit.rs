@@ -1,6 +1,7 @@
 //! One request as a handler sees it: who is calling, in which manner, and how to answer in the same manner.
 
 mod head;
+mod language;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,6 +25,7 @@ use crate::session::{Current, Limited, Slot};
 pub use head::FetchSite;
 pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
+use language::Tongues;
 
 /// Which face a request wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,9 @@ struct Inner {
     public: usize,
     origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
+    /// As the browser will have it after this answer; `None` until somebody asks.
     binding: Mutex<Option<Binding>>,
+    tongues: Tongues,
     route: OnceLock<MatchedPath>,
     rule: OnceLock<Arc<Rule>>,
     /// Milliseconds until the head of an upstream's answer.
@@ -93,6 +97,7 @@ impl Visit {
             origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
+            tongues: Tongues::of(&app, parts),
             route: OnceLock::new(),
             rule: OnceLock::new(),
             forwarded: OnceLock::new(),
@@ -246,24 +251,35 @@ impl Visit {
 
     /// Every `Set-Cookie` of the answer: the session's, the form's, and what handlers added.
     pub(super) fn take_cookies(&self) -> Vec<HeaderValue> {
+        self.keep_language();
+        let app = self.app();
         let mut cookies = std::mem::take(&mut *self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner));
-        cookies.extend(self.app().sessions.set_cookies(&self.0.slot));
+        let held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = held.as_ref().filter(|binding| binding.is_due());
+        cookies.extend(due.map(|binding| app.forms.keep(binding, &*app.entropy)));
+        cookies.extend(app.sessions.set_cookies(&self.0.slot));
         cookies
+    }
+
+    /// What this browser is bound to; binds it if it is not.
+    fn with_binding<T>(&self, then: impl FnOnce(&mut Binding) -> T) -> T {
+        let app = self.app();
+        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held.take().or_else(|| app.forms.read(self.0.slot.jar()));
+        then(held.insert(known.unwrap_or_else(|| app.forms.fresh(&*app.entropy))))
+    }
+
+    /// The same, for a browser that brought its binding along or was given one.
+    fn with_known_binding<T>(&self, then: impl FnOnce(&mut Binding) -> T) -> Option<T> {
+        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = held.take().or_else(|| self.app().forms.read(self.0.slot.jar()));
+        held.as_mut().map(then)
     }
 
     /// A token for a form on the page that is being made; binds the browser at the first call.
     pub fn form_token(&self, purpose: &str) -> String {
         let app = self.app();
-        let mut held = self.0.binding.lock().unwrap_or_else(PoisonError::into_inner);
-        let binding = held.get_or_insert_with(|| {
-            let known = app.forms.read(self.0.slot.jar());
-            let binding = known.unwrap_or_else(|| app.forms.fresh(&*app.entropy));
-            if binding.is_due() {
-                self.set_cookie(app.forms.keep(&binding, &*app.entropy));
-            }
-            binding
-        });
-        app.forms.token(binding, purpose, app.clock.now())
+        self.with_binding(|binding| app.forms.token(binding, purpose, app.clock.now()))
     }
 
     /// Judges the token of a form that was sent.
@@ -275,20 +291,13 @@ impl Visit {
 
     /// The message that the redirect to this page left, once.
     pub fn take_notice(&self) -> Option<Notice> {
-        let app = self.app();
-        let mut binding = app.forms.read(self.0.slot.jar())?;
-        let notice = binding.take_notice()?;
-        self.set_cookie(app.forms.keep(&binding, &*app.entropy));
-        *self.0.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(binding);
-        Some(notice)
+        self.with_known_binding(Binding::take_notice).flatten()
     }
 
     /// 303 to `path` of ours, with a message for its page.
     pub fn redirect_with_notice(&self, path: &str, key: &str, value: &str) -> Response {
-        let app = self.app();
-        let binding = app.forms.read(self.0.slot.jar()).unwrap_or_else(|| app.forms.fresh(&*app.entropy));
         let notice = Notice { key: key.to_owned(), value: value.to_owned() };
-        self.set_cookie(app.forms.keep(&binding.with_notice(notice), &*app.entropy));
+        self.with_binding(|binding| binding.leave_notice(notice));
         see_other(path)
     }
 
@@ -296,14 +305,25 @@ impl Visit {
     pub fn page<V: View>(&self, status: StatusCode, view: &V) -> Response {
         let app = self.app();
         let sign_out = app.sessions.peek(&self.0.slot).map(|_| self.form_token("logout"));
-        let frame = Frame { host: self.host(), sign_out: sign_out.as_deref() };
-        match app.templates.render(&frame, view) {
-            Ok(html) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
+        let (language, tongues) = (self.language(), self.tongues());
+        let host = self.host();
+        let frame = Frame { host, sign_out: sign_out.as_deref(), language, tongues: &tongues };
+        let html = match app.templates.render(&frame, view) {
+            Ok(html) => html,
             Err(error) => {
                 tracing::error!(%error, "a page could not be rendered");
-                Error::from(Code::Internal).into_response()
+                return Error::from(Code::Internal).into_response();
             }
+        };
+        let mut page = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response();
+        let languages = app.templates.languages();
+        if let Ok(code) = HeaderValue::from_str(languages.code(language)) {
+            page.headers_mut().insert(header::CONTENT_LANGUAGE, code);
         }
+        if languages.are_several() {
+            page.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Language"));
+        }
+        page
     }
 
     /// JSON with `status`.

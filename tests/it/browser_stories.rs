@@ -4,6 +4,7 @@ mod devices;
 mod forms;
 mod keyboard;
 mod look;
+mod mails;
 mod script;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.

@@ -14,6 +14,7 @@ pub const PATHS: &[&str] = &[
     "/auth/login",
     "/auth/login?return_to=/notes",
     "/auth/login?prompt=login",
+    "/auth/login?lang=de",
     "/auth/login?a=1&a=2",
     "/auth/signup",
     "/auth/signup?return_to=/notes",

@@ -94,6 +94,18 @@ pub async fn begin_change(app: &TestApp, from: &str, to: &str) {
     assert_eq!(changed.status, 200, "{}", changed.body);
 }
 
+/// A browser whose person signed up as `email` and confirmed it, where that takes a mail.
+pub async fn confirmed(app: &TestApp, email: &str) -> Browser {
+    let browser = app.browser();
+    let body = json!({ "email": email, "password": PASSWORD });
+    let made = browser.post("/auth/signup", &body).await;
+    assert_eq!(made.body, r#"{"status":"confirmation_sent"}"#);
+    let code = letter(app, email).await.code;
+    let entered = browser.post("/auth/otp", &json!({ "email": email, "code": code })).await;
+    assert_eq!(entered.status, 200, "{}", entered.body);
+    browser
+}
+
 /// Bans whoever has this address.
 pub async fn ban(app: &TestApp, email: &str) {
     let tokens = app.tokens(email, PASSWORD).await;

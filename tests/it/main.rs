@@ -15,6 +15,7 @@ mod tap;
 mod weather;
 
 mod bearer;
+mod brand;
 mod browser_stories;
 mod budget;
 mod confirm;
@@ -30,6 +31,7 @@ mod headers;
 mod hooks;
 mod hosts;
 mod input;
+mod languages;
 mod limited;
 mod limits;
 mod links;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::origin;
 use crate::session::Limited;
@@ -15,6 +15,10 @@ use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
 /// Clients below the mount obey `Retry-After` to the second; longer waits would look like a hang.
 const MOUNT_WAIT: Duration = Duration::from_secs(5);
+
+/// Titles and details of problems are for programs and those who write them: the same words in every language.
+const PROBLEM: [(HeaderName, &str); 2] =
+    [(header::CONTENT_TYPE, "application/problem+json"), (header::CONTENT_LANGUAGE, "en")];
 
 /// Gives an answer that carries an [`Error`] its body and headers; any other passes as it is.
 pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
@@ -32,8 +36,7 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         Face::Page => page(visit, &error),
         Face::Json => {
             let body = error.problem(visit.request_id(), &login_url(visit, &error));
-            let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-            (error.code.status(), kind, body.to_string()).into_response()
+            (error.code.status(), PROBLEM, body.to_string()).into_response()
         }
         Face::Supabase => {
             let body = error.supabase(visit.request_id(), "/auth/login");
@@ -63,8 +66,7 @@ pub(super) fn turn_away(app: &AppState, error: &Error, request_id: &str) -> Resp
 /// The same answer.
 pub(super) fn bare(error: &Error, request_id: &str) -> Response {
     let body = error.problem(request_id, "/auth/login").to_string();
-    let mut response =
-        (error.code.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+    let mut response = (error.code.status(), PROBLEM, body).into_response();
     error.headers(response.headers_mut(), None);
     response
 }

@@ -34,6 +34,9 @@ pub struct Settings {
     pub privacy_url: Option<String>,
     /// `pages.help_url`: `https:`, `mailto:` or a path; default none.
     pub help_url: Option<String>,
+    /// What the pages speak, as codes such as `de`; the first is the default. Others than `en` and `de` come with a file
+    /// `texts.<code>.ftl` in the folder of templates. `pages.languages`; default `en`.
+    pub languages: Vec<String>,
 }
 
 /// Who may make an account.
@@ -58,6 +61,7 @@ pub struct Logo {
 
 const UNREADABLE: &str = "BFF-CONF-002";
 const LOGO_LIMIT: usize = 32 * 1024;
+const DEFAULT_LANGUAGE: &str = "en";
 
 impl Default for Settings {
     fn default() -> Self {
@@ -73,6 +77,7 @@ impl Default for Settings {
             terms_url: None,
             privacy_url: None,
             help_url: None,
+            languages: vec![DEFAULT_LANGUAGE.to_owned()],
         }
     }
 }
@@ -90,7 +95,7 @@ impl Settings {
         let title = vars::text(vars, "pages.title", problems).filter(|title| title != "Sign in");
         let logo = logo(vars, problems);
         let accent = Palette::read(vars, problems);
-        languages(vars, problems);
+        let languages = languages(vars, templates.as_deref(), problems);
         let settings = Self {
             sign_up,
             default_return: default_return?,
@@ -103,21 +108,26 @@ impl Settings {
             terms_url: link(vars, "pages.terms_url", &["https"], problems),
             privacy_url: link(vars, "pages.privacy_url", &["https"], problems),
             help_url: link(vars, "pages.help_url", &["https", "mailto"], problems),
+            languages,
         };
         settings.try_templates(vars, problems);
         Some(settings)
     }
 
-    /// BFF-PAGE-002: an operator's template must render every state of its page.
+    /// BFF-PAGE-002: an operator's template must render every state of its page, and his sentences are to be said.
     fn try_templates(&self, vars: &dyn Vars, problems: &mut Problems) {
-        if self.templates.is_none() {
-            return;
-        }
+        let Some(folder) = &self.templates else { return };
+        let place = place(vars, "pages.templates");
         let tried = Templates::new(self, &Assets::new(self), None).and_then(|templates| templates.try_all());
         if let Err(error) = tried {
-            let place = place(vars, "pages.templates");
+            let why = format!("A page cannot be rendered: {error}.");
             let fix = "Compare the file with the built-in template of the same name.";
-            problems.fault("BFF-PAGE-002", place, None, format!("A page cannot be rendered: {error}."), fix);
+            return problems.fault("BFF-PAGE-002", place, None, why, fix);
+        }
+        for (file, key) in super::unsaid(folder).unwrap_or_default() {
+            let seen = format!("{file}: {key}");
+            let fix = "Compare the key with those of the built-in texts.en.ftl, or take the line away.";
+            problems.warning("BFF-PAGE-002", place.clone(), Some(&seen), "No page says this sentence.", fix);
         }
     }
 }
@@ -208,13 +218,26 @@ fn logo(vars: &dyn Vars, problems: &mut Problems) -> Option<Logo> {
     None
 }
 
-fn languages(vars: &dyn Vars, problems: &mut Problems) {
+fn languages(vars: &dyn Vars, templates: Option<&Path>, problems: &mut Problems) -> Vec<String> {
     let name = "pages.languages";
-    let named = vars::list(vars, name).unwrap_or_default();
-    if let Some(other) = named.iter().find(|language| *language != "en") {
-        let why = "The pages do not speak this language.";
-        problems.fault(UNREADABLE, place(vars, name), Some(other), why, "Set it to en.");
+    let mut named: Vec<String> = Vec::new();
+    for code in vars::list(vars, name).unwrap_or_default() {
+        let plain =
+            (2..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let own = || templates.is_some_and(|folder| folder.join(super::texts_file(&code)).is_file());
+        let why = if !plain || !(super::is_built_in(&code) || own()) {
+            "The pages do not speak this language."
+        } else if named.contains(&code) {
+            "This language is named twice."
+        } else {
+            named.push(code);
+            continue;
+        };
+        let fix =
+            "Name each once, of en, de and those with a file texts.<code>.ftl in the folder pages.templates.";
+        problems.fault(UNREADABLE, place(vars, name), Some(&code), why, fix);
     }
+    if named.is_empty() { vec![DEFAULT_LANGUAGE.to_owned()] } else { named }
 }
 
 #[cfg(test)]
@@ -272,13 +295,17 @@ mod tests {
         fault("TERMS_URL", "javascript:alert(1)");
         fault("PRIVACY_URL", "http://example.test/privacy");
         fault("HELP_URL", "help@example.test");
-        fault("LANGUAGES", "en,de");
+        fault("LANGUAGES", "en,fr");
+        fault("LANGUAGES", "en,de,en");
+        fault("LANGUAGES", "en,../de");
         fault("TEMPLATES", "/no/such/folder");
         fault("LOGO", "/no/such/logo.svg");
         fault("LOGO", "logo.gif");
         fault("SIGN_UP", "maybe");
-        let (settings, problems) = read(&[("HELP_URL", "mailto:help@example.test"), ("LANGUAGES", "en")]);
+        let (settings, problems) = read(&[("HELP_URL", "mailto:help@example.test"), ("LANGUAGES", "de,en")]);
         assert!(problems.is_empty() && settings.unwrap().help_url.is_some(), "{problems:?}");
+        assert_eq!(read(&[("LANGUAGES", "de,en")]).0.unwrap().languages, ["de", "en"]);
+        assert_eq!(read(&[("LANGUAGES", "")]).0.unwrap().languages, ["en"]);
     }
 
     #[test]

@@ -3,36 +3,18 @@
 use std::collections::BTreeSet;
 
 use base::vars::Problems;
-use views::{
-    AccountPage, CheckMailPage, ConfirmPage, ContinuePage, DemoPage, ErrorPage, LoginAlready, LoginPage,
-    LogoutPage, OtpPage, RecoverPage, ResetPage, SecurityPage, SignupPage,
-};
+use views::{CheckMailPage, ErrorPage, LoginPage, LogoutPage, SignupPage};
 
 use super::*;
-
-/// Calls `$do::<V>` for every view.
-macro_rules! every_view {
-    ($do:ident) => {
-        $do::<LoginPage<'_>>();
-        $do::<LoginAlready<'_>>();
-        $do::<SignupPage<'_>>();
-        $do::<CheckMailPage<'_>>();
-        $do::<OtpPage<'_>>();
-        $do::<RecoverPage<'_>>();
-        $do::<ResetPage<'_>>();
-        $do::<ConfirmPage<'_>>();
-        $do::<ContinuePage<'_>>();
-        $do::<LogoutPage<'_>>();
-        $do::<AccountPage<'_>>();
-        $do::<SecurityPage<'_>>();
-        $do::<ErrorPage<'_>>();
-        $do::<DemoPage<'_>>();
-    };
-}
+use crate::web::views;
 
 mod escaping;
+mod texts;
 
-const FRAME: Frame<'static> = Frame { host: "localhost:8080", sign_out: Some("form-token") };
+const ENGLISH: Language = Language::FIRST;
+
+const FRAME: Frame<'static> =
+    Frame { host: "localhost:8080", sign_out: Some("form-token"), language: ENGLISH, tongues: &[] };
 
 fn templates() -> Templates {
     let settings = Settings {
@@ -59,6 +41,19 @@ fn values<'h>(html: &'h str, attribute: &str) -> Vec<&'h str> {
 #[test]
 fn every_sample_of_every_view_renders() {
     templates().try_all().unwrap();
+}
+
+/// A page that is not in the list is neither tried by `check` nor looked at by any of the tests.
+#[test]
+fn every_template_belongs_to_a_view_of_the_list() {
+    fn name<V: View>() -> &'static str {
+        V::TEMPLATE
+    }
+    let shared = ["base.html", "ui.html"];
+    let files: BTreeSet<_> =
+        BuiltIn::iter().map(String::from).filter(|name| name.ends_with(".html")).collect();
+    let pages: BTreeSet<_> = every_view!(name()).into_iter().chain(shared).map(str::to_owned).collect();
+    assert_eq!(files, pages);
 }
 
 /// S-15: each form carries a token; without one the handler would refuse it.
@@ -167,62 +162,6 @@ fn check_your_mail_is_the_same_for_every_address() {
     assert_eq!(a.replace("ada@", "bob@"), b);
 }
 
-/// The closed lists: each code and each reason speaks for itself.
-#[test]
-fn every_code_and_reason_has_its_own_sentence() {
-    let texts = Texts::read(&built_in(TEXTS));
-    let known = |key: &str| texts.keys().any(|known| known == key);
-    for page in ErrorPage::samples().iter().filter(|page| page.status < 599) {
-        assert!(known(&format!("error-{}", page.code)), "{}", page.code);
-        assert!(known(&format!("title-{}", page.status)), "{}", page.status);
-    }
-    for page in LoginPage::samples() {
-        if let Some(views::LoginNotice::Reason { reason }) = page.notice {
-            assert!(known(&format!("reason-{reason}")), "{reason}");
-        }
-    }
-    let later =
-        pages::<ErrorPage<'_>>().into_iter().find(|html| html.contains("of_a_later_version")).unwrap();
-    assert!(
-        later.contains("Something went wrong. Try again.") && later.contains("A fault on our side"),
-        "{later}"
-    );
-}
-
-/// A sentence that no page says is dead weight. Keys built from parts are known by their first part.
-#[test]
-fn every_text_is_said_somewhere() {
-    let families = [
-        "reason-",
-        "title-",
-        "confirm-",
-        "account-way-",
-        "demo-call-",
-        "wait-",
-        "check-signup",
-        "step-",
-        "link-",
-    ];
-    let sources: String = BuiltIn::iter().filter(|name| name != TEXTS).map(|name| built_in(&name)).collect();
-    let code = [
-        include_str!("../views.rs"),
-        include_str!("../views/login.rs"),
-        include_str!("../views/mailed.rs"),
-        include_str!("../views/signup.rs"),
-        include_str!("../views/account.rs"),
-        include_str!("../views/security.rs"),
-    ];
-    let code = code.concat();
-    let pages = ErrorPage::samples();
-    for key in Texts::read(&built_in(TEXTS)).keys() {
-        let quoted = format!("\"{key}\"");
-        let said = sources.contains(&quoted) || code.contains(&quoted);
-        let by_code =
-            key.strip_prefix("error-").is_some_and(|code| pages.iter().any(|page| page.code == code));
-        assert!(said || by_code || families.iter().any(|family| key.starts_with(family)), "{key}");
-    }
-}
-
 #[test]
 fn an_error_page_offers_a_next_step_that_works() {
     let render = |page: ErrorPage<'_>| templates().render(&FRAME, &page).unwrap();
@@ -300,4 +239,38 @@ fn a_template_that_does_not_render_is_a_fault() {
         assert!(found[0].contains("BFF-PAGE-002") && found[0].contains("login.html"), "{found:?}");
         assert!(!found[0].contains("ada@example.test"), "{found:?}");
     }
+}
+
+/// BFF-PAGE-002 once more, as a warning: a misspelt key would stay unnoticed for ever.
+#[test]
+fn a_sentence_that_no_page_says_is_told() {
+    let (_folder, settings, problems) = with_folder(&[
+        ("texts.en.ftl", "# ours\nlogin-headline = Come aboard\nlogin-headlin = Come aboard\n"),
+        ("texts.de.ftl", "willkommen = Willkommen\n"),
+    ]);
+    assert!(settings.is_some() && !problems.has_faults());
+    let seen: Vec<_> = problems.list().iter().map(|p| (p.code, p.seen.clone().unwrap_or_default())).collect();
+    let told = |text: &str| ("BFF-PAGE-002", text.to_owned());
+    assert_eq!(seen, [told("texts.de.ftl: willkommen"), told("texts.en.ftl: login-headlin")]);
+}
+
+/// A language of the operator's own says in English what its file leaves out.
+#[test]
+fn a_folder_may_bring_another_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = "language-name = Français\nlogin-headline = Se connecter\n";
+    std::fs::write(folder.path().join("texts.fr.ftl"), texts).unwrap();
+    let vars = vec![
+        ("BFF_PAGES_TEMPLATES".to_owned(), folder.path().to_str().unwrap().to_owned()),
+        ("BFF_PAGES_LANGUAGES".to_owned(), "fr,de".to_owned()),
+    ];
+    let mut problems = Problems::default();
+    let settings = Settings::read(&vars, &mut problems).unwrap();
+    assert!(problems.list().is_empty(), "{problems:?}");
+    let templates = Templates::new(&settings, &Assets::new(&settings), None).unwrap();
+    let names: Vec<_> = templates.languages().all().map(|(_, code, name)| (code, name)).collect();
+    assert_eq!(names, [("fr", "Français"), ("de", "Deutsch")]);
+    let login = templates.render(&FRAME, &LoginPage::default()).unwrap();
+    assert!(login.contains("<html lang=\"fr\">") && login.contains("<h1>Se connecter</h1>"), "{login}");
+    assert!(login.contains(">Password</label>"), "{login}");
 }

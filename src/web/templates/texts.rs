@@ -1,6 +1,6 @@
 //! The sentences of the pages, one language a file, in Fluent syntax.
 //!
-//! Of Fluent this reads what one language needs: a message a line, `{ $place }` in it, and a message that is only
+//! Of Fluent this reads what these sentences need: a message a line, `{ $place }` in it, and a message that is only
 //! another one (`reason-hook = { reason-admin }`).
 
 use std::collections::HashMap;
@@ -24,10 +24,14 @@ impl Texts {
         Self(own.iter().map(|(key, text)| ((*key).to_owned(), follow(text))).collect())
     }
 
-    /// Every key.
-    #[cfg(test)]
-    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+    /// Every key with its sentence.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, text)| (key.as_str(), text.as_str()))
+    }
+
+    /// The sentence of `key` as it stands in the file.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
     }
 
     /// The function `t` of the templates.

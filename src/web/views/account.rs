@@ -52,11 +52,12 @@ pub struct Since {
 impl Serialize for Since {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut map = serializer.serialize_struct("Since", 3)?;
+        let mut map = serializer.serialize_struct("Since", 5)?;
         let at = self.at.to_offset(time::UtcOffset::UTC);
-        let date = format!("{} {} {}", at.day(), at.month(), at.year());
         map.serialize_field("since_iso", &at.format(&Rfc3339).map_err(serde::ser::Error::custom)?)?;
-        map.serialize_field("since_date", &date)?;
+        map.serialize_field("since_day", &at.day())?;
+        map.serialize_field("since_month", &u8::from(at.month()))?;
+        map.serialize_field("since_year", &at.year())?;
         map.serialize_field("since_seconds", &(self.now - at).whole_seconds().max(0))?;
         map.end()
     }

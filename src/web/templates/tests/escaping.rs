@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde_json::Value;
 
 use super::*;
+use crate::web::views::{AccountPage, ContinuePage};
 
 /// S-65: the policy of the pages allows no inline script or style, and one script file on the demo page alone.
 #[test]
@@ -101,7 +102,13 @@ fn hostile_text_is_inert_in_the_frame() {
     let title = Some("<script>alert(1)</script>".to_owned());
     let settings = Settings { title, ..Settings::default() };
     let templates = Templates::new(&settings, &Assets::new(&settings), None).unwrap();
-    let frame = Frame { host: "<script>", sign_out: Some("\"><script>") };
+    let hostile = Tongue {
+        code: "\"><script>",
+        name: "<script>",
+        url: Some("/auth/login?\"><script>&lang=x".to_owned()),
+    };
+    let tongues = [hostile];
+    let frame = Frame { host: "<script>", sign_out: Some("\"><script>"), tongues: &tongues, ..FRAME };
     for view in AccountPage::samples() {
         assert!(!templates.render(&frame, &view).unwrap().contains("<script>"));
     }
