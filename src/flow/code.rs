@@ -65,6 +65,12 @@ impl Flows {
     ) -> Result<Confirmed, Failure> {
         let inner = &self.0;
         let kind = LinkKind::parse(mail.kind).ok_or(Failure::Form(Problem::LinkExpired))?;
+        if let By::Digits { email, code } = mail.by {
+            super::mailed::read_email(email).map_err(Failure::Form)?;
+            if code.trim().is_empty() {
+                return Err(Failure::Form(Problem::Required("code")));
+            }
+        }
         let open = inner.sessions.peek(slot);
         let changes = kind == LinkKind::EmailChange;
         if open.is_some() && !mail.switch && !changes {

@@ -90,6 +90,11 @@ impl Flows {
             (Shared { brought, asker }, until)
         };
         match inner.redemptions.0.share(key, &inner.clock, work).await {
+            Some(Shared { brought: Ok(Redeemed::Session(current)), .. })
+                if inner.sessions.is_over(&current) =>
+            {
+                Err(inner.spent(method, spent)) // signed out meanwhile: nothing brings it back (S-43)
+            }
             Some(shared) if shared.asker == asker || shared.brought.is_err() => {
                 self.told(shared.brought, method, spent)
             }

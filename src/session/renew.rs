@@ -84,6 +84,11 @@ impl Sessions {
         self.0.spread_person(own.user_id, now, ended, reason).await;
     }
 
+    /// Whether `current` has ended on this node since it was made.
+    pub fn is_over(&self, current: &Current) -> bool {
+        self.0.denied_reason(&current.session, self.0.clock.now()).is_some()
+    }
+
     /// Revokes at GoTrue what [`make`](Self::make) made and nobody is to use.
     pub fn discard(&self, current: &Current) {
         self.0.discard(current.session.access_token.clone());
