@@ -4,7 +4,9 @@
 
 mod code;
 mod email;
+mod factors;
 mod mailed;
+mod mfa;
 mod once;
 mod otp;
 mod password;
@@ -29,6 +31,7 @@ use url::Url;
 
 pub use code::{By, Confirm, Confirmed};
 pub use mailed::{Again, Awaited, Entered, Typed};
+pub use mfa::AppCode;
 pub use otp::Asked;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
@@ -43,6 +46,9 @@ use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
 use crate::limit::{Bucket, Limiter, Taken, Wait};
 use crate::session::{self, Sessions};
+
+/// When it makes sense to try again what did not work for a moment.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What [`Flows::new`] joins.
 pub struct Parts {
@@ -91,6 +97,7 @@ struct Inner {
     exchanges: once::Exchanges,
     redemptions: redeem::Redemptions,
     resets: recovery::Resets,
+    proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
     entropy: SharedEntropy,
@@ -107,6 +114,7 @@ impl Flows {
             exchanges: once::Exchanges::default(),
             redemptions: redeem::Redemptions::default(),
             resets: recovery::Resets::default(),
+            proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
             sessions: parts.sessions,
@@ -222,6 +230,12 @@ pub enum Problem {
     LinkExpired,
     /// The project wants a captcha that this page cannot show.
     CaptchaFailed,
+    /// No app of this person's is called so; that of another is answered alike (S-102).
+    UnknownFactor,
+    /// The person has an app of this name.
+    AppNameTaken,
+    /// The person has as many apps as the project allows.
+    AppsFull,
 }
 
 /// Why a flow did not come to its end.

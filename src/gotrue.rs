@@ -7,6 +7,7 @@
 mod answer;
 mod call;
 mod error;
+mod factors;
 mod mail;
 mod person;
 mod types;
@@ -31,8 +32,8 @@ pub use error::{Error, FinalRefresh};
 pub use mail::MailTo;
 pub use person::UserChange;
 pub use types::{
-    Authorize, CodeKind, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp, Tokens,
-    User, Verified,
+    Authorize, CodeKind, Enrolled, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp,
+    Tokens, User, Verified,
 };
 
 use crate::pkce::{self, Challenge, Verifier};
@@ -310,9 +311,13 @@ impl GoTrue {
     }
 
     fn call(&self, endpoint: Endpoint, from: Option<IpAddr>) -> Call<'_> {
+        self.call_at(endpoint, endpoint.path(), from)
+    }
+
+    fn call_at(&self, endpoint: Endpoint, path: &str, from: Option<IpAddr>) -> Call<'_> {
         let request = self
             .http
-            .request(endpoint.method(), below(&self.settings.base, endpoint.path()))
+            .request(endpoint.method(), below(&self.settings.base, path))
             .header(header::USER_AGENT, "supabase-bff")
             .header("x-supabase-api-version", "2024-01-01");
         let request = match (&self.settings.client_ip_header, from) {

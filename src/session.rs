@@ -39,11 +39,11 @@ pub use begin::Proof;
 pub use devices::Device;
 pub use record::{Limited, Session};
 pub use sessions::{Current, Parts, Sessions};
-pub use settings::{Remember, SameSite, Settings};
+pub use settings::{Remember, SameSite, SecondFactor, Settings};
 pub use sign_out::Subject;
 pub use slot::Slot;
 
-pub use crate::gotrue::Scope as SignOut;
+pub use crate::gotrue::{Factor, Scope as SignOut, User};
 
 use crate::event::Reason;
 

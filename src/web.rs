@@ -11,6 +11,7 @@ pub mod ids;
 mod layers;
 mod pages;
 mod proof;
+mod qr;
 mod routes;
 pub mod state;
 pub mod templates;
@@ -29,7 +30,8 @@ pub use visit::Visit;
 
 use api::{hooks, session};
 use pages::{
-    account, bounce, callback, confirm, demo, login, logout, otp, recover, reset, security, signup, start,
+    account, bounce, callback, confirm, demo, factors, login, logout, mfa, otp, recover, reset, security,
+    signup, start,
 };
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
@@ -62,11 +64,17 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/start/{provider}", get(start::off)),
         ("/auth/callback/{flow}", get(callback::back)),
         ("/auth/continue", get(bounce::show)),
+        ("/auth/mfa", get(mfa::show).post(mfa::submit)),
         ("/auth/account", get(account::show)),
         ("/auth/account/security", get(security::show)),
         ("/auth/account/sessions", get(security::list)),
         ("/auth/account/sessions/{id}", delete(security::delete)),
         ("/auth/account/sessions/{id}/delete", post(security::submit)),
+        ("/auth/account/factors", get(factors::list).post(factors::enroll)),
+        ("/auth/account/factors/new", get(factors::new)),
+        ("/auth/account/factors/{id}", delete(factors::delete)),
+        ("/auth/account/factors/{id}/verify", post(factors::verify)),
+        ("/auth/account/factors/{id}/delete", get(factors::ask).post(factors::submit)),
         ("/auth/logout", get(logout::show).post(logout::submit)),
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),

@@ -12,11 +12,6 @@ pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
     if vars::flag(vars, "token.enabled", false, problems) {
         fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
     }
-    let enforce = [("when_enrolled", true), ("per_rule", false)];
-    if !vars::choice(vars, "mfa.enforce", &enforce, true, problems) {
-        let fix = "Set it to when_enrolled.";
-        fault(vars, "mfa.enforce", Some("per_rule"), "Leaving second factors to the rules", fix, problems);
-    }
     if vars::parsed::<u32>(vars, "limits.sockets_per_session", "a whole number", problems)
         .is_some_and(|n| n != 20)
     {

@@ -14,7 +14,7 @@ use super::{Failure, Flows, ReturnTo, callback_url};
 use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{Authorize, Error};
 use crate::pkce::Verifier;
-use crate::session::{Proof, Slot};
+use crate::session::{Limited, Proof, Slot};
 
 /// `[providers]`: the ways that may be offered, in the order of their buttons.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,11 +190,8 @@ impl Flows {
         match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
             Some(Exchanged::Session(current)) => {
                 inner.sessions.adopt(slot, &current).await?;
-                if current.session.recovery {
-                    Ok(Arrival::Recovering)
-                } else {
-                    Ok(Arrival::SignedIn(return_to))
-                }
+                let recovering = current.session.limited.is_some_and(Limited::ends_with_password);
+                Ok(if recovering { Arrival::Recovering } else { Arrival::SignedIn(return_to) })
             }
             Some(Exchanged::TooLate) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
             Some(Exchanged::TooLate) => Ok(Arrival::LinkExpired(pending.purpose)),

@@ -51,7 +51,7 @@ impl Flows {
         let session = &current.session;
         let age = self.0.now() - session.auth_time;
         match session.limited {
-            Some(Limited::Mfa) if session.recovery => May::AfterCode,
+            Some(Limited::MfaThenRecovery) => May::AfterCode,
             Some(Limited::Mfa) => May::Nothing,
             Some(Limited::Recovery) if age <= RECOVERY => May::Recover,
             Some(Limited::Recovery) => May::TooLate,

@@ -83,7 +83,7 @@ impl Flows {
         };
         let flows = self.clone();
         let work = async move {
-            let brought = flows.ask(secret, method, remember, from).await;
+            let brought = flows.session_for(secret, method, remember, from).await;
             let now = flows.0.now();
             // What was not consumed may be tried again at once.
             let until = if brought.is_ok() { now + SHARED } else { now };
@@ -103,7 +103,7 @@ impl Flows {
         }
     }
 
-    async fn ask(
+    async fn session_for(
         &self,
         secret: OneTime,
         method: &'static str,

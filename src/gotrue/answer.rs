@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use super::types::{Factor, ProjectSettings, SignedUp, Tokens, User, Verified};
+use super::types::{Enrolled, Factor, ProjectSettings, SignedUp, Tokens, User, Verified};
 use super::wire;
 
 /// Longest answer that is read.
@@ -111,6 +111,18 @@ pub(super) fn user(body: &[u8]) -> Result<User, Error> {
     decode::<wire::User>(body).map(User::from)
 }
 
+pub(super) fn enrolled(body: &[u8]) -> Result<Enrolled, Error> {
+    let wire::Enrolled { id, totp } = decode(body)?;
+    if totp.secret.expose().is_empty() || !totp.uri.expose().starts_with("otpauth://totp/") {
+        return Err(Error::NotGoTrue { status: StatusCode::OK });
+    }
+    Ok(Enrolled { id, secret: totp.secret, uri: totp.uri })
+}
+
+pub(super) fn challenged(body: &[u8]) -> Result<uuid::Uuid, Error> {
+    decode::<wire::Challenged>(body).map(|challenge| challenge.id)
+}
+
 pub(super) fn settings(body: &[u8]) -> Result<ProjectSettings, Error> {
     let settings: wire::ProjectSettings = decode(body)?;
     let on = |name: &str| settings.external.get(name) == Some(&Value::Bool(true));
@@ -136,6 +148,7 @@ impl From<wire::User> for User {
             kind: factor.factor_type,
             name: factor.friendly_name.unwrap_or_default(),
             verified: factor.status == "verified",
+            created_at: factor.created_at,
         };
         Self {
             id: user.id,

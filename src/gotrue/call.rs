@@ -22,7 +22,7 @@ macro_rules! endpoints {
                 match self { $(Self::$name => Method::$method,)+ }
             }
 
-            /// Below the base, with its query.
+            /// Below the base, with its query; `{id}` stands for a factor.
             pub(super) const fn path(self) -> &'static str {
                 match self { $(Self::$name => $path,)+ }
             }
@@ -52,6 +52,10 @@ endpoints! {
     Otp "otp" POST "otp" Checked,
     User "user" GET "user" Never,
     UpdateUser "user_update" PUT "user" Never,
+    Enroll "factors" POST "factors" Never,
+    Challenge "factors_challenge" POST "factors/{id}/challenge" Never,
+    VerifyFactor "factors_verify" POST "factors/{id}/verify" Never,
+    Unenroll "factors_delete" DELETE "factors/{id}" Never,
     Logout "logout" POST "logout" Never,
     Settings "settings" GET "settings" Never,
 }

@@ -74,6 +74,11 @@ impl Error {
         }
     }
 
+    /// Whether what the path names is not there; the same code with another status is about what the body names.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
+    }
+
     /// GoTrue's code, where it gave one.
     pub fn code(&self) -> Option<&str> {
         match self {

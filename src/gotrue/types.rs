@@ -196,6 +196,19 @@ pub struct Factor {
     pub name: String,
     /// It counts only once it was verified.
     pub verified: bool,
+    /// When it was enrolled, as GoTrue says.
+    pub created_at: Option<OffsetDateTime>,
+}
+
+/// An authenticator app that was just enrolled.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// For challenge and removal.
+    pub id: Uuid,
+    /// In Base32, to be typed into the app.
+    pub secret: Secret<String>,
+    /// `otpauth://totp/…`: the same with the names that the app shows beside its codes.
+    pub uri: Secret<String>,
 }
 
 /// The answer to a sign-up.

@@ -123,6 +123,40 @@ pub(super) struct UserChange<'a> {
     pub(super) challenge: Option<ChallengeFields<'a>>,
 }
 
+#[derive(Serialize)]
+pub(super) struct Enroll<'a> {
+    pub(super) factor_type: &'static str,
+    pub(super) friendly_name: &'a str,
+    pub(super) issuer: &'a str,
+}
+
+/// `{}`
+#[derive(Serialize)]
+pub(super) struct Nothing {}
+
+#[derive(Serialize)]
+pub(super) struct VerifyFactor<'a> {
+    pub(super) challenge_id: Uuid,
+    pub(super) code: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Enrolled {
+    pub(super) id: Uuid,
+    pub(super) totp: Totp,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Totp {
+    pub(super) secret: Secret<String>,
+    pub(super) uri: Secret<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Challenged {
+    pub(super) id: Uuid,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Session {
     pub(super) access_token: Secret<String>,
@@ -166,6 +200,8 @@ pub(super) struct Factor {
     #[serde(default)]
     pub(super) friendly_name: Option<String>,
     pub(super) status: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(super) created_at: Option<time::OffsetDateTime>,
 }
 
 /// The first half of a change of address: `{"msg": "…", "code": "200"}`.

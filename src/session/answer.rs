@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::record::Session;
 use super::sessions::{Inner, Sessions};
 use super::slot::{Change, Slot};
+use crate::event::Reason;
 
 impl Sessions {
     /// The `Set-Cookie` values that the answer to `slot`'s request needs. Written whatever became of the request, or
@@ -31,6 +32,8 @@ impl Sessions {
                 }
                 cookies
             }
+            // The browser has a newer cookie by now, or gets one: this answer is the late one.
+            Change::Clear(Some(Reason::Replaced)) => Vec::new(),
             Change::Clear(reason) => {
                 let mut cookies = inner.names.clear_session(slot.jar());
                 if let Some(reason) = reason {

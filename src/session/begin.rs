@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::Error;
 use super::agent;
 use super::cookie::{self, Jar};
@@ -14,7 +16,7 @@ use super::store::Version;
 use super::ticket::Ticket;
 use crate::event::{self, Event, Reason};
 use crate::gotrue::{Scope, Tokens};
-use crate::token::{Invalid, Refusal};
+use crate::token::{Claims, Invalid, Refusal};
 
 /// How a person proved who they are, for [`Sessions::make`].
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +25,26 @@ pub struct Proof<'a> {
     pub method: &'a str,
     /// The tick at "stay signed in", if there was one.
     pub remember: bool,
-    /// It was a recovery link, or goes on from one: only a new password may follow (S-32).
+    /// It was a recovery link: only a new password may follow (S-32).
     pub recovery: bool,
+}
+
+/// What a session takes over from whatever led to it.
+struct Begin<'a> {
+    method: Option<&'a str>,
+    remember: bool,
+    recovery: bool,
+    created_at: OffsetDateTime,
+    auth_time: OffsetDateTime,
+    /// It is to be the same sign-in as this one at GoTrue.
+    within: Option<&'a Session>,
+}
+
+impl Begin<'_> {
+    fn fits(&self, claims: &Claims) -> bool {
+        self.within
+            .is_none_or(|earlier| claims.sub == earlier.user_id && claims.session_id == earlier.gotrue_id)
+    }
 }
 
 impl Sessions {
@@ -36,13 +56,57 @@ impl Sessions {
     /// [`Error::TooLarge`] if it does not fit. The tokens are revoked then.
     pub async fn make(&self, tokens: Tokens, proof: Proof<'_>) -> Result<Current, Error> {
         let now = self.0.clock.now();
+        let remember = match self.0.settings.remember {
+            Remember::Ask => proof.remember,
+            Remember::Always => true,
+            Remember::Never => false,
+        };
+        let (method, recovery) = (Some(proof.method), proof.recovery);
+        self.begin(
+            tokens,
+            &Begin { method, remember, recovery, created_at: now, auth_time: now, within: None },
+        )
+        .await
+    }
+
+    /// Makes the session that takes the place of `earlier` after a further step of the same sign-in, for
+    /// [`adopt`](Self::adopt): another id (S-06), and the limits, the sign-in and "stay signed in" of before. `method` is
+    /// the proof that the step was, if it was one.
+    ///
+    /// # Errors
+    ///
+    /// As [`make`](Self::make), and [`Error::Ended`] if `earlier` is over by now: nothing brings it back (S-43).
+    pub async fn step(
+        &self,
+        tokens: Tokens,
+        earlier: &Session,
+        method: Option<&str>,
+    ) -> Result<Current, Error> {
+        let now = self.0.clock.now();
+        if let Some(reason) = self.0.denied_reason(earlier, now) {
+            self.0.discard_late(tokens.access_token, reason);
+            return Err(Error::Ended(reason));
+        }
+        let begin = Begin {
+            method,
+            remember: earlier.remember,
+            recovery: earlier.limited.is_some_and(Limited::ends_with_password),
+            created_at: earlier.created_at,
+            auth_time: if method.is_some() { now } else { earlier.auth_time },
+            within: Some(earlier),
+        };
+        self.begin(tokens, &begin).await
+    }
+
+    async fn begin(&self, tokens: Tokens, begin: &Begin<'_>) -> Result<Current, Error> {
+        let now = self.0.clock.now();
         // Longer than all cookies together: nothing that follows could change that.
         if tokens.access_token.expose().len() > cookie::LARGEST {
             self.0.discard(tokens.access_token);
             return Err(Error::TooLarge);
         }
         let claims = match self.0.verifier.verify(tokens.access_token.expose()).await {
-            Ok(claims) if claims.sub == tokens.user.id => claims,
+            Ok(claims) if claims.sub == tokens.user.id && begin.fits(&claims) => claims,
             refused => {
                 self.0.discard(tokens.access_token);
                 return Err(match refused {
@@ -53,17 +117,10 @@ impl Sessions {
             }
         };
         let (issued_at, expires_at) = times(&claims, now);
+        let factors = tokens.user.factors.clone();
         let fresh = Fresh::new(tokens, issued_at, expires_at);
-        let limited = match (proof.recovery, claims.aal, fresh.next_aal) {
-            (_, 1, 2) => Some(Limited::Mfa),
-            (true, ..) => Some(Limited::Recovery),
-            _ => None,
-        };
-        let remember = match self.0.settings.remember {
-            Remember::Ask => proof.remember,
-            Remember::Always => true,
-            Remember::Never => false,
-        };
+        let asked = self.0.settings.second_factor;
+        let limited = Limited::of(begin.recovery, claims.aal, fresh.next_aal, asked);
         let rest = self.0.vault.as_ref().map(|_| Rest {
             ticket: Arc::new(Ticket::fresh(&*self.0.entropy)),
             version: Version::default(),
@@ -77,12 +134,11 @@ impl Sessions {
             refresh_token: fresh.refresh_token,
             issued_at,
             expires_at,
-            created_at: now,
-            auth_time: now,
+            created_at: begin.created_at,
+            auth_time: begin.auth_time,
             last_seen: now,
-            remember,
+            remember: begin.remember,
             limited,
-            recovery: proof.recovery,
             next_aal: fresh.next_aal,
             rest,
             memo: Memo::default(),
@@ -91,8 +147,8 @@ impl Sessions {
             self.0.discard(session.access_token.clone());
             return Err(Error::TooLarge);
         }
-        self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, Some(proof.method));
-        Ok(Current { session, claims })
+        self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, begin.method);
+        Ok(Current { session, claims, factors })
     }
 
     /// Puts `current` in the place of the session that the request carried, which ends here and at GoTrue (S-06). In store

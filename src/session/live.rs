@@ -7,7 +7,7 @@ use super::Error;
 use super::sessions::{Current, Sessions};
 use super::slot::Slot;
 use crate::event::Reason;
-use crate::gotrue;
+use crate::gotrue::{self, User};
 
 impl Sessions {
     /// Asks GoTrue for the person of `current`, which `slot`'s request carries: the level that the factors of this moment
@@ -17,11 +17,19 @@ impl Sessions {
     ///
     /// [`Error::Ended`] if it is over, [`Error::Unavailable`] if nobody can tell: the session is kept then.
     pub async fn ask_live(&self, slot: &Slot, current: &Current) -> Result<u8, Error> {
+        let user = self.person(slot, current).await?;
+        Ok(if user.has_verified_factor() { 2 } else { 1 })
+    }
+
+    /// The same question, with all that GoTrue says of the person now: factors and identities too.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask_live`](Self::ask_live).
+    pub async fn person(&self, slot: &Slot, current: &Current) -> Result<User, Error> {
         let session = &current.session;
         let over = match self.0.gotrue.user(&session.access_token, slot.client()).await {
-            Ok(user) if user.id == session.user_id => {
-                return Ok(if user.has_verified_factor() { 2 } else { 1 });
-            }
+            Ok(user) if user.id == session.user_id => return Ok(user),
             Ok(_) => Some(Reason::OwnerMismatch),
             Err(error) => {
                 let over = over(&error);

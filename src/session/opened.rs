@@ -92,7 +92,6 @@ mod tests {
             last_seen: then,
             remember: false,
             limited: None,
-            recovery: false,
             next_aal: 1,
             rest: None,
             memo: Memo::default(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::settings::SecondFactor;
 use super::store::Version;
 use super::ticket::Ticket;
 use crate::gotrue;
@@ -23,15 +24,39 @@ pub enum Limited {
     Mfa,
     /// A new password, after a recovery link.
     Recovery,
+    /// The code first, then the new password: recovery does not skip the second factor.
+    MfaThenRecovery,
 }
 
 impl Limited {
     /// The word that `/auth/session` uses.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Mfa => "mfa",
+            Self::Mfa | Self::MfaThenRecovery => "mfa",
             Self::Recovery => "recovery",
         }
+    }
+
+    /// What that word names first.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Mfa, Self::Recovery].into_iter().find(|limited| limited.as_str() == word)
+    }
+
+    /// What is missing from a session that reached the level `aal` of `next_aal`. `recovery`: it began with a recovery
+    /// link, and no new password followed so far. GoTrue itself takes none below the level that is possible.
+    pub(super) fn of(recovery: bool, aal: u8, next_aal: u8, asked: SecondFactor) -> Option<Self> {
+        let code = aal < next_aal;
+        match (recovery, code) {
+            (true, true) => Some(Self::MfaThenRecovery),
+            (true, false) => Some(Self::Recovery),
+            (false, true) => (asked == SecondFactor::WhenEnrolled).then_some(Self::Mfa),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a new password is missing, now or later.
+    pub fn ends_with_password(self) -> bool {
+        matches!(self, Self::Recovery | Self::MfaThenRecovery)
     }
 }
 
@@ -62,8 +87,6 @@ pub struct Session {
     pub remember: bool,
     /// The step that is missing, if any.
     pub limited: Option<Limited>,
-    /// It began with a recovery link, and there is no new password yet: that is missing once any other step is done.
-    pub recovery: bool,
     /// The level that the person's factors make possible: 1 or 2.
     pub next_aal: u8,
     /// In store mode: where it rests.
@@ -116,8 +139,6 @@ struct Stored<'a> {
     m: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     l: Option<Limited>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    k: bool,
     x: u8,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     d: Option<Cow<'a, str>>,
@@ -149,7 +170,6 @@ impl Session {
             s: self.last_seen.unix_timestamp(),
             m: self.remember,
             l: self.limited,
-            k: self.recovery,
             x: self.next_aal,
             d: self.rest.as_ref().map(|rest| Cow::Borrowed(&*rest.agent)),
         };
@@ -179,16 +199,28 @@ impl Session {
             last_seen: time(stored.s)?,
             remember: stored.m,
             limited: stored.l,
-            recovery: stored.k,
             next_aal: stored.x,
             rest,
             memo: Memo::default(),
         })
     }
 
-    /// The same session with the tokens of a refresh. Only the idle limit moves (S-08).
-    pub(super) fn refreshed(&self, fresh: Fresh, now: OffsetDateTime) -> Self {
+    /// The same session with the tokens of a refresh. Only the idle limit moves (S-08). `aal` as the token says, if that is
+    /// known: a factor may have come or gone since, so the step that is missing is worked out anew (S-32).
+    pub(super) fn refreshed(
+        &self,
+        fresh: Fresh,
+        aal: Option<u8>,
+        asked: SecondFactor,
+        now: OffsetDateTime,
+    ) -> Self {
+        let recovery = self.limited.is_some_and(Limited::ends_with_password);
+        let limited = match aal {
+            Some(aal) => Limited::of(recovery, aal, fresh.next_aal, asked),
+            None => self.limited,
+        };
         Self {
+            limited,
             access_token: fresh.access_token,
             refresh_token: fresh.refresh_token,
             issued_at: fresh.issued_at,

@@ -137,8 +137,9 @@ impl Inner {
             Some(claims) => times(claims, now),
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
-        let refreshed = session.refreshed(Fresh::new(tokens, issued_at, expires_at), now);
-        Answer::New(Box::new(refreshed), claims.map(|claims| claims.aal))
+        let (fresh, aal) = (Fresh::new(tokens, issued_at, expires_at), claims.map(|claims| claims.aal));
+        let refreshed = session.refreshed(fresh, aal, self.settings.second_factor, now);
+        Answer::New(Box::new(refreshed), aal)
     }
 
     /// Ends a session that GoTrue refreshes no more.

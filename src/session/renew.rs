@@ -42,7 +42,7 @@ impl Sessions {
         if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
             vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
         }
-        Ok(Current { session, claims: current.claims.clone() })
+        Ok(Current { session, ..current.clone() })
     }
 
     /// The browser of `slot`'s request goes on with `current`.
@@ -63,7 +63,6 @@ impl Sessions {
             created_at: now, // what began before is refused from now on
             last_seen: now,
             limited: earlier.limited.filter(|step| *step != Limited::Recovery),
-            recovery: false,
             rest,
             memo: Memo::default(),
             ..(**earlier).clone()

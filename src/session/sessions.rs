@@ -25,7 +25,7 @@ use super::slot::{Presented, Slot};
 use super::store::Store;
 use super::vault::Vault;
 use crate::event::{self, Event, LogHash, Reason, Record, Trail};
-use crate::gotrue::GoTrue;
+use crate::gotrue::{Factor, GoTrue};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
 /// How long the store's answer to a probe counts.
@@ -85,6 +85,15 @@ pub struct Current {
     pub session: Arc<Session>,
     /// What its access token says.
     pub claims: Arc<Claims>,
+    /// The person's second factors, where GoTrue has just told them: after a sign-in.
+    pub factors: Vec<Factor>,
+}
+
+impl Current {
+    /// A session whose person's factors nobody asked for.
+    pub fn new(session: Arc<Session>, claims: Arc<Claims>) -> Self {
+        Self { session, claims, factors: Vec::new() }
+    }
 }
 
 impl Sessions {
@@ -198,14 +207,14 @@ impl Sessions {
         match self.0.verified(&session).await {
             Ok(claims) => {
                 self.touch(slot, &session, now).await;
-                Ok(Current { session, claims })
+                Ok(Current::new(session, claims))
             }
             Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
             // The key that signed it was withdrawn: GoTrue can still make a token with a new one.
             Err(Refusal::Invalid(_)) => {
                 let session = Box::pin(self.renew(slot, session)).await?;
                 let claims = self.0.verified(&session).await.map_err(|refusal| self.0.unusable(&refusal))?;
-                Ok(Current { session, claims })
+                Ok(Current::new(session, claims))
             }
         }
     }

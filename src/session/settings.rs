@@ -24,6 +24,17 @@ pub struct Settings {
     pub expose_claims: Vec<String>,
     /// `Clear-Site-Data` of a sign-out: any of `cache`, `cookies`, `storage`. `session.clear_site_data`; default none.
     pub clear_site_data: Vec<String>,
+    /// Who must bring the code of a second factor. `mfa.enforce`: `when_enrolled` or `per_rule`; default `when_enrolled`.
+    pub second_factor: SecondFactor,
+}
+
+/// Who must bring the code of a second factor before a session opens anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// Whoever has one, at every sign-in.
+    WhenEnrolled,
+    /// Nobody at the sign-in: rules with `aal = 2` ask for it.
+    PerRule,
 }
 
 /// Who outlives the browser.
@@ -60,6 +71,13 @@ impl Settings {
             refresh_cooldown: vars::span(vars, "session.refresh_cooldown", Duration::seconds(10), problems),
             expose_claims: claims(vars, problems)?,
             clear_site_data: vars::list(vars, "session.clear_site_data").unwrap_or_default(),
+            second_factor: vars::choice(
+                vars,
+                "mfa.enforce",
+                &[("when_enrolled", SecondFactor::WhenEnrolled), ("per_rule", SecondFactor::PerRule)],
+                SecondFactor::WhenEnrolled,
+                problems,
+            ),
         };
         settings.check(vars, problems).then_some(settings)
     }

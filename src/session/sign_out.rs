@@ -58,8 +58,7 @@ impl Sessions {
             }
         };
         if scope == Scope::Others {
-            self.end_others(&session, Reason::OtherDevice).await?;
-            self.0.tell_gotrue(session, scope).await;
+            self.sign_out_others(session, Reason::OtherDevice).await?;
             return Ok(true);
         }
         let everywhere = scope == Scope::Global;
@@ -83,6 +82,17 @@ impl Sessions {
         Ok(true)
     }
 
+    /// Ends every other session of `session`'s person here, on all nodes and at GoTrue, for `reason`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreUnavailable`] if nobody can tell which there are; GoTrue has not heard of it then.
+    pub async fn sign_out_others(&self, session: Arc<Session>, reason: Reason) -> Result<(), Error> {
+        self.end_others(&session, reason).await?;
+        self.0.tell_gotrue(session, Scope::Others).await;
+        Ok(())
+    }
+
     /// Ends every other session of `session`'s person that a store knows. In cookie mode none is known.
     ///
     /// # Errors
@@ -91,8 +101,10 @@ impl Sessions {
     pub async fn end_others(&self, session: &Session, reason: Reason) -> Result<usize, Error> {
         let own = session.rest.as_ref().map(|rest| rest.ticket.key());
         let other = |key: &Key, _: &Label| Some(*key) != own;
-        let ended = self.0.end_listed(session.user_id, reason, other).await?;
+        let mut ended = self.0.end_listed(session.user_id, reason, other).await?;
         let count = ended.len();
+        // What was replaced within this sign-in may still be listed; the sign-in itself goes on.
+        ended.retain(|id| *id != session.gotrue_id);
         self.0.spread_sessions(ended, reason).await;
         Ok(count)
     }

@@ -142,8 +142,6 @@ impl Slot {
 impl State {
     fn learn(&mut self, presented: &Presented, stale: bool) {
         match presented {
-            // A newer session took its place under the same name: a late answer must not take that one away.
-            Presented::Ended(Reason::Replaced) => {}
             Presented::Ended(reason) => self.change = Change::Clear(Some(*reason)),
             Presented::Session(session) if stale => self.change = Change::Set(session.clone()),
             Presented::Session(_) | Presented::Nothing | Presented::Unknown => {}

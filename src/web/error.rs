@@ -61,7 +61,7 @@ codes! {
     InvalidToken "invalid_token" 401 "The bearer token is not valid here." "Send an access token of this project that has not expired.",
     InvalidCredentials "invalid_credentials" 401 "E-mail or password is not right." "Check both, or use another way to sign in.",
     HookRefused "hook_refused" 401 "The hook call is not accepted." "Sign each call anew with a secret of BFF_HOOKS_SECRETS, by a clock that is right.",
-    StepUp "insufficient_user_authentication" 401 "This needs a stronger or fresher sign-in." "Sign in again, with the second factor if acr_values asks for it.",
+    StepUp "insufficient_user_authentication" 401 "This needs a stronger or fresher sign-in." "Sign in again at login_url, with the second factor if acr_values asks for it.",
     CrossOrigin "cross_origin" 403 "The request comes from another origin." "Send it from a page of this site, or list the origin in cors.origins.",
     CsrfHeader "csrf_header" 403 "The header X-CSRF is missing." "Send X-CSRF: 1 with every request that is no navigation.",
     CsrfForm "csrf_form" 403 "The form is no longer valid." "Load the page again and send its new form.",
@@ -72,6 +72,7 @@ codes! {
     AnonymousNotAllowed "anonymous_not_allowed" 403 "This needs a full account." "Sign up or sign in.",
     EmailNotConfirmed "email_not_confirmed" 403 "The e-mail address is not confirmed." "Open the link in the confirmation mail.",
     PlainHttp "plain_http" 403 "This site answers over https only." "Use https.",
+    FactorUnknown "factor_unknown" 404 "There is no such authenticator app." "Use an id that GET /auth/mfa lists, or add an app to the account first.",
     NotFound "not_found" 404 "There is nothing here." "Check the address; every path needs a rule in bff.toml.",
     ProviderUnknown "provider_unknown" 404 "This provider is not offered." "Use one that the login page shows.",
     FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project, or use another way.",
@@ -85,7 +86,9 @@ codes! {
     WeakPassword "weak_password" 422 "The password is easy to guess." "Use a longer one that is no common word.",
     SamePassword "same_password" 422 "This is the password there is already." "Choose another one.",
     EmailInvalid "email_invalid" 422 "This is not an e-mail address." "Send an address such as name@example.com.",
-    CodeWrong "code_wrong" 422 "The code is wrong, used or too old." "Use the newest mail, or have one sent again.",
+    CodeWrong "code_wrong" 422 "The code is wrong, used or too old." "Use the newest mail, or the next code of the app.",
+    FactorNameTaken "factor_name_taken" 422 "There is an authenticator app of this name." "Choose another name.",
+    FactorsFull "factors_full" 422 "The account has as many authenticator apps as it may." "Remove one first.",
     SignupClosed "signup_closed" 422 "New accounts cannot be made here." "Sign in with an account, or use an invitation.",
     RateLimited "rate_limited" 429 "There were many requests in a short time." "Wait for the seconds in Retry-After.",
     HeadersTooLarge "headers_too_large" 431 "The headers are too large." "Send fewer or smaller cookies and headers.",
@@ -117,6 +120,8 @@ pub struct Error {
     pub field: Option<&'static str>,
     /// What a link that is over was for: the page offers another, or says where one comes from.
     pub link: Option<LinkKind>,
+    /// With [`Code::StepUp`]: a second factor is asked for, not just a fresh proof.
+    pub second_factor: bool,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -136,6 +141,7 @@ impl From<Code> for Error {
             allow: None,
             field: None,
             link: None,
+            second_factor: false,
             cause: None,
         }
     }
@@ -268,6 +274,9 @@ impl From<Problem> for Error {
             Problem::CodeWrong => Self::field(Code::CodeWrong, "code"),
             Problem::LinkExpired => Code::LinkExpired.into(),
             Problem::CaptchaFailed => Code::CaptchaFailed.into(),
+            Problem::UnknownFactor => Code::FactorUnknown.into(),
+            Problem::AppNameTaken => Self::field(Code::FactorNameTaken, "name"),
+            Problem::AppsFull => Code::FactorsFull.into(),
         }
     }
 }

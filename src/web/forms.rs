@@ -84,6 +84,17 @@ impl Forms {
         self.names.set(&self.names.form, &sealed, SameSite::Strict, None)
     }
 
+    /// `plain` sealed for this browser and `label`, to ride in a form.
+    pub fn conceal(&self, binding: &Binding, label: &str, plain: &[u8], entropy: &dyn Entropy) -> String {
+        self.sealer.seal(&[label, &self.origin, &binding.id], plain, entropy)
+    }
+
+    /// What [`conceal`](Self::conceal) sealed for this browser.
+    pub fn reveal(&self, binding: &Binding, label: &str, sealed: &str) -> Option<Vec<u8>> {
+        let opened = self.sealer.open(&[label, &self.origin, &binding.id], sealed).ok()?;
+        Some(opened.plain.to_vec())
+    }
+
     /// A token for the form called `purpose`.
     pub fn token(&self, binding: &Binding, purpose: &str, now: OffsetDateTime) -> String {
         let time = now.unix_timestamp().to_string();

@@ -6,12 +6,12 @@ use http::HeaderValue;
 use time::Duration;
 
 use super::error::{Code, Error};
-use super::visit::{Visit, see_other};
+use super::visit::{Visit, returning, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::session::Current;
 
 /// How old the last proof may be. Judged here by the session's own time, whatever a page or a way back says.
-const FRESH: Duration = Duration::minutes(5);
+pub(super) const FRESH: Duration = Duration::minutes(5);
 
 /// The session of this request, with no step of its sign-in missing.
 ///
@@ -41,18 +41,31 @@ pub(super) async fn fresh(visit: &Visit, current: &Current) -> Result<(), Error>
     }
     let code = Some(Code::StepUp.as_str());
     event::emit(&Record { code, ..Record::of(Event::StepUp, Outcome::Refused) });
-    Err(Error { challenge: challenge(second, Some(FRESH)), ..Code::StepUp.into() })
+    Err(step_up(second, Some(FRESH)))
 }
 
-/// Off to the login page for a new proof, and then back to `page` of ours.
+/// Off to a new proof, and then back to `page` of ours.
 pub(super) fn ask(visit: &Visit, page: &str) -> Response {
     visit.count_refusal(Code::StepUp);
-    let back: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
-    see_other(&format!("/auth/login?prompt=login&return_to={back}"))
+    see_other(&url(visit, false, Some(page)))
+}
+
+/// Where whoever is signed in proves it anew, on the way to `target`: by the code of an app if there is one, or if a
+/// second factor is asked for; else on the login page.
+pub(super) fn url(visit: &Visit, second_factor: bool, target: Option<&str>) -> String {
+    let session = visit.app().sessions.peek(visit.slot());
+    let code = session.is_some_and(|session| second_factor || session.next_aal > 1);
+    let page = if code { "/auth/mfa" } else { "/auth/login?prompt=login" };
+    target.map_or_else(|| page.to_owned(), |target| returning(page, target))
+}
+
+/// The refusal of whoever is signed in, but not well enough or not lately.
+pub(super) fn step_up(second_factor: bool, max_age: Option<Duration>) -> Error {
+    Error { challenge: challenge(second_factor, max_age), second_factor, ..Code::StepUp.into() }
 }
 
 /// `WWW-Authenticate` of [`Code::StepUp`] (RFC 9470).
-pub(super) fn challenge(aal2: bool, max_age: Option<Duration>) -> Option<HeaderValue> {
+fn challenge(aal2: bool, max_age: Option<Duration>) -> Option<HeaderValue> {
     let mut text = r#"Bearer realm="supabase-bff", error="insufficient_user_authentication""#.to_owned();
     if aal2 {
         text.push_str(r#", acr_values="aal2""#);

@@ -101,7 +101,7 @@ fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
             Some(format!(r#"Bearer realm="supabase-bff", error="insufficient_scope", scope="{needed}""#))
         }
         Denied::StepUp { aal2, max_age } => {
-            return Error { challenge: proof::challenge(aal2, max_age), ..error };
+            return proof::step_up(aal2, max_age);
         }
         _ => None,
     };

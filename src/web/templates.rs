@@ -105,6 +105,7 @@ impl Templates {
         environment.set_fuel(Some(1_000_000));
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         environment.add_filter("link", |address: &str| link(address).to_owned());
+        environment.add_filter("app_link", |address: &str| app_link(address).to_owned());
         environment.add_global("site", site(settings, assets, development));
         let mut sources: BTreeMap<String, String> =
             BuiltIn::iter().map(|name| (name.clone().into_owned(), built_in(&name))).collect();
@@ -135,6 +136,11 @@ impl Templates {
         Ok(Self { environments, languages, title: settings.title.clone() })
     }
 
+    /// The name of the site: `pages.title`, or `host` while there is none.
+    pub fn site_name<'a>(&'a self, host: &'a str) -> &'a str {
+        self.title.as_deref().unwrap_or(host)
+    }
+
     /// The languages that the pages speak.
     pub fn languages(&self) -> &Languages {
         &self.languages
@@ -146,7 +152,7 @@ impl Templates {
     ///
     /// When an operator's template asks for what the view does not have, or never ends.
     pub fn render<V: View>(&self, frame: &Frame<'_>, view: &V) -> Result<String, Error> {
-        let name = self.title.as_deref().unwrap_or(frame.host);
+        let name = self.site_name(frame.host);
         let letter = name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_uppercase().to_string());
         let context = context! { page => Serde(view), frame => Serde(frame), name, letter };
         let environment = self.environments.get(frame.language.index()).or(self.environments.first());
@@ -250,6 +256,11 @@ fn link(address: &str) -> &str {
     let local = address.starts_with('/') && !address.starts_with("//") && !address.contains('\\');
     let web = address.starts_with("https://") || address.starts_with("http://");
     if local || web { address } else { "/" }
+}
+
+/// The filter `app_link`: the key of an authenticator app, for the app on the same device (S-68).
+fn app_link(address: &str) -> &str {
+    if address.starts_with("otpauth://totp/") { address } else { "/" }
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ mod account;
 mod confirm;
 mod demo;
 mod error;
+mod factors;
 mod login;
 mod mailed;
+mod mfa;
 mod reset;
 mod security;
 mod signup;
@@ -17,10 +19,12 @@ pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
+pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
 pub use mailed::{CheckMailPage, CheckNotice, OtpPage, Purpose, RecoverPage};
+pub use mfa::{AppChoice, MfaPage};
 pub use reset::ResetPage;
-pub use security::{DeviceName, DeviceRow, SecurityNotice, SecurityPage};
+pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage};
 pub use signup::SignupPage;
 
 use serde::Serialize;
@@ -53,6 +57,9 @@ macro_rules! every_view {
             $do::<ConfirmPage<'_>> $arguments,
             $do::<ContinuePage<'_>> $arguments,
             $do::<LogoutPage<'_>> $arguments,
+            $do::<MfaPage<'_>> $arguments,
+            $do::<EnrollPage<'_>> $arguments,
+            $do::<RemoveAppPage<'_>> $arguments,
             $do::<AccountPage<'_>> $arguments,
             $do::<SecurityPage<'_>> $arguments,
             $do::<ErrorPage<'_>> $arguments,
@@ -178,6 +185,12 @@ pub enum FieldProblem {
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,
+    /// Not the code that the app shows.
+    #[serde(rename = "error-code_wrong-app")]
+    AppCodeWrong,
+    /// The person has an app of this name.
+    #[serde(rename = "enrol-name-taken")]
+    AppNameTaken,
 }
 
 /// Why a form came back that nothing in its fields is to blame for. Any form may show any of them.
@@ -196,6 +209,9 @@ pub enum FormProblem<'a> {
         /// Until the next one.
         wait: Wait,
     },
+    /// No further app fits into the account.
+    #[serde(rename = "enrol-full")]
+    AppsFull,
     /// The project wants a captcha that the page does not have.
     #[serde(rename = "error-captcha_failed")]
     CaptchaFailed,

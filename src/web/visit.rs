@@ -2,6 +2,7 @@
 
 mod head;
 mod language;
+mod ways;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,6 +13,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::{Code, Error};
@@ -19,13 +21,13 @@ use super::forms::{Binding, Lock, Notice};
 use super::ids::RequestId;
 use super::state::AppState;
 use super::views::{Frame, View};
-use crate::flow::ReturnTo;
 use crate::policy::Rule;
-use crate::session::{Current, Limited, Slot};
+use crate::session::Slot;
 pub use head::FetchSite;
 pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
 use language::Tongues;
+pub(super) use ways::returning;
 
 /// Which face a request wants to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,20 +232,6 @@ impl Visit {
         self.app().trail.metrics().refused(code as usize);
     }
 
-    /// `/auth/login` with the way back to this request, where it leads somewhere.
-    pub fn login_url(&self) -> String {
-        let back = (self.0.method == Method::GET).then_some(self.target());
-        let target = back.and_then(|target| self.app().flows.targets().parse(target));
-        match target {
-            Some(target) if self.is_navigation() && target != self.app().flows.targets().default() => {
-                let query: String =
-                    url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-                format!("/auth/login?return_to={query}")
-            }
-            _ => "/auth/login".to_owned(),
-        }
-    }
-
     /// Adds a `Set-Cookie` to the answer.
     pub fn set_cookie(&self, cookie: HeaderValue) {
         self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner).push(cookie);
@@ -280,6 +268,21 @@ impl Visit {
     pub fn form_token(&self, purpose: &str) -> String {
         let app = self.app();
         self.with_binding(|binding| app.forms.token(binding, purpose, app.clock.now()))
+    }
+
+    /// `value` for a hidden field of the page that is being made: nobody but us reads it, and only this browser brings it
+    /// back.
+    pub(super) fn conceal(&self, label: &str, value: &impl Serialize) -> String {
+        let app = self.app();
+        let plain = serde_json::to_vec(value).unwrap_or_default(); // texts and UUIDs cannot fail
+        self.with_binding(|binding| app.forms.conceal(binding, label, &plain, &*app.entropy))
+    }
+
+    /// What [`conceal`](Self::conceal) hid under `label` for this browser.
+    pub(super) fn reveal<T: DeserializeOwned>(&self, label: &str, sealed: &str) -> Option<T> {
+        let app = self.app();
+        let binding = app.forms.read(self.0.slot.jar())?;
+        serde_json::from_slice(&app.forms.reveal(&binding, label, sealed)?).ok()
     }
 
     /// Judges the token of a form that was sent.
@@ -334,26 +337,6 @@ impl Visit {
                 tracing::error!(%error, "an answer could not be written");
                 Error::from(Code::Internal).into_response()
             }
-        }
-    }
-
-    /// On to `target` after a form or a flow. Outside `/auth` by way of the bounce, so that the next navigation starts
-    /// on our own site.
-    pub fn onwards(&self, target: &ReturnTo) -> Response {
-        if target.is_own_page() {
-            return see_other(target.as_str());
-        }
-        let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-        see_other(&format!("/auth/continue?return_to={query}"))
-    }
-}
-
-impl Visit {
-    /// On after a sign-in: to the step that is missing, if one is (S-32), else to `target`.
-    pub fn onwards_with(&self, current: &Current, target: &ReturnTo) -> Response {
-        match current.session.limited {
-            Some(Limited::Recovery) => see_other("/auth/reset"),
-            Some(Limited::Mfa) | None => self.onwards(target),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Headless Chromium. [`story`] gives each story a browser with a profile of its own and hears what it complains of.
 
+mod axe;
 mod driver;
 mod watch;
 

@@ -1,11 +1,15 @@
 //! Stories in a real browser.
 
+mod barriers;
 mod devices;
 mod forms;
 mod keyboard;
+mod language;
 mod look;
 mod mails;
+mod pictures;
 mod script;
+mod two_steps;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.
 const CALLS: [(&str, &str, &str, &str); 6] = [

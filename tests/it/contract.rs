@@ -4,6 +4,7 @@
 //! `CONTRACT_SUPABASE_URL` and its companions are described in `docs/development.md`.
 
 mod accounts;
+mod factors;
 mod github;
 mod letters;
 mod mail;
@@ -56,6 +57,8 @@ stories! {
     accounts::an_unconfirmed_address_is_told_after_the_right_password [Confirmation],
     accounts::a_double_click_signs_up_once [],
     accounts::a_closed_project_makes_no_accounts [Closed],
+    factors::a_sign_in_takes_the_code_of_the_app [],
+    factors::an_app_that_comes_or_goes_ends_the_other_sessions [],
     mails::a_link_is_redeemed_by_a_click_and_only_once [Confirmation, Mail],
     mails::the_digits_of_a_mail_confirm [Confirmation, Mail],
     mails::a_link_of_gotrue_leads_to_the_callback [Confirmation, Mail],

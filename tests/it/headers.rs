@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::raw;
 use crate::tap::Fault;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+pub const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 fn is_page(answer: &Answer) -> bool {
     answer.header("content-type").starts_with("text/html")

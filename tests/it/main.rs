@@ -7,6 +7,7 @@ mod demo_app;
 mod harness;
 mod mailbox;
 mod modes;
+mod npm;
 mod raw;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
@@ -26,6 +27,7 @@ mod csrf;
 mod devices;
 mod docs;
 mod environment;
+mod factors;
 mod flows;
 mod headers;
 mod hooks;
@@ -39,6 +41,7 @@ mod logs;
 mod mail_sign_in;
 mod matrix;
 mod metrics;
+mod mfa;
 mod model;
 mod mount;
 mod nodes;

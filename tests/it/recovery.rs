@@ -9,6 +9,7 @@ use crate::confirm::plain;
 use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::limited::recovering;
 use crate::mailbox::{at_auth_server, ban, confirmed, fill, leads, letter, letters, log_in, press, who};
+use crate::mfa::add_app;
 use crate::modes::Mode;
 use crate::tap::Fault;
 
@@ -155,8 +156,13 @@ async fn a_recovery_opens_nothing_else() {
     }
     let answer = browser.post("/auth/logout", &json!({ "scope": "others" })).await;
     assert_eq!(answer.code(), "session_limited");
-    let page = browser.navigate("/auth/account").await;
-    assert!(page.body.contains("href=\"/auth/reset\""), "the page leads to the step: {}", page.body);
+    for path in ["/auth/account", "/auth/login", "/auth/mfa"] {
+        assert_eq!(
+            leads(&browser.navigate(path).await),
+            (303, "/auth/reset"),
+            "{path}: pages lead to the step"
+        );
+    }
     assert_eq!(browser.post("/auth/logout", &json!({})).await.status, 204);
     let page = browser.navigate("/auth/reset").await;
     assert_eq!(page.status, 410, "{}", page.body);
@@ -166,30 +172,38 @@ async fn a_recovery_opens_nothing_else() {
 #[tokio::test]
 async fn a_recovery_does_not_skip_the_second_factor() {
     let app = TestApp::start().await;
+    let first = app.signed_in(ADA).await;
+    let phone = add_app(&app, &first, "phone").await;
+    app.browser().post("/auth/recover", &json!({ "email": ADA })).await;
+    let browser = app.browser();
+    let answer = press(&browser, &letter(&app, ADA).await.link, &[]).await;
+    assert_eq!(leads(&answer), (303, "/auth/mfa?return_to=%2F"), "{}", answer.body);
+    assert_eq!(who(&browser).await.1, "mfa");
+    assert_eq!(leads(&browser.navigate("/auth/reset").await), (303, "/auth/mfa?return_to=%2F"));
+    let answer = browser.post("/auth/reset", &json!({ "password": NEW })).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "session_limited"));
+    assert_eq!(app.auth.calls("PUT /auth/v1/user"), 0);
+    let answer = browser.post("/auth/mfa", &json!({ "code": phone.code(&app) })).await;
+    assert_eq!(answer.json()["session"]["limited"], "recovery", "{}", answer.body);
+    assert_eq!(leads(&browser.navigate("/auth/account").await), (303, "/auth/reset"));
+    let answer = browser.post("/auth/reset", &json!({ "password": NEW })).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(who(&browser).await, (ADA.to_owned(), json!(null)));
+    assert_eq!(browser.get("/api/vault").await.status, 200, "both steps are done");
+
+    // A factor that was added a moment ago counts as well.
+    let app = TestApp::start().await;
     app.signed_in(ADA).await;
-    let mut tokens = app.tokens(ADA, PASSWORD).await;
-    tokens["user"]["factors"] = json!([{
+    let late = recovering(&app).await;
+    let mut person = app.tokens(ADA, PASSWORD).await["user"].clone();
+    person["factors"] = json!([{
         "id": "0b7f9c1e-5d2a-4c3b-8e6f-1a2b3c4d5e6f",
         "factor_type": "totp",
         "status": "verified",
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T00:00:00Z",
     }]);
-    app.auth.fail_once("/verify", Fault::Answer(200, "application/json", tokens.to_string()));
-    let browser = app.browser();
-    let answer = press(&browser, "/auth/confirm?token_hash=0a1b&type=recovery", &[]).await;
-    assert_eq!(answer.status, 303, "{}", answer.body);
-    assert_ne!(answer.header("location"), "/auth/reset");
-    assert_eq!(who(&browser).await.1, "mfa");
-    assert_eq!(browser.navigate("/auth/reset").await.status, 303);
-    let answer = browser.post("/auth/reset", &json!({ "password": NEW })).await;
-    assert_eq!((answer.status, answer.code().as_str()), (403, "session_limited"));
-    assert_eq!(app.auth.calls("PUT /auth/v1/user"), 0);
-
-    // A factor that was added after the link counts as well.
-    let late = recovering(&app).await;
-    app.auth
-        .fail_once("GET /auth/v1/user", Fault::Answer(200, "application/json", tokens["user"].to_string()));
+    app.auth.fail_once("GET /auth/v1/user", Fault::Answer(200, "application/json", person.to_string()));
     let answer = late.post("/auth/reset", &json!({ "password": NEW })).await;
     assert_eq!((answer.status, answer.code().as_str()), (401, "insufficient_user_authentication"));
     assert!(answer.header("www-authenticate").contains(r#"acr_values="aal2""#));

@@ -25,7 +25,7 @@ pub(crate) async fn show(visit: Visit, request: Request) -> Result<Response, Err
         Ok(Caller::Bearer { claims, .. }) => {
             return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
         }
-        Ok(Caller::Session { session, claims }) => Ok(Current { session, claims }),
+        Ok(Caller::Session { session, claims }) => Ok(Current::new(session, claims)),
         Err(error) if matches!(error.code, Code::InvalidToken | Code::AmbiguousCredentials) => {
             return Err(guard::refused(error, None));
         }
@@ -199,16 +199,38 @@ fn known(visit: &Visit, current: &Current) -> Response {
     (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The JSON of a sign-in that succeeded.
+/// The JSON of a sign-in that succeeded, or got as far as the code of a second factor.
 pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Response {
-    let needs_code = current.session.limited == Some(session::Limited::Mfa);
-    let status = if needs_code { "mfa_required" } else { "signed_in" };
     #[derive(Serialize)]
     struct SignedIn<'a> {
         status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        factors: Option<Vec<App<'a>>>,
         session: Description<'a>,
         return_to: &'a str,
     }
-    let session = describe(visit, &current.claims, Some(current));
-    visit.json(StatusCode::OK, &SignedIn { status, session, return_to })
+    let limited = current.session.limited;
+    let needs_code = limited.is_some_and(|limited| limited.as_str() == session::Limited::Mfa.as_str());
+    let apps = || current.factors.iter().filter(|factor| factor.verified).map(App::of).collect();
+    let answer = SignedIn {
+        status: if needs_code { "mfa_required" } else { "signed_in" },
+        factors: needs_code.then(apps),
+        session: describe(visit, &current.claims, Some(current)),
+        return_to,
+    };
+    visit.json(StatusCode::OK, &answer)
+}
+
+/// A second factor as JSON names it.
+#[derive(Serialize)]
+pub(crate) struct App<'a> {
+    id: Uuid,
+    r#type: &'a str,
+    name: &'a str,
+}
+
+impl<'a> App<'a> {
+    pub(crate) fn of(factor: &'a session::Factor) -> Self {
+        Self { id: factor.id, r#type: &factor.kind, name: &factor.name }
+    }
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use super::origin;
 use crate::session::Limited;
 use crate::web::error::{Code, Error};
+use crate::web::proof;
 use crate::web::state::AppState;
 use crate::web::views::{ContinuePage, ErrorPage, LinkKind, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
@@ -80,6 +81,9 @@ fn page(visit: &Visit, error: &Error) -> Response {
     if get && signed_out {
         return see_other(&visit.login_url());
     }
+    if get && let Some(url) = next_step(visit, error) {
+        return see_other(&url);
+    }
     let status = error.code.status();
     let session = visit.app().sessions.peek(visit.slot()).filter(|_| status == StatusCode::FORBIDDEN);
     let switch = session.as_ref().map(|_| visit.form_token("logout"));
@@ -87,6 +91,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
     let again = error.link.filter(|link| link.is_sent_on_request()).map(|_| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
     let login = login_url(visit, error);
+    let step_url = limited.and_then(|limited| visit.step_url(limited, None));
     let view = ErrorPage {
         status: status.as_u16(),
         code: error.code.as_str(),
@@ -96,6 +101,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
         login: &login,
         switch: switch.as_deref(),
         step: limited.map(Limited::as_str),
+        step_url: step_url.as_deref(),
         again: again.as_deref(),
         link: error.link.map(LinkKind::as_str),
         provider: None,
@@ -103,11 +109,22 @@ fn page(visit: &Visit, error: &Error) -> Response {
     visit.page(status, &view)
 }
 
-/// Where to sign in. Whoever needs a new proof is signed in: without the word the login page would send him straight back.
+/// Where to sign in; for whoever needs a new proof, where to bring it.
 fn login_url(visit: &Visit, error: &Error) -> String {
-    let url = visit.login_url();
-    let mark = if url.contains('?') { '&' } else { '?' };
-    if error.code == Code::StepUp { format!("{url}{mark}prompt=login") } else { url }
+    match error.code {
+        Code::StepUp => proof::url(visit, error.second_factor, visit.way_back().as_deref()),
+        _ => visit.login_url(),
+    }
+}
+
+/// Where somebody who is signed in does what is missing, and comes back to this address (S-32, S-100).
+fn next_step(visit: &Visit, error: &Error) -> Option<String> {
+    let session = visit.app().sessions.peek(visit.slot())?;
+    match error.code {
+        Code::StepUp => Some(login_url(visit, error)),
+        Code::SessionLimited => visit.step_url(session.limited?, visit.way_back().as_deref()),
+        _ => None,
+    }
 }
 
 /// A page that goes on to the same address, now from our own site: a Strict cookie goes along then (S-02).

@@ -3,6 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 
+use crate::session::Limited;
 use crate::web::extract::Params;
 use crate::web::views::{ContinuePage, Towards};
 use crate::web::visit::Visit;
@@ -11,6 +12,10 @@ use crate::web::visit::Visit;
 #[tracing::instrument(name = "bounce.show", skip_all)]
 pub(crate) async fn show(visit: Visit, params: Params) -> Response {
     let target = visit.app().flows.targets().choose(params.get("return_to"));
-    let view = ContinuePage { url: target.as_str(), towards: Towards::Page };
+    // The cookie did not come along, so the address tells what the session lacks. Told without need, it leads to a page
+    // that says so.
+    let lacks = params.get("step").and_then(Limited::parse);
+    let step = lacks.and_then(|limited| visit.step_url(limited, Some(target.as_str())));
+    let view = ContinuePage { url: step.as_deref().unwrap_or(target.as_str()), towards: Towards::Page };
     visit.page(StatusCode::OK, &view)
 }

@@ -8,7 +8,7 @@ use crate::flow::{Arrival, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
 use crate::web::layers::cross_site;
-use crate::web::visit::{Visit, see_other, text};
+use crate::web::visit::{Visit, returning, see_other, text};
 
 /// Ends the flow that this browser began.
 #[tracing::instrument(name = "callback.back", skip_all)]
@@ -37,8 +37,8 @@ pub(crate) async fn back(
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
             // The bounce, even within /auth: this navigation began on another site (S-02).
-            let query: String = url::form_urlencoded::byte_serialize(target.as_str().as_bytes()).collect();
-            see_other(&format!("/auth/continue?return_to={query}"))
+            let step = visit.limited().map(|step| format!("?step={}", step.as_str())).unwrap_or_default();
+            see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))
         }
         Ok(Arrival::Denied(provider)) => {
             visit.redirect_with_notice("/auth/login", "provider-denied", &provider)

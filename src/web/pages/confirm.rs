@@ -9,6 +9,7 @@ use serde_json::json;
 use super::fields::tick;
 use super::problem;
 use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose};
+use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
@@ -100,7 +101,11 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
             return Ok(shown(StatusCode::OK, step, None));
         }
         Ok(Confirmed::SignedIn(current)) if !input.form => {
-            let target = if current.session.recovery { "/auth/reset" } else { target.as_str() };
+            let target = if current.session.limited.is_some_and(Limited::ends_with_password) {
+                "/auth/reset"
+            } else {
+                target.as_str()
+            };
             return Ok(signed_in(&visit, &current, target));
         }
         Ok(Confirmed::Half | Confirmed::Elsewhere(_)) if !input.form => {
@@ -144,7 +149,7 @@ fn onwards(visit: &Visit, kind: LinkKind, done: Confirmed, target: &str) -> Resp
                 visit.redirect_with_notice("/auth/account", "confirm-changed", &current.claims.email)
             }
             LinkKind::Invite if current.session.limited.is_none() => first_password(target.as_str()),
-            _ => visit.onwards_with(&current, &target),
+            _ => visit.onwards(&target),
         },
         Confirmed::Half if visit.app().sessions.peek(visit.slot()).is_none() => {
             visit.redirect_with_notice("/auth/login", "confirm-half", "")

@@ -52,7 +52,7 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
     }
     let session = app.sessions.peek(visit.slot());
     if let (Some(_), None) = (&session, params.get("prompt")) {
-        if asked.is_some() {
+        if asked.is_some() || visit.limited().is_some_and(|step| visit.step_url(step, None).is_some()) {
             return Ok(visit.onwards(&target));
         }
         return already(&visit, &target).await;
@@ -110,7 +110,8 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     };
     let failure = match app.flows.sign_in(&credentials, counted, visit.slot(), visit.client()).await {
         Ok(current) if input.form => {
-            return Ok(visit.onwards_with(&current, &target));
+            drop(current);
+            return Ok(visit.onwards(&target));
         }
         Ok(current) => return Ok(signed_in(&visit, &current, target.as_str())),
         Err(failure) => failure,

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::fields::tick;
 use super::problem;
 use crate::flow::{Again, Asked, Awaited, Counted, Failure, Problem, Purpose, ReturnTo, Typed};
+use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
@@ -174,10 +175,13 @@ async fn enter(visit: &Visit, input: &Input<OtpForm>) -> Result<Response, Error>
         Ok(entered) => {
             entered.cookie.into_iter().for_each(|cookie| visit.set_cookie(cookie));
             if input.form {
-                return Ok(visit.onwards_with(&entered.current, &entered.return_to));
+                return Ok(visit.onwards(&entered.return_to));
             }
-            let target =
-                if entered.current.session.recovery { "/auth/reset" } else { entered.return_to.as_str() };
+            let target = if entered.current.session.limited.is_some_and(Limited::ends_with_password) {
+                "/auth/reset"
+            } else {
+                entered.return_to.as_str()
+            };
             Ok(signed_in(visit, &entered.current, target))
         }
         Err(failure) => come_back(visit, input, failure, shown).await,

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::header;
 
 use crate::flow::{Failure, Problem};
+use crate::session;
 use crate::web::error::Error;
 use crate::web::forms::Lock;
 use crate::web::views::{FormProblem, Wait};
@@ -33,6 +34,11 @@ pub(super) fn of_failure(failure: &Failure) -> Option<FormProblem<'static>> {
         Failure::Unavailable(_) | Failure::Refused(_) => {
             Some(FormProblem::Unavailable { wait: wait(Duration::from_secs(10)) })
         }
+        Failure::Session(
+            session::Error::Unavailable { retry_after }
+            | session::Error::StoreUnavailable { retry_after }
+            | session::Error::KeysUnavailable { retry_after },
+        ) => Some(FormProblem::Unavailable { wait: wait(*retry_after) }),
         _ => None,
     }
 }

@@ -65,8 +65,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ResetForm>) -> Result<Resp
     }
     // A factor that was added since the link must be shown first, and a session that GoTrue has ended sets nothing.
     if app.sessions.ask_live(visit.slot(), &current).await? > current.claims.aal {
-        let challenge = proof::challenge(true, None);
-        return Err(Error { challenge, ..Code::StepUp.into() });
+        return Err(proof::step_up(true, None));
     }
     let token = input.token.as_deref();
     let failure = match app.flows.reset(&form.password, &current, token, visit.slot(), visit.client()).await {
@@ -122,7 +121,7 @@ async fn admit(visit: &Visit, page: bool) -> Result<Admitted, Error> {
         May::Recover => false,
         May::Set => true,
         May::AfterCode if page => {
-            return Ok(Admitted::Away(visit.onwards_with(&current, &app.flows.targets().default())));
+            return Ok(Admitted::Away(visit.onwards(&app.flows.targets().default())));
         }
         May::AfterCode => return Err(Code::SessionLimited.into()),
         May::Nothing if page => return Ok(Admitted::Away(see_other("/auth/account"))),

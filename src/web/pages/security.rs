@@ -7,12 +7,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{logout, problem};
-use crate::session::{Current, Device, SignOut};
+use crate::session::{self, Current, Device, Factor, SignOut};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Segment};
 use crate::web::forms::Lock;
 use crate::web::proof;
-use crate::web::views::{DeviceName, DeviceRow, FormProblem, SecurityNotice, SecurityPage, Since};
+use crate::web::views::{AppRow, DeviceName, DeviceRow, FormProblem, SecurityNotice, SecurityPage, Since};
 use crate::web::visit::{Face, Visit, see_other};
 
 /// Where the page is.
@@ -150,8 +150,19 @@ async fn page(
     let devices = app.sessions.devices(&current.session).await?;
     let row = |device| row(device, now);
     let rows: Vec<_> = devices.iter().map(row).collect();
+    let apps = match app.flows.apps(visit.slot(), current).await {
+        Ok(apps) => Some(apps),
+        Err(session::Error::Unavailable { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let app_row = |app: &Factor| app.created_at.map(|at| Since { at, now });
+    let app_rows: Option<Vec<_>> = apps.as_ref().map(|apps| {
+        apps.iter().map(|app| AppRow { id: app.id, name: &app.name, added: app_row(app) }).collect()
+    });
     let notice = visit.take_notice();
     let notice = notice.as_ref().and_then(|notice| match notice.key.as_str() {
+        "enrol-done" => Some(SecurityNotice::AppAdded),
+        "factor-removed" => Some(SecurityNotice::AppRemoved { name: &notice.value }),
         "device-ended" => Some(SecurityNotice::DeviceEnded { device: DeviceName::of(&notice.value) }),
         "device-others-ended" => Some(SecurityNotice::OthersEnded),
         _ => None,
@@ -161,6 +172,7 @@ async fn page(
     let view = SecurityPage {
         form_token: &sessions,
         logout_token: &logout,
+        apps: app_rows.as_deref(),
         devices: app.sessions.lists_devices().then_some(&*rows),
         home: home.as_str(),
         notice,

@@ -94,9 +94,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         public: visit.public(),
     };
     let failure = match app.flows.sign_up(&account, mail, visit.slot(), visit.client()).await {
-        Ok(SignedUp::Session(current)) if input.form => {
-            return Ok(visit.onwards_with(&current, &target));
-        }
+        Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),
         Ok(SignedUp::Session(current)) => return Ok(signed_in(&visit, &current, target.as_str())),
         Ok(SignedUp::Confirm(cookies)) => {
             cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));

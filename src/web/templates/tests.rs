@@ -91,7 +91,7 @@ fn every_page_has_one_headline_and_its_labels_and_descriptions_meet() {
     every_view!(check);
 }
 
-/// Pages are not compressed (S-03), so they stay small.
+/// Pages are not compressed (S-03), so they stay small; the picture of a QR code comes on top.
 #[test]
 fn no_page_weighs_more_than_eight_kilobytes() {
     fn check<V: View>() {

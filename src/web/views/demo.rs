@@ -74,8 +74,8 @@ impl View for DemoPage<'_> {
             found: 0,
         };
         vec![
-            signed_in.clone(),
             Self { outcomes: &OUTCOMES, ..signed_in.clone() },
+            signed_in.clone(),
             Self { person: None, session: "{\n  \"authenticated\": false\n}", ..signed_in },
         ]
     }

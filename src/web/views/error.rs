@@ -23,6 +23,8 @@ pub struct ErrorPage<'a> {
     pub switch: Option<&'a str>,
     /// For `session_limited`: the step that is missing, as in `limited` of the session.
     pub step: Option<&'a str>,
+    /// The page that does that step, where there is one.
+    pub step_url: Option<&'a str>,
     /// A form token for `POST /auth/otp`, so that 410 can offer a new mail.
     pub again: Option<&'a str>,
     /// For 410: what the link was for, in the word of its `type`.
@@ -32,7 +34,7 @@ pub struct ErrorPage<'a> {
 }
 
 /// The closed list of error codes with their statuses, and one that is not in it.
-const CODES: [(u16, &str); 52] = [
+const CODES: [(u16, &str); 55] = [
     (400, "bad_request"),
     (400, "bad_path"),
     (400, "duplicate_parameter"),
@@ -58,6 +60,7 @@ const CODES: [(u16, &str); 52] = [
     (403, "proxy_not_trusted"),
     (403, "browser_client"),
     (403, "plain_http"),
+    (404, "factor_unknown"),
     (404, "not_found"),
     (404, "provider_unknown"),
     (404, "feature_disabled"),
@@ -73,6 +76,8 @@ const CODES: [(u16, &str); 52] = [
     (422, "same_password"),
     (422, "email_invalid"),
     (422, "code_wrong"),
+    (422, "factor_name_taken"),
+    (422, "factors_full"),
     (422, "signup_closed"),
     (429, "rate_limited"),
     (431, "headers_too_large"),
@@ -100,6 +105,7 @@ impl View for ErrorPage<'_> {
             login: "/auth/login?return_to=%2Fnotes",
             switch: (status == 403).then_some("form-token"),
             step: (code == "session_limited").then_some("mfa"),
+            step_url: (code == "session_limited").then_some("/auth/mfa"),
             again: (status == 410).then_some("form-token"),
             link: (status == 410).then_some("signup"),
             provider: (code == "identity_taken").then_some("Google"),
@@ -110,7 +116,8 @@ impl View for ErrorPage<'_> {
             all.push(Self { link: Some(link), again, ..page((410, "link_expired")) });
         }
         let limited = page((403, "session_limited"));
-        all.push(Self { step: Some("recovery"), ..limited });
+        all.push(Self { step: Some("recovery"), step_url: Some("/auth/reset"), ..limited.clone() });
+        all.push(Self { step_url: None, ..limited });
         all.extend([403, 409, 410, 503].map(|status| Self {
             status,
             code: "internal",

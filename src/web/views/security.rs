@@ -3,6 +3,7 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::datetime;
+use uuid::Uuid;
 
 use super::{FormProblem, Since, View};
 
@@ -13,6 +14,8 @@ pub struct SecurityPage<'a> {
     pub form_token: &'a str,
     /// For `POST /auth/logout`, purpose `logout`.
     pub logout_token: &'a str,
+    /// The authenticator apps, the oldest first. `None` while nobody can tell.
+    pub apps: Option<&'a [AppRow<'a>]>,
     /// The one that asks first. `None` where no other session is known: in cookie mode.
     pub devices: Option<&'a [DeviceRow<'a>]>,
     /// Where "back to the site" leads.
@@ -38,6 +41,17 @@ pub struct DeviceRow<'a> {
     pub first: Since,
     /// The last use.
     pub last: Since,
+}
+
+/// One authenticator app of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AppRow<'a> {
+    /// As in the path that removes it.
+    pub id: Uuid,
+    /// What the person called it; may be empty.
+    pub name: &'a str,
+    /// When it was added, if that is known.
+    pub added: Option<Since>,
 }
 
 /// What a person recognises a browser by.
@@ -76,6 +90,15 @@ pub enum SecurityNotice<'a> {
     /// All but this one were.
     #[serde(rename = "device-others-ended")]
     OthersEnded,
+    /// An app was added.
+    #[serde(rename = "enrol-done")]
+    AppAdded,
+    /// An app was removed.
+    #[serde(rename = "factor-removed")]
+    AppRemoved {
+        /// What the person called it; may be empty.
+        name: &'a str,
+    },
 }
 
 impl View for SecurityPage<'_> {
@@ -85,6 +108,7 @@ impl View for SecurityPage<'_> {
         let plain = Self {
             form_token: "form-token",
             logout_token: "form-token",
+            apps: Some(&[]),
             devices: Some(&DEVICES),
             home: "/",
             notice: None,
@@ -96,6 +120,12 @@ impl View for SecurityPage<'_> {
             plain.clone(),
             Self { devices: Some(&DEVICES[..1]), ..plain.clone() },
             Self { devices: None, ..plain.clone() },
+            Self { apps: None, ..plain.clone() },
+            Self { apps: Some(&APPS), ..plain.clone() },
+            Self { apps: Some(&APPS[..1]), ..plain.clone() },
+            Self { notice: Some(SecurityNotice::AppAdded), ..plain.clone() },
+            Self { notice: Some(SecurityNotice::AppRemoved { name: "My phone" }), ..plain.clone() },
+            Self { notice: Some(SecurityNotice::AppRemoved { name: "" }), ..plain.clone() },
             Self { notice: ended(firefox), ..plain.clone() },
             Self { notice: ended(DeviceName::default()), ..plain.clone() },
             Self { notice: Some(SecurityNotice::OthersEnded), ..plain.clone() },
@@ -109,6 +139,12 @@ impl View for SecurityPage<'_> {
 const fn since(at: OffsetDateTime) -> Since {
     Since { at, now: datetime!(2026-01-31 00:00 UTC) }
 }
+
+/// For the samples.
+static APPS: [AppRow<'static>; 2] = [
+    AppRow { id: Uuid::from_u128(1), name: "My phone", added: Some(since(datetime!(2026-01-30 00:00 UTC))) },
+    AppRow { id: Uuid::from_u128(2), name: "", added: None },
+];
 
 /// For the samples: this one, a phone, a program.
 static DEVICES: [DeviceRow<'static>; 3] = [

@@ -259,6 +259,14 @@ impl Place {
         }
     }
 
+    /// The time by which codes of apps are made, in unix seconds.
+    pub fn now(&self) -> i64 {
+        match &self.kind {
+            Kind::Embedded(app) => app.clock_now(),
+            Kind::Real { .. } => base::clock::Clock::now(&SystemClock).unix_timestamp(),
+        }
+    }
+
     /// Into another second: sessions are told apart by whole ones.
     pub async fn another_second(&self) {
         match &self.kind {
