@@ -2,9 +2,13 @@
 //!
 //! A flow asks GoTrue and begins a session; pages and JSON are two faces of the same call. Nothing here knows HTML.
 
+mod account;
+mod anonymous;
 mod code;
+mod double;
 mod email;
 mod factors;
+mod linking;
 mod mailed;
 mod mfa;
 mod once;
@@ -29,14 +33,16 @@ use base::seal::{Keyring, Sealer};
 use time::OffsetDateTime;
 use url::Url;
 
+pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
 pub use code::{By, Confirm, Confirmed};
+pub use linking::Identity;
 pub use mailed::{Again, Awaited, Entered, Typed};
-pub use mfa::AppCode;
+pub use mfa::{AppCode, apps_of};
 pub use otp::Asked;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
-pub use provider::{Arrival, Begun, ProviderSettings, Providers, Return};
+pub use provider::{Arrival, Begun, EmailChange, NotLinked, ProviderSettings, Providers, Return};
 pub use recovery::May;
 pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
@@ -96,7 +102,8 @@ struct Inner {
     pending: pending::Pendings,
     exchanges: once::Exchanges,
     redemptions: redeem::Redemptions,
-    resets: recovery::Resets,
+    learned: account::Learned,
+    doubles: double::Doubles,
     proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
@@ -113,7 +120,8 @@ impl Flows {
             pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
             exchanges: once::Exchanges::default(),
             redemptions: redeem::Redemptions::default(),
-            resets: recovery::Resets::default(),
+            learned: account::Learned::default(),
+            doubles: double::Doubles::default(),
             proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
@@ -220,8 +228,6 @@ pub enum Problem {
     WeakPassword,
     /// Longer than the server stores.
     PasswordTooLong,
-    /// The one that there is already.
-    SamePassword,
     /// No new accounts.
     SignupClosed,
     /// The digits are wrong, used or old.
@@ -230,6 +236,16 @@ pub enum Problem {
     LinkExpired,
     /// The project wants a captcha that this page cannot show.
     CaptchaFailed,
+    /// Not the password so far.
+    CurrentPassword,
+    /// The new password is the one so far.
+    SamePassword,
+    /// The new address is the one so far.
+    SameEmail,
+    /// More characters than a name may have.
+    NameTooLong,
+    /// The account cannot do without this way to sign in.
+    LastIdentity,
     /// No app of this person's is called so; that of another is answered alike (S-102).
     UnknownFactor,
     /// The person has an app of this name.
@@ -262,6 +278,12 @@ pub enum Failure {
     /// A feature that the project has switched off.
     #[error("the project does not offer this")]
     Disabled,
+    /// GoTrue wants the second factor first.
+    #[error("the second factor is missing")]
+    StepUp,
+    /// An anonymous account has nothing of the kind.
+    #[error("this needs a full account")]
+    Anonymous,
     /// No such provider here.
     #[error("there is no such provider")]
     UnknownProvider,

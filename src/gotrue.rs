@@ -4,12 +4,12 @@
 //! 2024-01-01, because in the older one GoTrue passes messages of its database through; what comes back is decoded in
 //! either format ([`Error`]). Nothing a browser sent is copied: `redirect_to`, provider and challenge are arguments.
 
+mod account;
 mod answer;
 mod call;
 mod error;
 mod factors;
 mod mail;
-mod person;
 mod types;
 mod wire;
 
@@ -30,13 +30,12 @@ use url::Url;
 use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
 pub use mail::MailTo;
-pub use person::UserChange;
 pub use types::{
-    Authorize, CodeKind, Enrolled, Factor, LinkKind, ProjectSettings, ResendKind, Scope, SignUp, SignedUp,
-    Tokens, User, Verified,
+    Authorize, Change, CodeKind, Enrolled, Factor, Identity, LinkKind, NewEmail, ProjectSettings, ResendKind,
+    Scope, SignUp, SignedUp, Tokens, User, Verified,
 };
 
-use crate::pkce::{self, Challenge, Verifier};
+use crate::pkce::{Challenge, Verifier};
 
 /// Where GoTrue is and what it is told.
 #[derive(Debug, Clone)]
@@ -269,31 +268,8 @@ impl GoTrue {
     /// The address that a browser is sent to for signing in at a provider, from these values alone (S-28). A
     /// parameter of `request.params` never replaces one of ours.
     pub fn authorize_url(&self, request: &Authorize<'_>) -> Url {
-        const OURS: [&str; 8] = [
-            "provider",
-            "redirect_to",
-            "code_challenge",
-            "code_challenge_method",
-            "scopes",
-            "invite_token",
-            "skip_http_redirect",
-            "state",
-        ];
         let mut url = below(&self.settings.public_base, "authorize");
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("provider", request.provider)
-            .append_pair("redirect_to", request.redirect_to.as_str())
-            .append_pair("code_challenge", request.challenge.as_str())
-            .append_pair("code_challenge_method", pkce::METHOD);
-        if !request.scopes.is_empty() {
-            query.append_pair("scopes", request.scopes);
-        }
-        let own = |name: &str| OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
-        for (name, value) in request.params.iter().filter(|(name, _)| !own(name)) {
-            query.append_pair(name, value);
-        }
-        drop(query);
+        url.query_pairs_mut().extend_pairs(request.pairs());
         url
     }
 
@@ -314,6 +290,7 @@ impl GoTrue {
         self.call_at(endpoint, endpoint.path(), from)
     }
 
+    /// The same at `path`, which begins with that of `endpoint`.
     fn call_at(&self, endpoint: Endpoint, path: &str, from: Option<IpAddr>) -> Call<'_> {
         let request = self
             .http

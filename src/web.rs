@@ -29,10 +29,8 @@ pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
 use api::{hooks, session};
-use pages::{
-    account, bounce, callback, confirm, demo, factors, login, logout, mfa, otp, recover, reset, security,
-    signup, start,
-};
+use pages::{account, address, bounce, callback, confirm, demo, factors, identities, login, logout, mfa};
+use pages::{otp, password, profile, recover, reset, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
@@ -61,11 +59,17 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/reset", get(reset::show).post(reset::submit)),
         ("/auth/otp", get(otp::show).post(otp::submit)),
         ("/auth/confirm", get(confirm::show).post(confirm::submit)),
-        ("/auth/start/{provider}", get(start::off)),
+        ("/auth/start/{provider}", get(start::off).post(start::link)),
         ("/auth/callback/{flow}", get(callback::back)),
         ("/auth/continue", get(bounce::show)),
         ("/auth/mfa", get(mfa::show).post(mfa::submit)),
         ("/auth/account", get(account::show)),
+        ("/auth/account/profile", get(profile::show).post(profile::submit)),
+        ("/auth/account/email", get(address::show).post(address::submit)),
+        ("/auth/account/password", get(password::show).post(password::submit)),
+        ("/auth/account/identities", get(identities::list)),
+        ("/auth/account/identities/{id}", delete(identities::delete)),
+        ("/auth/account/identities/{id}/delete", get(identities::ask).post(identities::submit)),
         ("/auth/account/security", get(security::show)),
         ("/auth/account/sessions", get(security::list)),
         ("/auth/account/sessions/{id}", delete(security::delete)),

@@ -96,7 +96,7 @@ impl Flows {
         let kind = match purpose {
             Purpose::SignUp => CodeKind::Signup,
             Purpose::Recovery => CodeKind::Recovery,
-            Purpose::Email | Purpose::SignIn => CodeKind::Email,
+            _ => CodeKind::Email,
         };
         let email = waiting.as_ref().map_or(typed.email, |(_, pending)| &pending.email);
         let email = Email::parse(email).ok_or_else(|| inner.spent(kind.as_str(), Problem::CodeWrong))?;
@@ -168,9 +168,7 @@ impl Flows {
                 Purpose::SignUp => {
                     inner.gotrue.resend(ResendKind::Signup, email, &challenge, &to, captcha, from).await
                 }
-                Purpose::Email | Purpose::SignIn => {
-                    inner.gotrue.otp(&mail, self.offer().await.signup, from).await
-                }
+                _ => inner.gotrue.otp(&mail, self.offer().await.signup, from).await,
             };
             sent.or_else(told)?;
         } else if let Some((_, earlier)) = inner.newest_mail(Some(wish.purpose), email.as_str(), slot) {
@@ -198,6 +196,7 @@ impl Inner {
             return_to: return_to.as_str().to_owned(),
             remember: false,
             email: email.as_str().to_owned(),
+            user: None,
             started_at: self.now(),
         };
         (self.entropy.text::<16>(), pending)

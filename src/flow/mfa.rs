@@ -67,7 +67,7 @@ impl Flows {
     /// As [`session::Sessions::person`].
     pub async fn apps(&self, slot: &Slot, current: &Current) -> Result<Vec<Factor>, session::Error> {
         let user = self.0.sessions.person(slot, current).await?;
-        Ok(user.factors.into_iter().filter(is_app).collect())
+        Ok(apps_of(&user).cloned().collect())
     }
 
     /// Raises the session of `slot`'s request by the code of an app: a new session takes its place (S-06). The try is
@@ -223,8 +223,9 @@ impl Inner {
 }
 
 /// An app whose codes count.
-fn is_app(factor: &Factor) -> bool {
-    factor.verified && factor.kind == METHOD
+/// The apps of `person` whose codes count.
+pub fn apps_of(person: &session::User) -> impl Iterator<Item = &Factor> {
+    person.factors.iter().filter(|factor| factor.verified && factor.kind == METHOD)
 }
 
 /// The digits of `typed`, which may stand in groups.

@@ -18,6 +18,8 @@ const REMEMBERED: Duration = Duration::minutes(5);
 pub(super) enum Exchanged {
     /// The session.
     Session(Current),
+    /// Tokens of the person who had asked for a change of the own account; they are revoked.
+    Own(uuid::Uuid),
     /// The address is confirmed, but the code came too late for a session (contract 4.2).
     TooLate,
     /// GoTrue refused: used, unknown, or of another browser.

@@ -9,6 +9,7 @@ use base::seal::Sealer;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 use crate::pkce::Verifier;
 use crate::session::cookie::{Jar, Names};
@@ -30,20 +31,24 @@ pub enum Purpose {
     Recovery,
     /// Sign-in by a mail.
     Email,
+    /// Another way to sign in, for somebody who is signed in.
+    Link,
+    /// Another address, which waits for its mails.
+    EmailChange,
 }
 
 impl Purpose {
     /// How long the browser may take: 5 minutes at a provider, an hour for a mail.
     pub fn life(self) -> Duration {
         match self {
-            Self::SignIn => Duration::minutes(5),
-            Self::SignUp | Self::Recovery | Self::Email => Duration::minutes(60),
+            Self::SignIn | Self::Link => Duration::minutes(5),
+            Self::SignUp | Self::EmailChange | Self::Recovery | Self::Email => Duration::minutes(60),
         }
     }
 
-    /// Whether a mail leads on.
+    /// Whether a browser waits for a mail that signs in.
     pub fn is_mail(self) -> bool {
-        self != Self::SignIn
+        matches!(self, Self::SignUp | Self::Recovery | Self::Email)
     }
 
     /// The word of forms and of the audit trail.
@@ -51,6 +56,8 @@ impl Purpose {
         match self {
             Self::SignIn => "sign_in",
             Self::SignUp => "signup",
+            Self::Link => "link",
+            Self::EmailChange => "email_change",
             Self::Recovery => "recovery",
             Self::Email => "email",
         }
@@ -77,6 +84,8 @@ pub struct Pending {
     pub remember: bool,
     /// The address that waits for a mail; empty at a provider.
     pub email: String,
+    /// Whose account is changed, for a flow of somebody who is signed in.
+    pub user: Option<Uuid>,
     /// When it began.
     pub started_at: OffsetDateTime,
 }
@@ -92,6 +101,8 @@ struct Stored {
     m: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     e: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    u: Option<Uuid>,
     t: i64,
 }
 
@@ -123,6 +134,7 @@ impl Pendings {
             r: pending.return_to.clone(),
             m: pending.remember,
             e: pending.email.clone(),
+            u: pending.user,
             t: pending.started_at.unix_timestamp(),
         };
         let plain = to_bytes(&stored);
@@ -180,6 +192,7 @@ impl Pendings {
             return_to: stored.r,
             remember: stored.m,
             email: stored.e,
+            user: stored.u,
             started_at: OffsetDateTime::from_unix_timestamp(stored.t).ok()?,
         })
     }
@@ -215,6 +228,7 @@ mod tests {
             return_to: "/notes".into(),
             remember: true,
             email: String::new(),
+            user: None,
             started_at,
         }
     }

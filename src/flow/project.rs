@@ -88,7 +88,7 @@ impl Project {
             password: settings.email,
             signup: settings.signup_open && settings.email,
             autoconfirm: settings.autoconfirm,
-            anonymous: settings.anonymous,
+            anonymous: settings.anonymous && settings.signup_open,
             providers: providers
                 .names()
                 .filter(|name| settings.providers.contains(*name))

@@ -7,6 +7,7 @@ use base::secret::Secret;
 use http::HeaderValue;
 use serde::Deserialize;
 use url::Url;
+use uuid::Uuid;
 
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
@@ -57,7 +58,7 @@ impl Providers {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    fn get(&self, name: &str) -> Option<&ProviderSettings> {
+    pub(super) fn get(&self, name: &str) -> Option<&ProviderSettings> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, settings)| settings)
     }
 }
@@ -80,6 +81,8 @@ pub struct Return<'a> {
     pub code: Option<&'a str>,
     /// Whether `error` was there; its text is never shown (S-68).
     pub refused: bool,
+    /// Whether `message` was there, which GoTrue sends at the first half of a change of address.
+    pub half: bool,
     /// `error_code`.
     pub error_code: Option<&'a str>,
 }
@@ -101,8 +104,48 @@ pub enum Arrival {
     ConfirmedOnly,
     /// GoTrue refused the link of a mail.
     LinkExpired(Purpose),
+    /// What the provider says is linked to the account of the person who asked for it.
+    Linked {
+        /// The provider.
+        provider: String,
+        /// Whose account it is.
+        user: Uuid,
+        /// Where the person goes on.
+        target: ReturnTo,
+    },
+    /// It is not.
+    NotLinked(String, NotLinked),
+    /// A mail of a change of address was opened.
+    EmailChange(EmailChange),
     /// Not a flow of this browser, or too old.
     Invalid,
+}
+
+/// Why nothing was linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotLinked {
+    /// The provider, or the person there, said no.
+    Denied,
+    /// It, or its address, belongs to another account here.
+    Taken,
+    /// It did not work this time.
+    Failed,
+}
+
+/// What a mail of a change of address did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmailChange {
+    /// The other mailbox has a link too.
+    Half,
+    /// This is the address now.
+    Done {
+        /// The new one.
+        email: String,
+        /// Whose it is.
+        user: Uuid,
+    },
+    /// GoTrue refused the link.
+    Expired,
 }
 
 impl Flows {
@@ -124,15 +167,8 @@ impl Flows {
     ) -> Result<Begun, Failure> {
         let inner = &*self.0;
         let settings = inner.providers.get(provider).ok_or(Failure::UnknownProvider)?;
-        if !self.offer().await.providers.iter().any(|offered| offered == provider) {
-            return Err(Failure::UnknownProvider);
-        }
-        let allowed = passed.iter().filter(|(name, _)| settings.allow_params.contains(name));
-        let fixed = settings.params.iter().filter(|(name, _)| !passed_over(name, passed, settings));
-        let params: Vec<_> = fixed
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .chain(allowed.map(|(name, value)| (name.clone(), value.chars().take(256).collect())))
-            .collect();
+        self.must_offer(provider).await?;
+        let params = settings.params_for(passed);
         let id = inner.entropy.text::<16>();
         let pending = Pending {
             purpose: Purpose::SignIn,
@@ -141,6 +177,7 @@ impl Flows {
             return_to: return_to.as_str().to_owned(),
             remember,
             email: String::new(),
+            user: None,
             started_at: inner.now(),
         };
         let url = inner.gotrue.authorize_url(&Authorize {
@@ -153,10 +190,17 @@ impl Flows {
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })
     }
 
-    /// Deletes the cookie of `flow`, whatever became of it. `None` for what is no id of a flow: such a text must not
-    /// become part of a header.
-    pub fn forget(&self, flow: &str) -> Option<HeaderValue> {
-        self.0.pending.is_id(flow).then(|| self.0.pending.clear(flow))
+    /// [`Failure::UnknownProvider`] for a provider that the project has not switched on.
+    pub(super) async fn must_offer(&self, provider: &str) -> Result<(), Failure> {
+        let offered = self.offer().await.providers.iter().any(|offered| offered == provider);
+        if offered { Ok(()) } else { Err(Failure::UnknownProvider) }
+    }
+
+    /// Deletes the cookie of the flow of `back`, whatever became of it, unless its mails are not all opened yet. `None`
+    /// for what is no id of a flow: such a text must not become part of a header.
+    pub fn forget(&self, back: &Return<'_>) -> Option<HeaderValue> {
+        let done = self.0.pending.is_id(back.flow) && !back.is_half();
+        done.then(|| self.0.pending.clear(back.flow))
     }
 
     /// Ends a flow with what came back.
@@ -178,6 +222,9 @@ impl Flows {
             });
         };
         let return_to = inner.targets.choose(Some(&pending.return_to));
+        if pending.purpose == Purpose::EmailChange && back.is_half() {
+            return Ok(Arrival::EmailChange(EmailChange::Half));
+        }
         let Some(code) = back.code.filter(|code| !code.is_empty() && code.len() <= 256) else {
             return Ok(inner.turned_away(refused(back, &pending)));
         };
@@ -193,6 +240,15 @@ impl Flows {
                 let recovering = current.session.limited.is_some_and(Limited::ends_with_password);
                 Ok(if recovering { Arrival::Recovering } else { Arrival::SignedIn(return_to) })
             }
+            Some(Exchanged::Own(user)) => Ok(inner.changed(pending, user)),
+            Some(_) if pending.purpose == Purpose::Link => {
+                Ok(inner.turned_away(Arrival::NotLinked(provider, NotLinked::Failed)))
+            }
+            // Before GoTrue gave the code it changed the address.
+            Some(_) if pending.purpose == Purpose::EmailChange => Ok(match pending.user {
+                Some(user) => inner.changed(pending, user),
+                None => Arrival::Invalid,
+            }),
             Some(Exchanged::TooLate) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
             Some(Exchanged::TooLate) => Ok(Arrival::LinkExpired(pending.purpose)),
             Some(Exchanged::Refused) => Ok(Arrival::Invalid),
@@ -206,8 +262,7 @@ impl Flows {
 
     async fn exchange(&self, pending: &Pending, code: &Secret<String>, from: Option<IpAddr>) -> Exchanged {
         let inner = &self.0;
-        let method =
-            if pending.purpose.is_mail() { pending.purpose.as_str() } else { pending.provider.as_str() };
+        let method = pending.method();
         let tokens = match inner.gotrue.exchange_code(code, &pending.verifier, from).await {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -224,6 +279,13 @@ impl Flows {
                 };
             }
         };
+        if let Some(user) = pending.user {
+            // Nobody signs in here: the session that asked for it goes on, and GoTrue's further one ends (S-29).
+            return match inner.sessions.revoke_unused(tokens, user).await {
+                true => Exchanged::Own(user),
+                false => Exchanged::Refused,
+            };
+        }
         let proof =
             Proof { method, remember: pending.remember, recovery: pending.purpose == Purpose::Recovery };
         match inner.sessions.make(tokens, proof).await {
@@ -239,18 +301,53 @@ impl Flows {
     }
 }
 
-/// Whether the request brings its own value for a fixed parameter, as `allow_params` permits.
-fn passed_over(name: &str, passed: &[(String, String)], settings: &ProviderSettings) -> bool {
-    settings.allow_params.iter().any(|allowed| allowed == name)
-        && passed.iter().any(|(given, _)| given == name)
+impl ProviderSettings {
+    /// The parameters of a start: the fixed ones, and of `passed` those in `allow_params`, which come before them (S-28).
+    pub(super) fn params_for(&self, passed: &[(String, String)]) -> Vec<(String, String)> {
+        let allowed = || passed.iter().filter(|(name, _)| self.allow_params.contains(name));
+        let fixed = self.params.iter().filter(|(name, _)| !allowed().any(|(given, _)| given == *name));
+        let fixed = fixed.map(|(name, value)| (name.clone(), value.clone()));
+        fixed
+            .chain(allowed().map(|(name, value)| (name.clone(), value.chars().take(256).collect())))
+            .collect()
+    }
+}
+
+impl Return<'_> {
+    fn is_half(&self) -> bool {
+        self.half && self.code.is_none() && !self.refused
+    }
+}
+
+impl Pending {
+    /// For the audit trail.
+    fn method(&self) -> &str {
+        match self.purpose {
+            Purpose::SignIn | Purpose::Link => &self.provider,
+            mail => mail.as_str(),
+        }
+    }
 }
 
 impl super::Inner {
+    /// What a flow did to the account of `user`, who had asked for it.
+    fn changed(&self, pending: Pending, user: Uuid) -> Arrival {
+        match pending.purpose {
+            Purpose::EmailChange => Arrival::EmailChange(EmailChange::Done { email: pending.email, user }),
+            _ => {
+                let target = self.targets.choose(Some(&pending.return_to));
+                Arrival::Linked { provider: pending.provider, user, target }
+            }
+        }
+    }
+
     /// Records a return that asked nobody anything (S-88).
     fn turned_away(&self, arrival: Arrival) -> Arrival {
         let code = match arrival {
-            Arrival::Denied(_) => "provider_denied",
-            Arrival::Failed(_) => "provider_failed",
+            Arrival::Denied(_) | Arrival::NotLinked(_, NotLinked::Denied) => "provider_denied",
+            Arrival::NotLinked(_, NotLinked::Taken) => "identity_taken",
+            Arrival::Failed(_) | Arrival::NotLinked(..) => "provider_failed",
+            Arrival::EmailChange(_) => "link_expired",
             _ => "flow_invalid",
         };
         self.trail.emit(&Record { code: Some(code), ..Record::of(Event::SignIn, Outcome::Failed) });
@@ -260,8 +357,18 @@ impl super::Inner {
 
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
     let provider = pending.provider.clone();
-    if back.refused && pending.purpose.is_mail() {
-        return Arrival::LinkExpired(pending.purpose);
+    match pending.purpose {
+        purpose if purpose.is_mail() && back.refused => return Arrival::LinkExpired(purpose),
+        Purpose::EmailChange => return Arrival::EmailChange(EmailChange::Expired),
+        Purpose::Link => {
+            let why = match back.error_code {
+                Some("identity_already_exists" | "email_exists") => NotLinked::Taken,
+                None | Some("") if back.refused => NotLinked::Denied,
+                _ => NotLinked::Failed,
+            };
+            return Arrival::NotLinked(provider, why);
+        }
+        Purpose::SignUp | Purpose::SignIn | Purpose::Recovery | Purpose::Email => {}
     }
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.

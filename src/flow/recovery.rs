@@ -1,23 +1,18 @@
 //! A new password for whoever came by a mail: after a recovery link, or the first one after an invitation (S-32, S-46).
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use base::secret::Secret;
 use time::Duration;
 
-use super::redeem::{PAUSE, key};
-use super::{Failure, Flows, Problem};
-use crate::gotrue::{self, UserChange};
-use crate::session::flights::Flights;
-use crate::session::{self, Current, Limited, Slot};
+use super::double::Pressed;
+use super::{Failure, Flows};
+use crate::event::Reason;
+use crate::gotrue::Change;
+use crate::session::{Current, Limited, Slot};
 
 /// How long after its link a recovery may end: it opens nothing else, and people think about a password.
 const RECOVERY: Duration = Duration::minutes(60);
 /// How old any other proof by mail may be.
 const FRESH: Duration = Duration::minutes(5);
-/// How long the second click of one form is answered with what the first brought.
-const SHARED: Duration = Duration::seconds(30);
 
 /// What a session may do about its password without naming the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +27,6 @@ pub enum May {
     TooLate,
     /// Nothing: it is as good as any.
     Nothing,
-}
-
-/// The changes that run, and those of a moment ago.
-#[derive(Default)]
-pub(super) struct Resets(Flights<Result<Current, Refusal>>);
-
-#[derive(Debug, Clone)]
-enum Refusal {
-    Form(Problem),
-    Gotrue(Arc<gotrue::Error>),
-    Session(session::Error),
 }
 
 impl Flows {
@@ -65,7 +49,7 @@ impl Flows {
     ///
     /// # Errors
     ///
-    /// [`Problem::WeakPassword`], [`Problem::PasswordTooLong`], [`Problem::SamePassword`], and what
+    /// [`WeakPassword`](super::Problem::WeakPassword), `PasswordTooLong`, `SamePassword`, and what
     /// [`Sessions::ask_live`](crate::session::Sessions::ask_live) and GoTrue say.
     pub async fn reset(
         &self,
@@ -73,57 +57,46 @@ impl Flows {
         current: &Current,
         form: Option<&str>,
         slot: &Slot,
-        from: Option<IpAddr>,
     ) -> Result<Current, Failure> {
         let inner = &self.0;
         let words = [current.claims.email.as_str(), inner.public_url.host_str().unwrap_or_default()];
         if let Some(problem) = inner.passwords.judge(password.expose(), &words) {
             return Err(Failure::Form(problem));
         }
-        let session = current.session.id.to_string();
-        let name = match form {
-            Some(token) => key(&["reset", &session, token]),
-            None => inner.entropy.bytes(),
+        let Some(token) = form else { return self.set_password(password, current, slot).await };
+        let work = {
+            let (flows, current, slot, password) =
+                (self.clone(), current.clone(), slot.clone(), password.clone());
+            async move {
+                let set = flows.set_password(&password, &current, &slot).await;
+                let session = set.as_ref().ok().cloned();
+                (set, session)
+            }
         };
-        let (flows, asking, place, password) =
-            (self.clone(), current.clone(), slot.clone(), password.clone());
-        let work = async move {
-            let brought = flows.change(&password, &asking, &place, from).await;
-            let now = flows.0.now();
-            let until = if brought.is_ok() { now + SHARED } else { now };
-            (brought, until)
-        };
-        match inner.resets.0.share(name, &inner.clock, work).await {
-            Some(Ok(renewed)) => {
+        let id = current.session.id;
+        match self.once_per_form(&[b"reset", token.as_bytes(), id.as_bytes()], work).await {
+            Pressed::First(set) => set,
+            Pressed::Again(Some(renewed)) => {
                 inner.sessions.go_on_as(slot, &renewed);
                 Ok(renewed)
             }
-            Some(Err(Refusal::Form(problem))) => Err(Failure::Form(problem)),
-            Some(Err(Refusal::Gotrue(error))) => Err(Failure::away(error)),
-            Some(Err(Refusal::Session(error))) => Err(error.into()),
-            None => Err(session::Error::Unavailable { retry_after: PAUSE }.into()),
+            Pressed::Again(None) => self.set_password(password, current, slot).await,
         }
     }
 
-    async fn change(
+    async fn set_password(
         &self,
         password: &Secret<String>,
         current: &Current,
         slot: &Slot,
-        from: Option<IpAddr>,
-    ) -> Result<Current, Refusal> {
+    ) -> Result<Current, Failure> {
         let inner = &self.0;
-        let change = UserChange { password: Some(password), ..UserChange::default() };
-        let token = &current.session.access_token;
-        if let Err(error) = inner.gotrue.update_user(token, &change, from).await {
-            return Err(match error.code() {
-                Some("same_password") => Refusal::Form(Problem::SamePassword),
-                Some("weak_password") => Refusal::Form(Problem::WeakPassword),
-                Some("validation_failed") => Refusal::Form(Problem::PasswordTooLong),
-                _ => Refusal::Gotrue(Arc::new(error)),
-            });
+        let change = Change { password: Some(password), ..Change::default() };
+        if let Err(error) = inner.change(&change, slot, current).await {
+            return Err(inner.refused_change(error, slot, current).await);
         }
-        inner.sessions.renew_after_password(slot, current).await.map_err(Refusal::Session)
+        inner.sessions.end_others_after(slot, current, Reason::PasswordChanged).await?;
+        Ok(inner.sessions.current(slot).await?)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::session::{self, Current, Proof};
 /// How long the second click of one form is answered with what the first brought. Afterwards the secret is used.
 const SHARED: Duration = Duration::seconds(30);
 /// The wait after a fault of our own.
-pub(super) const PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a mail holds.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Flows {
         };
         match inner.redemptions.0.share(key, &inner.clock, work).await {
             Some(Shared { brought: Ok(Redeemed::Session(current)), .. })
-                if inner.sessions.is_over(&current) =>
+                if !inner.sessions.lives(&current.session) =>
             {
                 Err(inner.spent(method, spent)) // signed out meanwhile: nothing brings it back (S-43)
             }
@@ -164,7 +164,7 @@ impl Inner {
 }
 
 /// Names a secret without holding it.
-pub(super) fn key(parts: &[&str]) -> Key {
+fn key(parts: &[&str]) -> Key {
     let mut named = Context::new(&SHA256);
     for part in parts {
         named.update(&part.len().to_be_bytes());

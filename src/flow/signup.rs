@@ -7,9 +7,10 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::double::Pressed;
 use super::email::Email;
 use super::mailed::read_email;
-use super::pending::Purpose;
+use super::pending::{Pending, Purpose};
 use super::{Counted, Failure, Flows, Problem, ReturnTo, Try, callback_url};
 use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{self, SignUp};
@@ -31,6 +32,8 @@ pub struct Account<'a> {
     pub captcha: Option<&'a str>,
     /// The one of our origins that was asked for, to which the link in the mail leads.
     pub public: &'a Url,
+    /// The token of the form that was sent, if it was one: pressed twice, it makes one account.
+    pub form: Option<&'a str>,
 }
 
 /// How a sign-up ended.
@@ -68,44 +71,83 @@ impl Flows {
                 return Err(Failure::Form(problem));
             }
         };
-        let (id, pending) = self.0.waiting(Purpose::SignUp, &email, form.return_to);
-        let account = SignUp {
-            email: email.as_str(),
-            password: form.password,
-            data: form.data,
-            challenge: &pending.verifier.challenge(),
-            redirect_to: &callback_url(form.public, &id),
-            captcha: form.captcha,
+        let (id, pending) = inner.waiting(Purpose::SignUp, &email, form.return_to);
+        let due = inner.mail_is_due(Purpose::SignUp, &email).await;
+        if !due && !self.offer().await.autoconfirm {
+            // A mail went out less than a minute ago: it looks sent (S-82).
+            return Ok(self.to_confirm(&id, &pending, slot));
+        }
+        let work = {
+            let (flows, email, pending) = (self.clone(), email.clone(), pending.clone());
+            let (password, data) = (form.password.clone(), form.data.cloned());
+            let captcha = form.captcha.map(str::to_owned);
+            let to = callback_url(form.public, &id);
+            async move {
+                let account = SignUp {
+                    email: email.as_str(),
+                    password: &password,
+                    data: data.as_ref(),
+                    challenge: &pending.verifier.challenge(),
+                    redirect_to: &to,
+                    captcha: captcha.as_deref(),
+                };
+                let made = flows.make_account(&account, from).await;
+                let shared = made.as_ref().ok().cloned().flatten();
+                (made, shared)
+            }
         };
-        let due = self.0.mail_is_due(Purpose::SignUp, &email).await;
-        let answer = if due || self.offer().await.autoconfirm {
-            match inner.gotrue.sign_up(&account, from).await {
-                // Of two sign-ups at once, a double click, GoTrue fails one with 500 (contract, trap 34). Nothing of it
-                // stays; asked again, it finds the account.
-                Err(gotrue::Error::Server { status: StatusCode::INTERNAL_SERVER_ERROR }) => {
-                    inner.gotrue.sign_up(&account, from).await
+        let made = match form.form {
+            None => work.await.0?,
+            Some(token) => {
+                let password = form.password.expose().as_bytes();
+                let parts = [b"signup", token.as_bytes(), email.as_str().as_bytes(), password];
+                match self.once_per_form(&parts, work).await {
+                    Pressed::First(made) => made?,
+                    Pressed::Again(made) => made,
                 }
-                answer => answer,
             }
-        } else {
-            Ok(gotrue::SignedUp::Confirm) // a mail went out less than a minute ago: it looks sent (S-82)
-        };
-        let confirm = || SignedUp::Confirm(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy));
-        let outcome = match answer {
-            Ok(gotrue::SignedUp::Session(tokens)) => {
-                let proof = Proof { method: "signup", remember: false, recovery: false };
-                let current = inner.sessions.make(*tokens, proof).await?;
-                inner.sessions.adopt(slot, &current).await?;
-                SignedUp::Session(current)
-            }
-            Ok(gotrue::SignedUp::Confirm) => confirm(),
-            Err(error) => match refused(error) {
-                Some(failure) => return Err(failure),
-                None => confirm(),
-            },
         };
         inner.trail.emit(&Record::of(Event::SignUp, Outcome::Ok));
-        Ok(outcome)
+        match made {
+            Some(current) => {
+                inner.sessions.adopt(slot, &current).await?;
+                Ok(SignedUp::Session(current))
+            }
+            None => Ok(self.to_confirm(&id, &pending, slot)),
+        }
+    }
+
+    /// The session of the new account; `None` if a mail confirms it first, or seems to (S-71).
+    async fn make_account(
+        &self,
+        account: &SignUp<'_>,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Current>, Failure> {
+        let inner = &self.0;
+        let answer = match inner.gotrue.sign_up(account, from).await {
+            // Of two sign-ups at once GoTrue fails one with 500 (contract, trap 34). Nothing of it stays; asked again, it
+            // finds the account.
+            Err(gotrue::Error::Server { status: StatusCode::INTERNAL_SERVER_ERROR }) => {
+                inner.gotrue.sign_up(account, from).await
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok(gotrue::SignedUp::Session(tokens)) => {
+                let proof = Proof { method: "signup", remember: false, recovery: false };
+                Ok(Some(inner.sessions.make(*tokens, proof).await?))
+            }
+            Ok(gotrue::SignedUp::Confirm) => Ok(None),
+            Err(error) => match refused(error) {
+                Some(failure) => Err(failure),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn to_confirm(&self, id: &str, pending: &Pending, slot: &Slot) -> SignedUp {
+        let inner = &self.0;
+        SignedUp::Confirm(inner.pending.keep(id, pending, slot.jar(), &*inner.entropy))
     }
 
     /// Whether the project signs up by itself now.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::error::Error;
-use super::types::{Enrolled, Factor, ProjectSettings, SignedUp, Tokens, User, Verified};
+use super::types::{Enrolled, Factor, Identity, ProjectSettings, SignedUp, Tokens, User, Verified};
 use super::wire;
 
 /// Longest answer that is read.
@@ -111,6 +112,16 @@ pub(super) fn user(body: &[u8]) -> Result<User, Error> {
     decode::<wire::User>(body).map(User::from)
 }
 
+/// The provider's address of a linking flow: of the web, and nothing else (S-68).
+pub(super) fn provider_url(body: &[u8]) -> Result<Url, Error> {
+    let url = decode::<wire::ProviderUrl>(body)?.url;
+    if matches!(url.scheme(), "https" | "http") {
+        Ok(url)
+    } else {
+        Err(Error::NotGoTrue { status: StatusCode::OK })
+    }
+}
+
 pub(super) fn enrolled(body: &[u8]) -> Result<Enrolled, Error> {
     let wire::Enrolled { id, totp } = decode(body)?;
     if totp.secret.expose().is_empty() || !totp.uri.expose().starts_with("otpauth://totp/") {
@@ -150,6 +161,10 @@ impl From<wire::User> for User {
             verified: factor.status == "verified",
             created_at: factor.created_at,
         };
+        let identity = |identity: wire::Identity| {
+            let email = identity.email.unwrap_or_default();
+            Some(Identity { id: identity.identity_id?, provider: identity.provider, email })
+        };
         Self {
             id: user.id,
             email: user.email.unwrap_or_default(),
@@ -158,7 +173,7 @@ impl From<wire::User> for User {
             new_email: user.new_email.filter(|address| !address.is_empty()),
             user_metadata: user.user_metadata.unwrap_or_default(),
             app_metadata: user.app_metadata.unwrap_or_default(),
-            identities: user.identities.unwrap_or_default().into_iter().map(|i| i.provider).collect(),
+            identities: user.identities.unwrap_or_default().into_iter().filter_map(identity).collect(),
             factors: user.factors.unwrap_or_default().into_iter().map(factor).collect(),
             is_anonymous: user.is_anonymous,
         }

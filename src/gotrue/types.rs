@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer;
 use super::error::Error;
-use crate::pkce::Challenge;
+use crate::pkce::{self, Challenge};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal,)+ }) => {
@@ -123,6 +123,61 @@ pub struct Authorize<'a> {
     pub params: &'a [(String, String)],
 }
 
+impl Authorize<'_> {
+    /// The query. A parameter of `params` never replaces one of ours.
+    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
+        const OURS: [&str; 8] = [
+            "provider",
+            "redirect_to",
+            "code_challenge",
+            "code_challenge_method",
+            "scopes",
+            "invite_token",
+            "skip_http_redirect",
+            "state",
+        ];
+        let mut pairs = vec![
+            ("provider", self.provider),
+            ("redirect_to", self.redirect_to.as_str()),
+            ("code_challenge", self.challenge.as_str()),
+            ("code_challenge_method", pkce::METHOD),
+        ];
+        if !self.scopes.is_empty() {
+            pairs.push(("scopes", self.scopes));
+        }
+        let own = |name: &str| OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        let others = self.params.iter().filter(|(name, _)| !own(name));
+        pairs.extend(others.map(|(name, value)| (name.as_str(), value.as_str())));
+        pairs
+    }
+}
+
+/// What a person changes about himself. What is `None` stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Change<'a> {
+    /// Another address.
+    pub email: Option<NewEmail<'a>>,
+    /// Another password, to the last byte as typed.
+    pub password: Option<&'a Secret<String>>,
+    /// The one so far, where the project asks for it.
+    pub current_password: Option<&'a Secret<String>>,
+    /// The digits from the mail of a reauthentication, where the project asks for them.
+    pub nonce: Option<&'a Secret<String>>,
+    /// Merged into `user_metadata`; a null removes a member.
+    pub data: Option<&'a Map<String, Value>>,
+}
+
+/// Another address, and the flow that its mails belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEmail<'a> {
+    /// Normalised by the caller (S-70).
+    pub address: &'a str,
+    /// Of this flow.
+    pub challenge: &'a Challenge,
+    /// Where the links lead; built from the public URL (S-22).
+    pub redirect_to: &'a Url,
+}
+
 /// A session of GoTrue's.
 #[derive(Debug, Clone)]
 pub struct Tokens {
@@ -164,8 +219,8 @@ pub struct User {
     pub user_metadata: Map<String, Value>,
     /// Written by administrators and GoTrue.
     pub app_metadata: Map<String, Value>,
-    /// Providers of the linked identities, `email` among them.
-    pub identities: Vec<String>,
+    /// Every way that is linked, `email` among them.
+    pub identities: Vec<Identity>,
     /// Second factors, those that were never verified included.
     pub factors: Vec<Factor>,
     /// Signed in without an account.
@@ -183,6 +238,17 @@ impl User {
     pub fn has_verified_factor(&self) -> bool {
         self.factors.iter().any(|factor| factor.verified)
     }
+}
+
+/// A linked way to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// For its removal: GoTrue's `identity_id`.
+    pub id: Uuid,
+    /// `email`, `github` and such.
+    pub provider: String,
+    /// As the provider tells it; empty if it does not.
+    pub email: String,
 }
 
 /// A second factor.

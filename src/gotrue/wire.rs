@@ -108,7 +108,7 @@ pub(super) struct MailTo<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct UserChange<'a> {
+pub(super) struct Update<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,7 +190,17 @@ pub(super) struct User {
 
 #[derive(Deserialize)]
 pub(super) struct Identity {
+    /// `id` is the provider's own name of the person (contract 2.1).
+    #[serde(default)]
+    pub(super) identity_id: Option<Uuid>,
     pub(super) provider: String,
+    #[serde(default)]
+    pub(super) email: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ProviderUrl {
+    pub(super) url: url::Url,
 }
 
 #[derive(Deserialize)]

@@ -17,42 +17,51 @@ impl Sessions {
     ///
     /// [`Error::Ended`] if it is over, [`Error::Unavailable`] if nobody can tell: the session is kept then.
     pub async fn ask_live(&self, slot: &Slot, current: &Current) -> Result<u8, Error> {
-        let user = self.person(slot, current).await?;
-        Ok(if user.has_verified_factor() { 2 } else { 1 })
+        let person = self.person(slot, current).await?;
+        Ok(if person.has_verified_factor() { 2 } else { 1 })
     }
 
-    /// The same question, with all that GoTrue says of the person now: factors and identities too.
+    /// The person of `current` as GoTrue knows him at this moment.
     ///
     /// # Errors
     ///
     /// As [`ask_live`](Self::ask_live).
     pub async fn person(&self, slot: &Slot, current: &Current) -> Result<User, Error> {
         let session = &current.session;
-        let over = match self.0.gotrue.user(&session.access_token, slot.client()).await {
+        let error = match self.0.gotrue.user(&session.access_token, slot.client()).await {
             Ok(user) if user.id == session.user_id => return Ok(user),
-            Ok(_) => Some(Reason::OwnerMismatch),
-            Err(error) => {
-                let over = over(&error);
-                if over.is_none() {
-                    tracing::warn!(%error, "GoTrue could not be asked about a session");
-                }
-                over
-            }
+            Ok(_) => return Err(self.end_by_word_of_gotrue(slot, current, Reason::OwnerMismatch).await),
+            Err(error) => error,
         };
-        let Some(reason) = over else {
-            return Err(self.0.unavailable(self.0.clock.now() + self.0.settings.refresh_cooldown));
-        };
+        if let Some(ended) = self.heed(slot, current, &error).await {
+            return Err(ended);
+        }
+        tracing::warn!(%error, "GoTrue could not be asked about a session");
+        Err(self.0.unavailable(self.0.clock.now() + self.0.settings.refresh_cooldown))
+    }
+
+    /// Ends the session if GoTrue's refusal of a call with its access token says that it is over; the error to answer
+    /// with then.
+    pub async fn heed(&self, slot: &Slot, current: &Current, refusal: &gotrue::Error) -> Option<Error> {
+        match over(refusal) {
+            Some(reason) => Some(self.end_by_word_of_gotrue(slot, current, reason).await),
+            None => None,
+        }
+    }
+
+    async fn end_by_word_of_gotrue(&self, slot: &Slot, current: &Current, reason: Reason) -> Error {
+        let session = &current.session;
         self.0.end(session, reason);
         slot.clear(Some(reason));
         if let (Some(vault), Some(rest)) = (&self.0.vault, &session.rest) {
             vault.end_surely(rest.ticket.key(), reason).await;
         }
         self.0.spread_sessions(vec![session.gotrue_id], reason).await;
-        Err(Error::Ended(reason))
+        Error::Ended(reason)
     }
 }
 
-/// Why a session is over by this answer to `GET /user`. A list as closed as that of refreshes (S-44): `bad_jwt`, a
+/// Why a session is over by this answer to a call with its token. A list as closed as that of refreshes (S-44): `bad_jwt`, a
 /// gateway's refusal and every outage say nothing about the session.
 fn over(error: &gotrue::Error) -> Option<Reason> {
     match error {

@@ -249,7 +249,7 @@ impl Sessions {
     }
 
     /// Goes on with `fresh`, unless somebody signed out while this request waited for it (S-43).
-    fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
+    pub(super) fn keep(&self, slot: &Slot, fresh: Arc<Session>) -> Result<Arc<Session>, Error> {
         if let Some(reason) = self.0.denied_reason(&fresh, self.0.clock.now()) {
             slot.clear(Some(reason));
             return Err(Error::Ended(reason));
@@ -278,7 +278,7 @@ impl Sessions {
     }
 
     /// Joins the refresh of `session`, or starts it for the client at `from`.
-    async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
+    pub(super) async fn take_off(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
         let (inner, asking) = (self.0.clone(), session.clone());
         let work = async move { inner.ask_for_refresh(&asking, from).await };
         let lost = Outcome::Kept { until: self.0.clock.now() + self.0.settings.refresh_cooldown };

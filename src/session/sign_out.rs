@@ -138,7 +138,7 @@ impl Sessions {
 }
 
 impl Inner {
-    async fn tell_gotrue(self: &Arc<Self>, session: Arc<Session>, scope: Scope) {
+    pub(super) async fn tell_gotrue(self: &Arc<Self>, session: Arc<Session>, scope: Scope) {
         let _ = tokio::time::timeout(PATIENCE, self.end_at_gotrue_later(session, scope)).await;
     }
 

@@ -64,7 +64,7 @@ impl Slot {
     }
 
     /// Whose request this is, for GoTrue's own limits (S-85).
-    pub(super) fn client(&self) -> Option<IpAddr> {
+    pub(crate) fn client(&self) -> Option<IpAddr> {
         self.0.client
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::proof;
 use super::views::LinkKind;
 use crate::event::Reason;
 use crate::flow::{Failure, Problem};
@@ -83,8 +84,9 @@ codes! {
     UriTooLong "uri_too_long" 414 "The address is too long." "Send less than 8 KiB.",
     UnsupportedMediaType "unsupported_media_type" 415 "The content type is not taken here." "Send application/json, or a form from one of our pages.",
     UnknownHost "unknown_host" 421 "This host is not served here." "Use the public URL, or add the host to public_url.",
+    SamePassword "same_password" 422 "The new password is the present one." "Choose another one.",
+    LastIdentity "last_identity" 422 "The account cannot do without this way to sign in." "Link another one first.",
     WeakPassword "weak_password" 422 "The password is easy to guess." "Use a longer one that is no common word.",
-    SamePassword "same_password" 422 "This is the password there is already." "Choose another one.",
     EmailInvalid "email_invalid" 422 "This is not an e-mail address." "Send an address such as name@example.com.",
     CodeWrong "code_wrong" 422 "The code is wrong, used or too old." "Use the newest mail, or the next code of the app.",
     FactorNameTaken "factor_name_taken" 422 "There is an authenticator app of this name." "Choose another name.",
@@ -155,6 +157,11 @@ impl Error {
 
     pub(super) fn because(self, cause: impl StdError + Send + Sync + 'static) -> Self {
         Self { cause: Some(Arc::new(cause)), ..self }
+    }
+
+    /// Whether it says that nobody is signed in, or no longer.
+    pub(super) fn signs_out(&self) -> bool {
+        matches!(self.code, Code::SessionMissing | Code::SessionExpired | Code::SessionEnded)
     }
 
     /// `code` for the field called `field`.
@@ -274,6 +281,10 @@ impl From<Problem> for Error {
             Problem::CodeWrong => Self::field(Code::CodeWrong, "code"),
             Problem::LinkExpired => Code::LinkExpired.into(),
             Problem::CaptchaFailed => Code::CaptchaFailed.into(),
+            Problem::CurrentPassword => Self::field(Code::InvalidCredentials, "current_password"),
+            Problem::SameEmail => Self::field(Code::EmailInvalid, "email"),
+            Problem::NameTooLong => Self::field(Code::BadRequest, "name"),
+            Problem::LastIdentity => Code::LastIdentity.into(),
             Problem::UnknownFactor => Code::FactorUnknown.into(),
             Problem::AppNameTaken => Self::field(Code::FactorNameTaken, "name"),
             Problem::AppsFull => Code::FactorsFull.into(),
@@ -290,6 +301,8 @@ impl From<Failure> for Error {
                 Self::later(Code::AuthUnavailable, Duration::from_secs(10))
             }
             Failure::Disabled => Code::FeatureDisabled.into(),
+            Failure::StepUp => proof::step_up(true, None),
+            Failure::Anonymous => Code::AnonymousNotAllowed.into(),
             Failure::UnknownProvider => Code::ProviderUnknown.into(),
             Failure::Session(_) => {
                 let Failure::Session(error) = failure else { return Code::Internal.into() };

@@ -1,6 +1,7 @@
 //! The pages under `/auth`, each also a JSON endpoint at the same path.
 
 pub(super) mod account;
+pub(super) mod address;
 mod again;
 pub(super) mod bounce;
 pub(super) mod callback;
@@ -8,11 +9,14 @@ pub(super) mod confirm;
 pub(super) mod demo;
 pub(super) mod factors;
 mod fields;
+pub(super) mod identities;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod mfa;
 pub(super) mod otp;
+pub(super) mod password;
 mod problem;
+pub(super) mod profile;
 pub(super) mod recover;
 pub(super) mod reset;
 pub(super) mod security;

@@ -6,9 +6,9 @@ use http::HeaderValue;
 use time::Duration;
 
 use super::error::{Code, Error};
-use super::visit::{Visit, returning, see_other};
+use super::visit::{Face, Visit, returning, see_other};
 use crate::event::{self, Event, Outcome, Record};
-use crate::session::Current;
+use crate::session::{Current, User};
 
 /// How old the last proof may be. Judged here by the session's own time, whatever a page or a way back says.
 pub(super) const FRESH: Duration = Duration::minutes(5);
@@ -26,22 +26,49 @@ pub(super) async fn complete(visit: &Visit) -> Result<Current, Error> {
     Ok(current)
 }
 
-/// Whether `current`, which is [`complete`], may do what is sensitive. Asks GoTrue each time.
+/// Whether `current`, which is [`complete`], may do what is sensitive: the person as GoTrue knows him at this moment. An
+/// anonymous account has no other proof than its session, so none is asked for.
 ///
 /// # Errors
 ///
 /// [`Code::StepUp`] if the last proof is too old, or the second factor is missing that the person has by now; 401
 /// `session_ended` for a session that GoTrue has ended; 503 if it does not answer.
-pub(super) async fn fresh(visit: &Visit, current: &Current) -> Result<(), Error> {
+pub(super) async fn fresh(visit: &Visit, current: &Current) -> Result<User, Error> {
     let app = visit.app();
-    let level = app.sessions.ask_live(visit.slot(), current).await?;
-    let second = level > current.claims.aal;
-    if !second && app.clock.now() - current.session.auth_time <= FRESH {
-        return Ok(());
+    let person = app.sessions.person(visit.slot(), current).await?;
+    let second = person.has_verified_factor() && current.claims.aal < 2;
+    let in_time = current.claims.is_anonymous || app.clock.now() - current.session.auth_time <= FRESH;
+    if !second && in_time {
+        return Ok(person);
     }
     let code = Some(Code::StepUp.as_str());
     event::emit(&Record { code, ..Record::of(Event::StepUp, Outcome::Refused) });
     Err(step_up(second, Some(FRESH)))
+}
+
+/// What came of the question for a proof.
+pub(super) enum Proven {
+    /// The session, and its person at this moment.
+    Yes(Current, User),
+    /// The answer that asks for one.
+    Ask(Response),
+}
+
+/// The session of a request for what is sensitive. People are asked for a new proof where theirs is too old, and come
+/// back to `page`.
+///
+/// # Errors
+///
+/// As [`complete`] and [`fresh`]; scripts are told to step up.
+pub(super) async fn proven(visit: &Visit, page: &str) -> Result<Proven, Error> {
+    let current = complete(visit).await?;
+    match fresh(visit, &current).await {
+        Ok(person) => Ok(Proven::Yes(current, person)),
+        Err(error) if error.code == Code::StepUp && visit.face() == Face::Page => {
+            Ok(Proven::Ask(ask(visit, page)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Off to a new proof, and then back to `page` of ours.

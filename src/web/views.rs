@@ -4,6 +4,7 @@
 //! serialized `text` names a sentence of `templates/texts.<language>.ftl`; their other fields fill its places.
 
 mod account;
+mod account_forms;
 mod confirm;
 mod demo;
 mod error;
@@ -15,7 +16,8 @@ mod reset;
 mod security;
 mod signup;
 
-pub use account::{AccountNotice, AccountPage, LogoutPage, SignInWay, Since};
+pub use account::{AccountNotice, AccountPage, LogoutPage, Since};
+pub use account_forms::{AccountForm, AccountFormKind, IdentityAct, IdentityPage};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
@@ -24,7 +26,7 @@ pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remem
 pub use mailed::{CheckMailPage, CheckNotice, OtpPage, Purpose, RecoverPage};
 pub use mfa::{AppChoice, MfaPage};
 pub use reset::ResetPage;
-pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage};
+pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
 pub use signup::SignupPage;
 
 use serde::Serialize;
@@ -61,6 +63,8 @@ macro_rules! every_view {
             $do::<EnrollPage<'_>> $arguments,
             $do::<RemoveAppPage<'_>> $arguments,
             $do::<AccountPage<'_>> $arguments,
+            $do::<AccountForm<'_>> $arguments,
+            $do::<IdentityPage<'_>> $arguments,
             $do::<SecurityPage<'_>> $arguments,
             $do::<ErrorPage<'_>> $arguments,
             $do::<DemoPage<'_>> $arguments,
@@ -179,12 +183,21 @@ pub enum FieldProblem {
         /// `password.max_bytes`.
         max: u32,
     },
-    /// The one that there is already.
-    #[serde(rename = "error-same_password")]
-    SamePassword,
     /// Not the code that was sent, or no longer.
     #[serde(rename = "error-code_wrong")]
     CodeWrong,
+    /// Not the password so far.
+    #[serde(rename = "error-current-password")]
+    CurrentPassword,
+    /// The new password is the one so far.
+    #[serde(rename = "error-same_password")]
+    SamePassword,
+    /// The new address is the one so far.
+    #[serde(rename = "error-same-email")]
+    SameEmail,
+    /// More characters than a name may have.
+    #[serde(rename = "error-name-long")]
+    NameTooLong,
     /// Not the code that the app shows.
     #[serde(rename = "error-code_wrong-app")]
     AppCodeWrong,

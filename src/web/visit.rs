@@ -292,6 +292,12 @@ impl Visit {
         app.forms.check(binding.as_ref(), purpose, token.unwrap_or_default(), app.clock.now())
     }
 
+    /// Whether the request brings any cookie of ours.
+    pub fn brings_cookies(&self) -> bool {
+        let names = self.app().sessions.names();
+        self.0.slot.jar().names().any(|name| names.is_own(name))
+    }
+
     /// The message that the redirect to this page left, once.
     pub fn take_notice(&self) -> Option<Notice> {
         self.with_known_binding(Binding::take_notice).flatten()

@@ -1,5 +1,6 @@
 //! Stories in a real browser.
 
+mod account;
 mod barriers;
 mod devices;
 mod forms;

@@ -4,6 +4,7 @@
 //! `CONTRACT_SUPABASE_URL` and its companions are described in `docs/development.md`.
 
 mod accounts;
+mod changes;
 mod factors;
 mod github;
 mod letters;
@@ -77,6 +78,12 @@ stories! {
     providers::a_forged_state_leads_nowhere [GitHub],
     providers::a_code_is_good_once_and_in_one_browser [GitHub],
     providers::github_joins_the_account_of_its_address [Confirmation, Mail, GitHub],
+    changes::a_name_is_known_at_once [],
+    changes::a_new_password_ends_the_other_sessions [],
+    changes::github_is_linked_and_taken_away [GitHub, Linking],
+    changes::a_guest_keeps_the_account [Autoconfirm, Anonymous],
+    changes::a_guest_confirms_the_address [Confirmation, Mail, Anonymous],
+    changes::an_address_changes_by_both_mails [Confirmation, Mail],
     sessions::a_sign_out_reaches_gotrue_for_this_session_alone [],
     sessions::a_sign_out_everywhere_ends_the_others [],
     sessions::a_sign_out_of_the_others_keeps_this_one [],

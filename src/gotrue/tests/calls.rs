@@ -9,7 +9,8 @@ use time::macros::datetime;
 use url::Url;
 
 use super::super::{
-    Authorize, CodeKind, Error, GoTrue, LinkKind, ResendKind, Scope, Settings, SignUp, SignedUp, Verified,
+    Authorize, Change, CodeKind, Error, GoTrue, LinkKind, NewEmail, ResendKind, Scope, Settings, SignUp,
+    SignedUp, Verified,
 };
 use super::stand_in::{Asked, StandIn, USER, answer, http, session, settings, text, user};
 use crate::pkce::Verifier;
@@ -144,7 +145,8 @@ async fn a_user_is_read_whole_and_bare() {
     let user = gotrue.client().user(&access, None).await.unwrap();
     assert_eq!(user.email, ADA);
     assert_eq!(user.email_confirmed_at, Some(datetime!(2026-01-01 10:00:00.123456789 UTC)));
-    assert_eq!(user.identities, ["email", "github"]);
+    let ways: Vec<_> = user.identities.iter().map(|way| way.provider.as_str()).collect();
+    assert_eq!(ways, ["email", "github"]);
     assert!(user.has_verified_factor());
     let asked = gotrue.last();
     assert_eq!(asked.line(), "GET /auth/v1/user");
@@ -201,6 +203,66 @@ async fn the_authorization_address_is_built_from_a_fixed_set() {
     assert_eq!(names, ["provider", "redirect_to", "code_challenge", "code_challenge_method", "prompt"]);
     assert_eq!((query[1].1.as_str(), query[3].1.as_str()), (callback().as_str(), "s256"));
     assert_eq!(query[2].1.len(), 43);
+}
+
+/// What a person changes, each with the own token; an address goes with our flow (S-22, S-24).
+#[tokio::test]
+async fn a_change_sends_what_changes_and_nothing_else() {
+    let gotrue = StandIn::start(vec![answer(200, &user())]).await;
+    let (client, access) = (gotrue.client(), secret("access-1"));
+    let (new, old, digits) = (secret("plover gantry mist"), secret("correct horse"), secret("123456"));
+    let change = Change {
+        password: Some(&new),
+        current_password: Some(&old),
+        nonce: Some(&digits),
+        ..Change::default()
+    };
+    client.update_user(&access, &change, None).await.unwrap();
+    let asked = gotrue.last();
+    assert_eq!(asked.line(), "PUT /auth/v1/user");
+    assert_eq!(asked.header("authorization"), Some("Bearer access-1"));
+    let sent =
+        json!({"password": "plover gantry mist", "current_password": "correct horse", "nonce": "123456"});
+    assert_eq!(asked.body, sent);
+
+    let challenge = Verifier::draw(&SeededEntropy::new(1)).challenge();
+    let email = NewEmail { address: ADA, challenge: &challenge, redirect_to: &callback() };
+    client.update_user(&access, &Change { email: Some(email), ..Change::default() }, None).await.unwrap();
+    let asked = gotrue.last();
+    assert!(asked.line().starts_with("PUT /auth/v1/user?redirect_to=https%3A%2F%2Fapp.example.test%2Fauth"));
+    let sent = json!({"email": ADA, "code_challenge": challenge.as_str(), "code_challenge_method": "s256"});
+    assert_eq!(asked.body, sent);
+
+    let data: Map<String, Value> = [("name".to_owned(), Value::Null)].into_iter().collect();
+    client.update_user(&access, &Change { data: Some(&data), ..Change::default() }, None).await.unwrap();
+    assert_eq!(gotrue.last().body, json!({"data": {"name": null}}));
+}
+
+/// S-68: the address of the provider is of the web; whatever else GoTrue says is no answer of it.
+#[tokio::test]
+async fn linking_asks_for_an_address_and_unlinking_names_the_identity() {
+    let good = answer(200, &json!({"url": "https://github.test/login/oauth/authorize?state=1"}));
+    let odd = answer(200, &json!({"url": "javascript:alert(1)"}));
+    let gotrue = StandIn::start(vec![good, odd, answer(200, &json!({}))]).await;
+    let (client, access) = (gotrue.client(), secret("access-1"));
+    let challenge = Verifier::draw(&SeededEntropy::new(1)).challenge();
+    let request = Authorize {
+        provider: "github",
+        redirect_to: &callback(),
+        challenge: &challenge,
+        scopes: "",
+        params: &[("state".to_owned(), "mine".to_owned()), ("login".to_owned(), "ada".to_owned())],
+    };
+    let url = client.link_url(&access, &request, None).await.unwrap();
+    assert_eq!(url.as_str(), "https://github.test/login/oauth/authorize?state=1");
+    let asked = gotrue.last();
+    assert_eq!(asked.header("authorization"), Some("Bearer access-1"));
+    let query = asked.parts.uri.query().unwrap().to_owned();
+    assert!(query.ends_with("&login=ada&skip_http_redirect=true") && !query.contains("mine"), "{query}");
+    let refused = client.link_url(&access, &request, None).await;
+    assert!(matches!(refused, Err(Error::NotGoTrue { .. })), "{refused:?}");
+    client.unlink(&access, USER.parse().unwrap(), None).await.unwrap();
+    assert_eq!(gotrue.last().line(), format!("DELETE /auth/v1/user/identities/{USER}"));
 }
 
 fn forwarding(base: &str) -> GoTrue {

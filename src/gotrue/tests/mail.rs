@@ -1,12 +1,11 @@
-//! Mails that are asked for by address, and what people change about themselves.
+//! Mails that are asked for by address.
 
 use base::entropy::SeededEntropy;
-use base::secret::Secret;
 use serde_json::json;
 use url::Url;
 
-use super::super::{MailTo, UserChange};
-use super::stand_in::{StandIn, answer, user};
+use super::super::MailTo;
+use super::stand_in::{StandIn, answer};
 use crate::pkce::Verifier;
 
 const ADA: &str = "ada@example.test";
@@ -35,18 +34,4 @@ async fn mails_are_asked_for_with_a_flow_of_our_own() {
         expected["create_user"] = json!(create);
         assert_eq!(asked.body, expected);
     }
-}
-
-/// What does not change is not sent; the person's own token goes along.
-#[tokio::test]
-async fn a_new_password_is_sent_alone() {
-    let gotrue = StandIn::start(vec![answer(200, &user())]).await;
-    let (token, password) =
-        (Secret::new("canary-access".to_owned()), Secret::new("plover gantry".to_owned()));
-    let change = UserChange { password: Some(&password), ..UserChange::default() };
-    assert_eq!(gotrue.client().update_user(&token, &change, None).await.unwrap().email, ADA);
-    let asked = gotrue.last();
-    assert_eq!(asked.line(), "PUT /auth/v1/user");
-    assert_eq!(asked.header("authorization"), Some("Bearer canary-access"));
-    assert_eq!(asked.body, json!({ "password": "plover gantry" }));
 }

@@ -146,7 +146,10 @@ pub(super) fn user() -> Value {
         "id": USER, "aud": "authenticated", "role": "authenticated", "email": "ada@example.test", "phone": "",
         "email_confirmed_at": "2026-01-01T10:00:00.123456789Z", "user_metadata": {"name": "Ada"},
         "app_metadata": {"provider": "email", "providers": ["email"]},
-        "identities": [{"id": "1", "provider": "email"}, {"id": "2", "provider": "github"}],
+        "identities": [
+            {"id": "1", "identity_id": USER, "provider": "email", "email": "ada@example.test"},
+            {"id": "2", "identity_id": USER, "provider": "github"},
+        ],
         "factors": [{"id": USER, "factor_type": "totp", "status": "verified", "friendly_name": "phone"}],
         "created_at": "2026-01-01T10:00:00Z", "updated_at": "2026-01-01T10:00:00+01:00", "is_anonymous": false,
     })

@@ -74,11 +74,10 @@ pub(super) fn bare(error: &Error, request_id: &str) -> Response {
 
 fn page(visit: &Visit, error: &Error) -> Response {
     let get = matches!(*visit.method(), Method::GET | Method::HEAD);
-    let signed_out = matches!(error.code, Code::SessionMissing | Code::SessionExpired | Code::SessionEnded);
     if get && error.code == Code::SessionMissing && visit.site() == FetchSite::CrossSite {
         return bounce(visit);
     }
-    if get && signed_out {
+    if get && error.signs_out() {
         return see_other(&visit.login_url());
     }
     if get && let Some(url) = next_step(visit, error) {

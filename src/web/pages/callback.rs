@@ -3,8 +3,8 @@
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::confirm;
-use crate::flow::{Arrival, Return};
+use super::{account, address, confirm, identities, security};
+use crate::flow::{Arrival, NotLinked, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
 use crate::web::layers::cross_site;
@@ -25,39 +25,58 @@ pub(crate) async fn back(
         return Err(Code::MethodNotAllowed.into());
     }
     let app = visit.app();
+    let there = |wanted: &str| params.all().iter().any(|(name, _)| name == wanted);
     let back = Return {
         flow: &flow,
         code: params.get("code"),
-        refused: params.all().iter().any(|(name, _)| name == "error" || name == "error_code"),
+        refused: there("error") || there("error_code"),
+        half: there("message"),
         error_code: params.get("error_code"),
     };
-    if let Some(deletion) = app.flows.forget(&flow) {
+    if let Some(deletion) = app.flows.forget(&back) {
         visit.set_cookie(deletion);
     }
+    let login = |key: &str, provider: &str| visit.redirect_with_notice("/auth/login", key, provider);
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
             // The bounce, even within /auth: this navigation began on another site (S-02).
             let step = visit.limited().map(|step| format!("?step={}", step.as_str())).unwrap_or_default();
             see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))
         }
-        Ok(Arrival::Denied(provider)) => {
-            visit.redirect_with_notice("/auth/login", "provider-denied", &provider)
-        }
-        Ok(Arrival::Failed(provider)) if provider.is_empty() => {
-            visit.redirect_with_notice("/auth/login", "flow_invalid", "") // the link of a mail
-        }
-        Ok(Arrival::Failed(provider)) => {
-            visit.redirect_with_notice("/auth/login", "provider-failed", &provider)
-        }
-        Ok(Arrival::ConfirmedOnly) => visit.redirect_with_notice("/auth/login", "confirm-done", ""),
+        Ok(Arrival::Denied(provider)) => login("provider-denied", &provider),
+        Ok(Arrival::Failed(provider)) if provider.is_empty() => login("flow_invalid", ""), // the link of a mail
+        Ok(Arrival::Failed(provider)) => login("provider-failed", &provider),
+        Ok(Arrival::ConfirmedOnly) => login("confirm-done", ""),
         Ok(Arrival::Recovering) => see_other("/auth/reset"),
         Ok(Arrival::LinkExpired(purpose)) => {
             visit.redirect_with_notice("/auth/confirm", "link-expired", confirm::link_of(purpose).as_str())
         }
-        Ok(Arrival::Invalid) => visit.redirect_with_notice("/auth/login", "flow_invalid", ""),
+        Ok(Arrival::Linked { provider, user, target }) => {
+            identities::linked(&visit, &bounce(target.as_str()), &provider, user)
+        }
+        Ok(Arrival::NotLinked(provider, why)) => {
+            let key = match why {
+                NotLinked::Denied => "identity-denied",
+                NotLinked::Taken => "error-identity_taken",
+                NotLinked::Failed => "identity-failed",
+            };
+            visit.redirect_with_notice(&bounce(security::PATH), key, &provider)
+        }
+        Ok(Arrival::EmailChange(change)) => address::opened(&visit, &bounce(account::PATH), &change),
+        // A browser that brought no cookie at all may keep none: the page will see.
+        Ok(Arrival::Invalid) if !visit.brings_cookies() => {
+            visit.redirect_with_notice("/auth/login?cookies=check", "flow_invalid", "")
+        }
+        Ok(Arrival::Invalid) => login("flow_invalid", ""),
         Err(failure) => {
             tracing::warn!(error = %failure, "a flow did not end in a session");
-            visit.redirect_with_notice("/auth/login", "provider-failed", "")
+            login("provider-failed", "")
         }
     })
+}
+
+/// The bounce to `target`, even within /auth: this navigation began on another site (S-02).
+fn bounce(target: &str) -> String {
+    let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+    format!("/auth/continue?return_to={query}")
 }

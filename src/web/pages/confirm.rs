@@ -189,7 +189,8 @@ pub(super) fn link_of(purpose: Purpose) -> LinkKind {
     match purpose {
         Purpose::SignUp => LinkKind::Signup,
         Purpose::Recovery => LinkKind::Recovery,
-        Purpose::Email | Purpose::SignIn => LinkKind::Magiclink,
+        Purpose::EmailChange => LinkKind::EmailChange,
+        Purpose::Email | Purpose::SignIn | Purpose::Link => LinkKind::Magiclink,
     }
 }
 

@@ -224,7 +224,7 @@ async fn fresh_or_begun_so(visit: &Visit, current: &Current, id: Uuid) -> Result
             let begun_so = flows.enrolled_while_fresh(id, proof::FRESH, current, visit.slot()).await?;
             if begun_so { Ok(()) } else { Err(error) }
         }
-        judged => judged,
+        judged => judged.map(drop),
     }
 }
 

@@ -58,9 +58,12 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
         return already(&visit, &target).await;
     }
     let known = again::known(&visit, params.get("prompt")).await;
+    // The callback wrote a cookie just now. Whoever comes from there by our own page without it keeps none.
+    let blocked = params.get("cookies").is_some() && !visit.brings_cookies();
     let notice = visit.take_notice();
     let reason = app.sessions.ended(visit.slot()).map(|reason| reason.as_str());
     let shown = match (&notice, reason, asked) {
+        _ if blocked => Some(LoginNotice::CookiesBlocked { host: visit.host() }),
         (Some(notice), ..) => notice_of(notice, visit.host()),
         (None, Some(reason), _) => Some(LoginNotice::Reason { reason }),
         (None, None, Some(_)) if known.is_none() => Some(LoginNotice::Needed),
@@ -183,6 +186,7 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
     let providers: Vec<_> = offer.providers.iter().filter(linked).map(|name| Provider::named(name)).collect();
     let again = shown.known.map(|known| Again { password: known.password || providers.is_empty() });
     let (token, resend) = (visit.form_token("login"), visit.form_token("otp"));
+    let guest = (offer.anonymous && again.is_none()).then(|| visit.form_token("signup"));
     let unconfirmed = LoginProblem::EmailNotConfirmed { again: Some(&resend) };
     let view = LoginPage {
         form_token: &token,
@@ -195,6 +199,7 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
         }),
         providers: &providers,
         sign_up: offer.signup && again.is_none(),
+        guest: guest.as_deref(),
         otp: offer.password,
         recover: offer.password && again.is_none(),
         notice: shown.notice,
@@ -209,8 +214,13 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
 async fn already(visit: &Visit, target: &ReturnTo) -> Result<Response, Error> {
     let current = visit.app().sessions.current(visit.slot()).await?;
     let token = visit.form_token("logout");
-    let view =
-        LoginAlready { form_token: &token, email: Some(&current.claims.email), return_to: target.as_str() };
+    let notice = visit.take_notice();
+    let view = LoginAlready {
+        form_token: &token,
+        email: Some(current.claims.email.as_str()).filter(|email| !email.is_empty()),
+        return_to: target.as_str(),
+        notice: notice.as_ref().and_then(|notice| notice_of(notice, visit.host())),
+    };
     Ok(visit.page(StatusCode::OK, &view))
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
             Err(error) if input.form && error.code == Code::StepUp => {
                 return Ok(proof::ask(&visit, security::PATH));
             }
-            judged => judged?,
+            judged => drop(judged?),
         }
     }
     let had = sessions.sign_out(visit.slot(), scope).await?;

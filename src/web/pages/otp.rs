@@ -277,7 +277,7 @@ async fn check(visit: &Visit, status: StatusCode, shown: &Checked<'_>) -> Respon
     let (path, purpose) = match waiting.purpose {
         Purpose::SignUp => ("/auth/signup", views::Purpose::Signup),
         Purpose::Recovery => ("/auth/recover", views::Purpose::Recovery),
-        Purpose::Email | Purpose::SignIn => ("/auth/otp", views::Purpose::Email),
+        _ => ("/auth/otp", views::Purpose::Email),
     };
     let view = CheckMailPage {
         form_token: &token,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::response::Response;
 use http::header;
 
-use crate::flow::{Failure, Problem};
+use crate::flow::{Failure, PasswordRules, Problem};
 use crate::session;
 use crate::web::error::Error;
 use crate::web::forms::Lock;
-use crate::web::views::{FormProblem, Wait};
+use crate::web::views::{FieldProblem, FormProblem, Wait};
 use crate::web::visit::Visit;
 
 /// A wait for the words of a page.
@@ -41,6 +41,18 @@ pub(super) fn of_failure(failure: &Failure) -> Option<FormProblem<'static>> {
         ) => Some(FormProblem::Unavailable { wait: wait(*retry_after) }),
         _ => None,
     }
+}
+
+/// What stands beside the field of a new password.
+pub(super) fn of_password(problem: &Problem, rules: &PasswordRules) -> Option<FieldProblem> {
+    let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    Some(match problem {
+        Problem::Required("password") => FieldProblem::Required,
+        Problem::WeakPassword => FieldProblem::WeakPassword { min: number(rules.min_length) },
+        Problem::PasswordTooLong => FieldProblem::PasswordTooLong { max: number(rules.max_bytes) },
+        Problem::SamePassword => FieldProblem::SamePassword,
+        _ => return None,
+    })
 }
 
 /// `page` with the status and headers of `failure`, which is counted.

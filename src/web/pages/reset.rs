@@ -68,7 +68,7 @@ pub(crate) async fn submit(visit: Visit, input: Input<ResetForm>) -> Result<Resp
         return Err(proof::step_up(true, None));
     }
     let token = input.token.as_deref();
-    let failure = match app.flows.reset(&form.password, &current, token, visit.slot(), visit.client()).await {
+    let failure = match app.flows.reset(&form.password, &current, token, visit.slot()).await {
         Ok(_) if !input.form => return Ok(visit.json(StatusCode::OK, &json!({ "status": "done" }))),
         Ok(_) if first => return Ok(visit.onwards(&app.flows.targets().choose(target))),
         Ok(_) => return Ok(visit.redirect_with_notice("/auth/account", "reset-done", "")),

@@ -6,17 +6,22 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{logout, problem};
+use super::{account, identities, logout, problem};
+use crate::flow::apps_of;
 use crate::session::{self, Current, Device, Factor, SignOut};
 use crate::web::error::{Code, Error};
-use crate::web::extract::{Fields, Input, Segment};
-use crate::web::forms::Lock;
+use crate::web::extract::{Fields, Input, Params, Segment};
+use crate::web::forms::{Lock, Notice};
 use crate::web::proof;
-use crate::web::views::{AppRow, DeviceName, DeviceRow, FormProblem, SecurityNotice, SecurityPage, Since};
+use crate::web::views::{
+    AppRow, DeviceName, DeviceRow, FormProblem, Provider, SecurityNotice, SecurityPage, Since,
+};
 use crate::web::visit::{Face, Visit, see_other};
 
 /// Where the page is.
 pub(super) const PATH: &str = "/auth/account/security";
+/// Where to sign in for it.
+pub(super) const LOGIN: &str = "/auth/login?return_to=%2Fauth%2Faccount%2Fsecurity";
 
 /// The form of one device has no field but its token.
 #[derive(Deserialize)]
@@ -26,10 +31,15 @@ impl Fields for EndForm {
     const PURPOSE: &'static str = "sessions";
 }
 
-/// `GET /auth/account/security`.
+/// `GET /auth/account/security`. With `connect` it leads on to the page that links that provider: a new proof was asked
+/// for on the way there.
 #[tracing::instrument(name = "security.show", skip_all)]
-pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
+pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
     let current = proof::complete(&visit).await?;
+    if let Some(provider) = params.get("connect") {
+        let provider: String = url::form_urlencoded::byte_serialize(provider.as_bytes()).collect();
+        return Ok(see_other(&format!("/auth/start/{provider}?intent=link")));
+    }
     page(&visit, StatusCode::OK, &current, None).await
 }
 
@@ -150,35 +160,57 @@ async fn page(
     let devices = app.sessions.devices(&current.session).await?;
     let row = |device| row(device, now);
     let rows: Vec<_> = devices.iter().map(row).collect();
-    let apps = match app.flows.apps(visit.slot(), current).await {
-        Ok(apps) => Some(apps),
-        Err(session::Error::Unavailable { .. }) => None,
-        Err(error) => return Err(error.into()),
+    let left = visit.take_notice();
+    let connected = left.as_ref().filter(|notice| notice.key == "identity-connected");
+    let connected = connected.and_then(|notice| account::for_person(notice, current.session.user_id));
+    if connected.is_some() {
+        account::caught_up(visit).await?;
+    }
+    let notice = match (&left, connected) {
+        (_, Some(name)) => Some(SecurityNotice::IdentityConnected { provider: Provider::named(name).name }),
+        (Some(notice), None) => notice_of(notice),
+        (None, None) => None,
     };
-    let app_row = |app: &Factor| app.created_at.map(|at| Since { at, now });
-    let app_rows: Option<Vec<_>> = apps.as_ref().map(|apps| {
-        apps.iter().map(|app| AppRow { id: app.id, name: &app.name, added: app_row(app) }).collect()
-    });
-    let notice = visit.take_notice();
-    let notice = notice.as_ref().and_then(|notice| match notice.key.as_str() {
-        "enrol-done" => Some(SecurityNotice::AppAdded),
-        "factor-removed" => Some(SecurityNotice::AppRemoved { name: &notice.value }),
-        "device-ended" => Some(SecurityNotice::DeviceEnded { device: DeviceName::of(&notice.value) }),
-        "device-others-ended" => Some(SecurityNotice::OthersEnded),
-        _ => None,
+    let current = proof::complete(visit).await?;
+    let person = match app.sessions.person(visit.slot(), &current).await {
+        Ok(person) => Some(person),
+        Err(ended @ session::Error::Ended(_)) => return Err(ended.into()),
+        Err(_) => None, // the rest of the page needs nobody
+    };
+    let offered = app.flows.offer().await.providers;
+    let ways = person.as_ref().map(|person| identities::ways(visit, &person.identities, &offered));
+    let added = |app: &Factor| app.created_at.map(|at| Since { at, now });
+    let apps: Option<Vec<_>> = person.as_ref().map(|person| {
+        apps_of(person).map(|app| AppRow { id: app.id, name: &app.name, added: added(app) }).collect()
     });
     let (sessions, logout) = (visit.form_token("sessions"), visit.form_token("logout"));
     let home = app.flows.targets().default();
     let view = SecurityPage {
         form_token: &sessions,
         logout_token: &logout,
-        apps: app_rows.as_deref(),
+        apps: apps.as_deref(),
         devices: app.sessions.lists_devices().then_some(&*rows),
+        ways: ways.as_deref(),
         home: home.as_str(),
         notice,
         problem,
     };
     Ok(visit.page(status, &view))
+}
+
+fn notice_of(notice: &Notice) -> Option<SecurityNotice<'_>> {
+    let provider = Provider::named(&notice.value).name;
+    Some(match notice.key.as_str() {
+        "enrol-done" => SecurityNotice::AppAdded,
+        "factor-removed" => SecurityNotice::AppRemoved { name: &notice.value },
+        "device-ended" => SecurityNotice::DeviceEnded { device: DeviceName::of(&notice.value) },
+        "device-others-ended" => SecurityNotice::OthersEnded,
+        "identity-removed" => SecurityNotice::IdentityRemoved { provider },
+        "identity-denied" => SecurityNotice::IdentityDenied { provider },
+        "identity-failed" => SecurityNotice::IdentityFailed { provider },
+        "error-identity_taken" => SecurityNotice::IdentityTaken { provider },
+        _ => return None,
+    })
 }
 
 fn row(device: &Device, now: OffsetDateTime) -> DeviceRow<'_> {

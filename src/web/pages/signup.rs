@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::fields::tick;
 use super::problem;
 use crate::flow::{Account, Failure, Problem, ReturnTo, SignedUp};
 use crate::web::api::session::signed_in;
@@ -27,12 +28,15 @@ pub(crate) struct SignupForm {
     password: Secret<String>,
     #[serde(default)]
     data: Option<Map<String, Value>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tick")]
     anonymous: bool,
     #[serde(default)]
     return_to: Option<String>,
     #[serde(default)]
     captcha_token: Option<String>,
+    /// Names the form that was sent.
+    #[serde(default)]
+    form_token: Option<String>,
 }
 
 fn nothing() -> Secret<String> {
@@ -77,13 +81,13 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         mail.give_back();
         return Ok(page(&visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }).await);
     }
-    if form.anonymous {
-        mail.give_back();
-        return Err(Code::FeatureDisabled.into()); // anonymous sign-in is not part of this version
-    }
     if form.data.as_ref().is_some_and(|data| json!(data).to_string().len() > DATA) {
         mail.give_back();
         return Err(Error::field(Code::BadRequest, "data"));
+    }
+    if form.anonymous {
+        mail.give_back(); // it needs none
+        return without_account(&visit, &form, input.form, &target).await;
     }
     let account = Account {
         email: &form.email,
@@ -92,6 +96,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         return_to: &target,
         captcha: form.captcha_token.as_deref(),
         public: visit.public(),
+        form: form.form_token.as_deref().filter(|_| input.form),
     };
     let failure = match app.flows.sign_up(&account, mail, visit.slot(), visit.client()).await {
         Ok(SignedUp::Session(_)) if input.form => return Ok(visit.onwards(&target)),
@@ -109,16 +114,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         return Err(failure.into());
     }
     let rules = app.flows.passwords();
-    let password = |problem: &Problem| match problem {
-        Problem::Required("password") => Some(FieldProblem::Required),
-        Problem::WeakPassword => {
-            Some(FieldProblem::WeakPassword { min: u32::try_from(rules.min_length).unwrap_or(u32::MAX) })
-        }
-        Problem::PasswordTooLong => {
-            Some(FieldProblem::PasswordTooLong { max: u32::try_from(rules.max_bytes).unwrap_or(u32::MAX) })
-        }
-        _ => None,
-    };
+    let password = |problem: &Problem| problem::of_password(problem, rules);
     // The address was judged first; whoever corrects it shall not meet the next fault only then.
     let beside = || rules.judge(form.password.expose(), &[]).as_ref().and_then(password);
     let shown = match &failure {
@@ -138,6 +134,44 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         },
     };
     Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await))
+}
+
+/// Begins a session without an account; whoever has one, or is signed in, goes on with that.
+async fn without_account(
+    visit: &Visit,
+    form: &SignupForm,
+    by_form: bool,
+    target: &ReturnTo,
+) -> Result<Response, Error> {
+    let app = visit.app();
+    if app.sessions.peek(visit.slot()).is_some() {
+        let current = app.sessions.current(visit.slot()).await?;
+        return match by_form {
+            true => Ok(visit.onwards(target)),
+            false if current.claims.is_anonymous => Ok(signed_in(visit, &current, target.as_str())),
+            false => Err(Code::SessionOpen.into()),
+        };
+    }
+    let token = form.form_token.as_deref().filter(|_| by_form);
+    let begun = match app.flows.count_anonymous(visit.client()).await.passed() {
+        Ok(counted) => {
+            let captcha = form.captcha_token.as_deref();
+            app.flows.begin_anonymous(form.data.as_ref(), captcha, token, counted, visit.slot()).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let failure = match begun {
+        Ok(_) if by_form => return Ok(visit.onwards(target)),
+        Ok(current) => return Ok(signed_in(visit, &current, target.as_str())),
+        Err(failure) => failure,
+    };
+    match problem::of_failure(&failure).filter(|_| by_form) {
+        Some(problem) => {
+            let shown = Shown { problem: Some(problem), ..Shown::plain(target) };
+            Ok(problem::answer(visit, failure, page(visit, StatusCode::OK, &shown).await))
+        }
+        None => Err(failure.into()),
+    }
 }
 
 /// What varies on the page.
@@ -168,6 +202,7 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
         return_to: Some(shown.target.as_str()),
         min_length: u32::try_from(app.flows.passwords().min_length).unwrap_or(u32::MAX),
         providers: &providers,
+        guest: offer.anonymous && app.sessions.peek(visit.slot()).is_none(),
         problem: shown.problem,
         email_problem: shown.email_problem,
         password_problem: shown.password_problem,

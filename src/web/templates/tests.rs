@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use base::vars::Problems;
-use views::{CheckMailPage, ErrorPage, LoginPage, LogoutPage, SignupPage};
+use views::{AccountForm, CheckMailPage, ErrorPage, LoginPage, LogoutPage, SignupPage};
 
 use super::*;
 use crate::web::views;
@@ -118,6 +118,14 @@ fn fields_tell_managers_and_keyboards_what_they_are() {
     let signup = &pages::<SignupPage<'_>>()[0];
     let new = "autocomplete=\"new-password\" minlength=\"8\" passwordrules=\"minlength: 8;\"";
     assert!(signup.contains(new), "{signup}");
+    for form in pages::<AccountForm<'_>>().iter().filter(|form| form.contains("type=\"password\"")) {
+        assert_eq!(form.matches("autocomplete=\"username\"").count(), 1, "whose password it is: {form}");
+        assert_eq!(form.matches(new).count(), 1, "{form}");
+        let asked = form.contains("name=\"current_password\"");
+        assert_eq!(form.contains("autocomplete=\"current-password\""), asked, "{form}");
+    }
+    let name = &pages::<AccountForm<'_>>()[0];
+    assert!(name.contains("dir=\"auto\" autocomplete=\"name\""), "{name}");
     let check = &pages::<CheckMailPage<'_>>()[0];
     let code = "autocomplete=\"one-time-code\" inputmode=\"numeric\" pattern=\"[0-9 ]*\" maxlength=\"12\"";
     assert!(check.contains(code), "{check}");

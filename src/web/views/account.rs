@@ -4,40 +4,25 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Provider, View};
+use super::View;
 
 /// What `account.html` shows: who is signed in here.
 #[derive(Debug, Clone, Serialize)]
 pub struct AccountPage<'a> {
-    /// For `POST /auth/logout`, purpose `logout`.
-    pub form_token: &'a str,
     /// From the token; may be unknown.
     pub name: Option<&'a str>,
     /// An anonymous user has none.
     pub email: Option<&'a str>,
-    /// How this session began.
-    pub way: SignInWay<'a>,
-    /// When it began, with the time of the request.
-    #[serde(flatten)]
-    pub since: Since,
+    /// The address that waits for its mails, if one was asked for in this browser.
+    pub awaited: Option<&'a str>,
+    /// Whether there is a password, as far as the token tells.
+    pub password: bool,
+    /// Nobody knows who this is: the account is this browser's alone.
+    pub anonymous: bool,
     /// Where "back to the site" leads.
     pub home: &'a str,
     /// One message after a redirect.
     pub notice: Option<AccountNotice<'a>>,
-}
-
-/// How a session began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "way", rename_all = "snake_case")]
-pub enum SignInWay<'a> {
-    /// E-mail and password.
-    Password,
-    /// A code or link by mail.
-    Mail,
-    /// Somebody else vouched.
-    Provider(Provider<'a>),
-    /// Without telling who.
-    Anonymous,
 }
 
 /// A point in the past, shown in words: we do not know a person's zone.
@@ -88,46 +73,56 @@ pub enum AccountNotice<'a> {
     /// A forgotten password was replaced.
     #[serde(rename = "reset-done")]
     ResetDone,
+    /// The name was changed.
+    #[serde(rename = "account-name-done")]
+    NameDone,
+    /// The password was, and all other sessions are over.
+    #[serde(rename = "account-password-done")]
+    PasswordDone,
+    /// Mails for another address may be on their way. The same for a taken address (S-71).
+    #[serde(rename = "account-email-sent")]
+    EmailSent {
+        /// The new one.
+        email: &'a str,
+    },
+    /// A link of such a mail was used, or too old.
+    #[serde(rename = "account-email-expired")]
+    EmailExpired,
+    /// An anonymous account has become a full one.
+    #[serde(rename = "upgrade-done")]
+    Upgraded,
 }
 
 impl View for AccountPage<'_> {
     const TEMPLATE: &'static str = "account.html";
 
     fn samples() -> Vec<Self> {
-        let at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
-        let since = |ago| Since { at, now: at + time::Duration::seconds(ago) };
         let plain = Self {
-            form_token: "form-token",
             name: Some("Ada"),
             email: Some("ada@example.test"),
-            way: SignInWay::Password,
-            since: since(3 * 60),
+            awaited: None,
+            password: true,
+            anonymous: false,
             home: "/",
             notice: None,
         };
-        let google = SignInWay::Provider(Provider { id: "google", name: "Google" });
         let notices = [
             AccountNotice::ConfirmDone,
             AccountNotice::EmailChanged { email: "ada@example.test" },
             AccountNotice::EmailHalf,
             AccountNotice::EmailElsewhere { email: "grace@example.test" },
             AccountNotice::ResetDone,
+            AccountNotice::NameDone,
+            AccountNotice::PasswordDone,
+            AccountNotice::EmailSent { email: "new@example.test" },
+            AccountNotice::EmailExpired,
+            AccountNotice::Upgraded,
         ];
         let mut all = vec![
             plain.clone(),
-            Self { name: None, way: SignInWay::Mail, since: since(0), ..plain.clone() },
-            Self { way: google, since: since(60), ..plain.clone() },
-            Self {
-                name: None,
-                email: None,
-                way: SignInWay::Anonymous,
-                since: since(9 * 86_400),
-                ..plain.clone()
-            },
-            Self { since: since(3_600), ..plain.clone() },
-            Self { since: since(7_200), ..plain.clone() },
-            Self { since: since(86_400), ..plain.clone() },
-            Self { since: since(3 * 86_400), ..plain.clone() },
+            Self { name: None, password: false, ..plain.clone() },
+            Self { awaited: Some("new@example.test"), ..plain.clone() },
+            Self { name: None, email: None, password: false, anonymous: true, ..plain.clone() },
         ];
         all.extend(notices.map(|notice| Self { notice: Some(notice), ..plain.clone() }));
         all

@@ -34,7 +34,7 @@ pub struct ErrorPage<'a> {
 }
 
 /// The closed list of error codes with their statuses, and one that is not in it.
-const CODES: [(u16, &str); 55] = [
+const CODES: [(u16, &str); 56] = [
     (400, "bad_request"),
     (400, "bad_path"),
     (400, "duplicate_parameter"),
@@ -74,6 +74,7 @@ const CODES: [(u16, &str); 55] = [
     (421, "unknown_host"),
     (422, "weak_password"),
     (422, "same_password"),
+    (422, "last_identity"),
     (422, "email_invalid"),
     (422, "code_wrong"),
     (422, "factor_name_taken"),

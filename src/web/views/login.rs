@@ -20,6 +20,8 @@ pub struct LoginPage<'a> {
     pub providers: &'a [Provider<'a>],
     /// Whether new accounts can be made.
     pub sign_up: bool,
+    /// For `POST /auth/signup`, purpose `signup`, where one may begin without an account.
+    pub guest: Option<&'a str>,
     /// Whether a code by mail can be asked for.
     pub otp: bool,
     /// Whether a forgotten password can be replaced.
@@ -154,6 +156,7 @@ impl View for LoginPage<'_> {
         ];
         let mut all = vec![
             Self { email: "", ..plain.clone() },
+            Self { guest: Some("form-token"), ..plain.clone() },
             Self { otp: true, recover: true, remember: Some(Remember::Ticked), ..plain.clone() },
             Self {
                 email: "",
@@ -196,13 +199,17 @@ pub struct LoginAlready<'a> {
     pub email: Option<&'a str>,
     /// Where "Continue" leads.
     pub return_to: &'a str,
+    /// One message after a redirect.
+    pub notice: Option<LoginNotice<'a>>,
 }
 
 impl View for LoginAlready<'_> {
     const TEMPLATE: &'static str = "login-already.html";
 
     fn samples() -> Vec<Self> {
-        let known = Self { form_token: "form-token", email: Some("ada@example.test"), return_to: "/" };
-        vec![known.clone(), Self { email: None, ..known }]
+        let known =
+            Self { form_token: "form-token", email: Some("ada@example.test"), return_to: "/", notice: None };
+        let denied = Some(LoginNotice::ProviderDenied { provider: "Google" });
+        vec![known.clone(), Self { notice: denied, ..known.clone() }, Self { email: None, ..known }]
     }
 }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::{FormProblem, Since, View};
+use super::{FormProblem, Provider, Since, View};
 
 /// What `security.html` shows: where the person is signed in.
 #[derive(Debug, Clone, Serialize)]
@@ -18,12 +18,27 @@ pub struct SecurityPage<'a> {
     pub apps: Option<&'a [AppRow<'a>]>,
     /// The one that asks first. `None` where no other session is known: in cookie mode.
     pub devices: Option<&'a [DeviceRow<'a>]>,
+    /// The ways to sign in, then the providers that could be linked. `None` while nobody can tell.
+    pub ways: Option<&'a [Way<'a>]>,
     /// Where "back to the site" leads.
     pub home: &'a str,
     /// One message after a redirect; a problem takes its place.
     pub notice: Option<SecurityNotice<'a>>,
     /// Why a form came back.
     pub problem: Option<FormProblem<'a>>,
+}
+
+/// A way to sign in, or one that could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Way<'a> {
+    /// As in the path that takes it away; `None` where it must stay.
+    pub id: Option<Uuid>,
+    /// `email`, or a provider.
+    pub provider: Provider<'a>,
+    /// The address there.
+    pub email: Option<&'a str>,
+    /// It is in use.
+    pub linked: bool,
 }
 
 /// One session of the person.
@@ -90,6 +105,36 @@ pub enum SecurityNotice<'a> {
     /// All but this one were.
     #[serde(rename = "device-others-ended")]
     OthersEnded,
+    /// Another way to sign in.
+    #[serde(rename = "identity-connected")]
+    IdentityConnected {
+        /// Its name, not its id.
+        provider: &'a str,
+    },
+    /// One less.
+    #[serde(rename = "identity-removed")]
+    IdentityRemoved {
+        /// Its name, not its id.
+        provider: &'a str,
+    },
+    /// The person refused at the provider.
+    #[serde(rename = "identity-denied")]
+    IdentityDenied {
+        /// Its name, not its id.
+        provider: &'a str,
+    },
+    /// The provider or the way back failed.
+    #[serde(rename = "identity-failed")]
+    IdentityFailed {
+        /// Its name, not its id.
+        provider: &'a str,
+    },
+    /// Another account here has it.
+    #[serde(rename = "error-identity_taken")]
+    IdentityTaken {
+        /// Its name, not its id.
+        provider: &'a str,
+    },
     /// An app was added.
     #[serde(rename = "enrol-done")]
     AppAdded,
@@ -110,14 +155,27 @@ impl View for SecurityPage<'_> {
             logout_token: "form-token",
             apps: Some(&[]),
             devices: Some(&DEVICES),
+            ways: Some(&[]),
             home: "/",
             notice: None,
             problem: None,
         };
+        let provider = "GitHub";
+        let told = [
+            SecurityNotice::IdentityConnected { provider },
+            SecurityNotice::IdentityRemoved { provider },
+            SecurityNotice::IdentityDenied { provider },
+            SecurityNotice::IdentityFailed { provider },
+            SecurityNotice::IdentityTaken { provider },
+        ];
+        let told = told.map(|notice| Self { notice: Some(notice), ..plain.clone() });
         let firefox = DeviceName { browser: Some("Firefox"), system: Some("Linux"), phone: false };
         let ended = |device| Some(SecurityNotice::DeviceEnded { device });
-        vec![
+        let mut all = vec![
             plain.clone(),
+            Self { ways: Some(&WAYS), ..plain.clone() },
+            Self { ways: Some(&ONLY), ..plain.clone() },
+            Self { ways: None, ..plain.clone() },
             Self { devices: Some(&DEVICES[..1]), ..plain.clone() },
             Self { devices: None, ..plain.clone() },
             Self { apps: None, ..plain.clone() },
@@ -130,10 +188,37 @@ impl View for SecurityPage<'_> {
             Self { notice: ended(DeviceName::default()), ..plain.clone() },
             Self { notice: Some(SecurityNotice::OthersEnded), ..plain.clone() },
             Self { problem: Some(FormProblem::FormExpired), ..plain.clone() },
-            Self { problem: Some(FormProblem::CookiesBlocked { host: "localhost:8080" }), ..plain },
-        ]
+            Self { problem: Some(FormProblem::CookiesBlocked { host: "localhost:8080" }), ..plain.clone() },
+        ];
+        all.extend(told);
+        all
     }
 }
+
+/// For the samples: the address, a provider beside it, one that could be linked.
+static WAYS: [Way<'static>; 3] = [
+    Way {
+        id: None,
+        provider: Provider { id: "email", name: "email" },
+        email: Some("ada@example.test"),
+        linked: true,
+    },
+    Way {
+        id: Some(Uuid::from_u128(0x0b7f_9c1e_5d2a_4c3b_8e6f_1a2b_3c4d_5e6f)),
+        provider: Provider { id: "google", name: "Google" },
+        email: Some("ada@example.test"),
+        linked: true,
+    },
+    Way { id: None, provider: Provider { id: "github", name: "GitHub" }, email: None, linked: false },
+];
+
+/// A single way.
+static ONLY: [Way<'static>; 1] = [Way {
+    id: None,
+    provider: Provider { id: "google", name: "Google" },
+    email: Some("ada@example.test"),
+    linked: true,
+}];
 
 /// A day, with the time of a request in it.
 const fn since(at: OffsetDateTime) -> Since {

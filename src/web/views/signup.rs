@@ -19,6 +19,8 @@ pub struct SignupPage<'a> {
     pub min_length: u32,
     /// In the order of their buttons.
     pub providers: &'a [Provider<'a>],
+    /// Whether one may begin without an account.
+    pub guest: bool,
     /// Why this page came back.
     pub problem: Option<FormProblem<'a>>,
     /// Beside the e-mail.

@@ -81,6 +81,7 @@ async fn a_person_signs_in_with_google_and_github_without_script() {
             chromium.presses("Someone new").await;
             chromium.reaches(&app.at("/auth/account")).await;
             chromium.says(email).await;
+            chromium.open(&app.at("/auth/account/security")).await;
             chromium.says(provider).await;
             let left: Vec<_> =
                 chromium.cookies().await.iter().map(|cookie| cookie.name().to_owned()).collect();

@@ -33,6 +33,7 @@ async fn the_login_page_is_walked_in_its_order() {
             "GContinue with Google",
             "Continue with GitHub",
             "Continue with a code by e-mail",
+            "Continue without an account",
             "Create an account",
         ];
         assert_eq!(walk(chromium, order.len()).await, order);

@@ -31,7 +31,7 @@ pub(super) async fn fits(chromium: &Chromium, page: &str) {
         let wide = chromium.evaluates("document.documentElement.scrollWidth - innerWidth").await;
         assert!(wide.as_i64().unwrap() <= 0, "{name}: scrolls sideways by {wide}");
         const LOW: &str =
-            "[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox], [type=radio], .hidden)')]
+            "[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox], [type=radio], .unseen)')]
             .filter(at => at.offsetParent && at.offsetHeight < 44).map(at => at.outerHTML)";
         assert_eq!(chromium.evaluates(LOW).await, json!([]), "{name}: lower than 44 px");
         if std::env::var_os("PICTURES").is_some() {
@@ -93,6 +93,59 @@ async fn pages_fit_every_screen() {
             chromium.open(&app.at(&format!("/auth/{page}"))).await;
             fits(chromium, &format!("{page}-signed-in")).await;
         }
+    })
+    .await;
+}
+
+/// The pages about the account: every form, with its faults; the ways to sign in; an account without an address.
+#[tokio::test]
+async fn pages_about_the_account_fit_every_screen() {
+    let app = DemoApp::start().await;
+    story("account_look", Script::On, async |chromium| {
+        let open = async |path: &str| chromium.open(&app.at(path)).await;
+        open("/auth/login?return_to=/auth/account").await;
+        fits(chromium, "login-guest").await;
+        chromium.presses("Continue without an account").await;
+        chromium.says("only this browser knows it").await;
+        fits(chromium, "account-guest").await;
+        open("/auth/account/security").await;
+        fits(chromium, "security-guest").await;
+        open("/auth/account/email").await;
+        chromium.types("email", "ada").await;
+        chromium.types("password", "secret").await;
+        chromium.presses("Keep this account").await;
+        chromium.says("One thing needs a change.").await;
+        fits(chromium, "upgrade-wrong").await;
+        chromium.types("email", "a-rather-long-name-before-the-sign@a-rather-long-host.example.test").await;
+        chromium.types("password", PASSWORD).await;
+        chromium.presses("Keep this account").await;
+        chromium.says("This account is yours to keep now.").await;
+        fits(chromium, "account-kept").await;
+        open("/auth/account/profile").await;
+        fits(chromium, "name").await;
+        chromium.types("name", &"Wolfeschlegelsteinhausenbergerdorff".repeat(2)).await;
+        chromium.presses("Save").await;
+        chromium.says("Your name is saved.").await;
+        fits(chromium, "account-long-name").await;
+        open("/auth/account/email").await;
+        fits(chromium, "email").await;
+        chromium.types("email", "new@example.test").await;
+        chromium.presses("Send the mail").await;
+        chromium.says("Waits for its mails").await;
+        fits(chromium, "account-email-sent").await;
+        open("/auth/account/password").await;
+        chromium.types("password", "secret").await;
+        chromium.presses("Save password").await;
+        fits(chromium, "password-wrong").await;
+        open("/auth/start/github?intent=link").await;
+        fits(chromium, "connect").await;
+        chromium.presses("Continue to GitHub").await;
+        chromium.types("email", "elsewhere@example.test").await;
+        chromium.presses("Someone new").await;
+        chromium.says("GitHub is connected.").await;
+        fits(chromium, "security").await;
+        chromium.presses("Disconnect GitHub").await;
+        fits(chromium, "disconnect").await;
     })
     .await;
 }

@@ -48,13 +48,18 @@ impl Mail {
 
     /// GoTrue's own link below `project`, for templates of either kind. `back` is where it must lead.
     pub fn verify_url(&self, project: &str, back: &str) -> String {
+        self.verify_url_of(project, "signup", back)
+    }
+
+    /// The same for a mail of another kind.
+    pub fn verify_url_of(&self, project: &str, kind: &str, back: &str) -> String {
         match self.link.path().ends_with("/verify") {
             true => self.link.to_string(),
             false => {
                 let mut url: url::Url = format!("{project}/auth/v1/verify").parse().unwrap();
                 url.query_pairs_mut()
                     .append_pair("token", &self.hash())
-                    .append_pair("type", "signup")
+                    .append_pair("type", kind)
                     .append_pair("redirect_to", back);
                 url.into()
             }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::github::Answer;
 use super::place::{Place, random};
 use crate::client::Browser;
+use crate::provider::at_login;
 
 /// Somebody whom GitHub knows and the project does not.
 fn somebody(place: &Place) -> (Answer, String) {
@@ -118,7 +119,7 @@ pub async fn a_code_is_good_once_and_in_one_browser(place: Place) {
     let stolen = format!("{}?code={code}", flow_of(&attacker).await);
     for (thief, path) in [(&attacker, stolen.as_str()), (&place.browser(), callback.as_str())] {
         let answer = thief.navigate_from("cross-site", path).await;
-        assert_eq!((answer.status, answer.header("location")), (303, "/auth/login"));
+        assert_eq!((answer.status, at_login(&answer)), (303, "/auth/login"));
         assert!(thief.cookie("sb_session_").is_none());
     }
     // GoTrue did not use the code up, and neither did we.
@@ -138,14 +139,14 @@ pub async fn a_code_is_good_once_and_in_one_browser(place: Place) {
     let late = format!("{}?code={code}", flow_of(&attacker).await);
     let answer = attacker.navigate_from("cross-site", &late).await;
     assert_eq!(
-        (answer.status, answer.header("location")),
+        (answer.status, at_login(&answer)),
         (303, "/auth/login"),
         "S-25: the code alone is no session"
     );
     assert!(attacker.cookie("sb_session_").is_none());
     // And a code that nobody ever gave out.
     let unknown = format!("{}?code={}", flow_of(&attacker).await, random());
-    assert_eq!(attacker.navigate_from("cross-site", &unknown).await.header("location"), "/auth/login");
+    assert_eq!(at_login(&attacker.navigate_from("cross-site", &unknown).await), "/auth/login");
     assert!(attacker.cookie("sb_session_").is_none());
 }
 

@@ -26,6 +26,10 @@ pub enum Need {
     LongSessions,
     /// Nobody can sign up.
     Closed,
+    /// People begin without an account.
+    Anonymous,
+    /// People link providers.
+    Linking,
 }
 
 /// A real project on this machine, as `CONTRACT_*` describe it.
@@ -39,6 +43,8 @@ pub struct Real {
     pub github: Option<FakeGitHub>,
     autoconfirm: bool,
     closed: bool,
+    anonymous: bool,
+    linking: bool,
     pub lifetime: u64,
     pub session_limit: Option<u64>,
 }
@@ -62,6 +68,8 @@ impl Real {
         Some(Self {
             closed: settings["disable_signup"] == true,
             autoconfirm: settings["mailer_autoconfirm"] == true,
+            anonymous: settings["external"]["anonymous_users"] == true,
+            linking: variable("LINKING").is_some(),
             lifetime: seconds("TOKEN_SECONDS").unwrap_or(3600),
             session_limit: seconds("SESSION_SECONDS"),
             service_key: variable("SERVICE_KEY"),
@@ -85,6 +93,8 @@ impl Real {
             Need::SessionLimit => self.session_limit.is_some(),
             Need::LongSessions => self.session_limit.is_none_or(|seconds| seconds > 60),
             Need::Closed => self.closed,
+            Need::Anonymous => self.anonymous,
+            Need::Linking => self.linking,
         };
         let lacking = needs.iter().find(|need| !met(need)).copied();
         let without_accounts = || match (self.closed, self.autoconfirm || self.outbox.is_some()) {
