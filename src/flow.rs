@@ -9,12 +9,16 @@ mod double;
 mod email;
 mod factors;
 mod linking;
+mod mailed;
 mod mfa;
 mod once;
+mod otp;
 mod password;
 mod pending;
 mod project;
 mod provider;
+mod recovery;
+mod redeem;
 mod return_to;
 mod rules;
 mod signup;
@@ -30,13 +34,16 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
-pub use code::{Confirm, Confirmed};
+pub use code::{By, Confirm, Confirmed};
 pub use linking::Identity;
+pub use mailed::{Again, Awaited, Entered, Typed};
 pub use mfa::{AppCode, apps_of};
+pub use otp::Asked;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
 pub use provider::{Arrival, Begun, EmailChange, NotLinked, ProviderSettings, Providers, Return};
+pub use recovery::May;
 pub use return_to::{ReturnTo, Targets};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
@@ -94,6 +101,7 @@ struct Inner {
     project: Project,
     pending: pending::Pendings,
     exchanges: once::Exchanges,
+    redemptions: redeem::Redemptions,
     learned: account::Learned,
     doubles: double::Doubles,
     proofs: mfa::Proofs,
@@ -111,6 +119,7 @@ impl Flows {
             project: Project::new(parts.gotrue.clone(), parts.clock.clone()),
             pending: pending::Pendings::new(parts.keys.purpose("flow"), names, origin),
             exchanges: once::Exchanges::default(),
+            redemptions: redeem::Redemptions::default(),
             learned: account::Learned::default(),
             doubles: double::Doubles::default(),
             proofs: mfa::Proofs::default(),
@@ -259,7 +268,7 @@ pub enum Failure {
     },
     /// GoTrue does not answer, or not as it should.
     #[error("signing in does not work right now")]
-    Unavailable(#[source] gotrue::Error),
+    Unavailable(#[source] Arc<gotrue::Error>),
     /// GoTrue refused in a way that no form can mend.
     #[error("GoTrue refused")]
     Refused(#[source] gotrue::Error),
@@ -288,11 +297,21 @@ impl Failure {
                 let wait = retry_after.and_then(|w| w.try_into().ok()).unwrap_or(Duration::from_secs(30));
                 Self::Limited { retry_after: wait.max(Duration::from_secs(1)) }
             }
-            error if error.is_transient() => Self::Unavailable(error),
+            error if error.is_transient() => Self::Unavailable(Arc::new(error)),
             gotrue::Error::Refused { ref code, .. } if code == "captcha_failed" => {
                 Self::Form(Problem::CaptchaFailed)
             }
             error => Self::Refused(error),
+        }
+    }
+
+    /// The same of an error that several callers share.
+    fn away(error: Arc<gotrue::Error>) -> Self {
+        match &*error {
+            gotrue::Error::RateLimited { code, retry_after } => {
+                Self::of(gotrue::Error::RateLimited { code: code.clone(), retry_after: *retry_after })
+            }
+            _ => Self::Unavailable(error),
         }
     }
 }

@@ -9,6 +9,7 @@ mod answer;
 mod call;
 mod error;
 mod factors;
+mod mail;
 mod types;
 mod wire;
 
@@ -28,6 +29,7 @@ use url::Url;
 
 use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
+pub use mail::MailTo;
 pub use types::{
     Authorize, Change, CodeKind, Enrolled, Factor, Identity, LinkKind, NewEmail, ProjectSettings, ResendKind,
     Scope, SignUp, SignedUp, Tokens, User, Verified,

@@ -48,7 +48,7 @@ pub use crate::gotrue::{Factor, Scope as SignOut, User};
 use crate::event::Reason;
 
 /// Why there is no session to work with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The request carries none.
     #[error("the request carries no session")]

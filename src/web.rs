@@ -30,7 +30,7 @@ pub use visit::Visit;
 
 use api::{hooks, session};
 use pages::{account, address, bounce, callback, confirm, demo, factors, identities, login, logout, mfa};
-use pages::{otp, password, profile, security, signup, start};
+use pages::{otp, password, profile, recover, reset, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
@@ -55,6 +55,8 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
     let mut paths = vec![
         ("/auth/login", get(login::show).post(login::submit)),
         ("/auth/signup", get(signup::show).post(signup::submit)),
+        ("/auth/recover", get(recover::show).post(recover::submit)),
+        ("/auth/reset", get(reset::show).post(reset::submit)),
         ("/auth/otp", get(otp::show).post(otp::submit)),
         ("/auth/confirm", get(confirm::show).post(confirm::submit)),
         ("/auth/start/{provider}", get(start::off).post(start::link)),

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::email::Email;
+use super::mailed::read_email;
 use super::pending::{Pending, Purpose};
-use super::signup::read_email;
 use super::{Failure, Flows, Problem, Try, callback_url};
 use crate::event::Reason;
 use crate::gotrue::{self, Change, NewEmail};
@@ -214,7 +214,7 @@ impl Flows {
             email: address.clone(),
             cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy),
         };
-        if !self.mail_is_due(&email).await {
+        if !inner.mail_is_due(Purpose::EmailChange, &email).await {
             return Ok(sent()); // one went out less than a minute ago: it looks sent (S-82)
         }
         match inner.change(&change, slot, current).await {
@@ -235,8 +235,10 @@ impl Flows {
 
     /// The address that `current`'s person asked for in this browser and that waits for its mails.
     pub fn awaited_address(&self, slot: &Slot, current: &Current) -> Option<String> {
-        let newest = self.0.pending.newest(Purpose::EmailChange, slot.jar(), self.0.now());
-        let (_, pending) = newest.filter(|(_, pending)| pending.user == Some(current.session.user_id))?;
+        let own = |pending: &Pending| {
+            pending.purpose == Purpose::EmailChange && pending.user == Some(current.session.user_id)
+        };
+        let (_, pending) = self.0.pending.newest(slot.jar(), self.0.now(), own)?;
         (!pending.email.eq_ignore_ascii_case(&current.claims.email)).then_some(pending.email)
     }
 
@@ -271,7 +273,7 @@ impl Flows {
 }
 
 impl super::Inner {
-    async fn change(
+    pub(super) async fn change(
         &self,
         change: &Change<'_>,
         slot: &Slot,

@@ -27,6 +27,10 @@ pub enum Purpose {
     SignIn,
     /// A new account that waits for its mail.
     SignUp,
+    /// A forgotten password: a mail leads to a new one.
+    Recovery,
+    /// Sign-in by a mail.
+    Email,
     /// Another way to sign in, for somebody who is signed in.
     Link,
     /// Another address, which waits for its mails.
@@ -38,8 +42,30 @@ impl Purpose {
     pub fn life(self) -> Duration {
         match self {
             Self::SignIn | Self::Link => Duration::minutes(5),
-            Self::SignUp | Self::EmailChange => Duration::minutes(60),
+            Self::SignUp | Self::EmailChange | Self::Recovery | Self::Email => Duration::minutes(60),
         }
+    }
+
+    /// Whether a browser waits for a mail that signs in.
+    pub fn is_mail(self) -> bool {
+        matches!(self, Self::SignUp | Self::Recovery | Self::Email)
+    }
+
+    /// The word of forms and of the audit trail.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::SignUp => "signup",
+            Self::Link => "link",
+            Self::EmailChange => "email_change",
+            Self::Recovery => "recovery",
+            Self::Email => "email",
+        }
+    }
+
+    /// What a mail is for, by the word of a form.
+    pub fn of_mail(word: &str) -> Option<Self> {
+        [Self::SignUp, Self::Recovery, Self::Email].into_iter().find(|purpose| purpose.as_str() == word)
     }
 }
 
@@ -133,16 +159,16 @@ impl Pendings {
         (age <= pending.purpose.life() && age >= -Duration::minutes(1)).then_some(pending)
     }
 
-    /// The newest flow for `purpose` that this browser has open, with its id.
+    /// The newest flow that this browser has open and `wanted` picks, with its id.
     pub(super) fn newest(
         &self,
-        purpose: Purpose,
         jar: &Jar,
         now: OffsetDateTime,
+        wanted: impl Fn(&Pending) -> bool,
     ) -> Option<(String, Pending)> {
         let ids = jar.names().filter_map(|name| self.names.flow_id(name));
         let open = ids.filter_map(|id| Some((id.to_owned(), self.take(id, jar, now)?)));
-        open.filter(|(_, pending)| pending.purpose == purpose).max_by_key(|(_, pending)| pending.started_at)
+        open.filter(|(_, pending)| wanted(pending)).max_by_key(|(_, pending)| pending.started_at)
     }
 
     /// Whether `id` is one that a flow could have.

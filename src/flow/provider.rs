@@ -15,7 +15,7 @@ use super::{Failure, Flows, ReturnTo, callback_url};
 use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{Authorize, Error};
 use crate::pkce::Verifier;
-use crate::session::{Proof, Slot};
+use crate::session::{Limited, Proof, Slot};
 
 /// `[providers]`: the ways that may be offered, in the order of their buttons.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Return<'a> {
 pub enum Arrival {
     /// Signed in; the slot holds the session.
     SignedIn(ReturnTo),
+    /// By the link of a recovery: a new password is next.
+    Recovering,
     /// The code was used before, and there is a session: go on with it.
     Already(ReturnTo),
     /// The provider, or the person there, said no.
@@ -101,7 +103,7 @@ pub enum Arrival {
     /// The address is confirmed; sign in to go on.
     ConfirmedOnly,
     /// GoTrue refused the link of a mail.
-    LinkExpired,
+    LinkExpired(Purpose),
     /// What the provider says is linked to the account of the person who asked for it.
     Linked {
         /// The provider.
@@ -235,7 +237,8 @@ impl Flows {
         match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
             Some(Exchanged::Session(current)) => {
                 inner.sessions.adopt(slot, &current).await?;
-                Ok(Arrival::SignedIn(return_to))
+                let recovering = current.session.limited.is_some_and(Limited::ends_with_password);
+                Ok(if recovering { Arrival::Recovering } else { Arrival::SignedIn(return_to) })
             }
             Some(Exchanged::Own(user)) => Ok(inner.changed(pending, user)),
             Some(_) if pending.purpose == Purpose::Link => {
@@ -246,7 +249,8 @@ impl Flows {
                 Some(user) => inner.changed(pending, user),
                 None => Arrival::Invalid,
             }),
-            Some(Exchanged::TooLate) => Ok(Arrival::ConfirmedOnly),
+            Some(Exchanged::TooLate) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
+            Some(Exchanged::TooLate) => Ok(Arrival::LinkExpired(pending.purpose)),
             Some(Exchanged::Refused) => Ok(Arrival::Invalid),
             // Before GoTrue gave the code it confirmed the address.
             Some(_) if pending.purpose == Purpose::SignUp => Ok(Arrival::ConfirmedOnly),
@@ -266,7 +270,7 @@ impl Flows {
                 inner
                     .trail
                     .emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Failed) });
-                let late = error.code() == Some("flow_state_expired") && pending.purpose == Purpose::SignUp;
+                let late = error.code() == Some("flow_state_expired") && pending.purpose.is_mail();
                 return match error {
                     _ if late => Exchanged::TooLate,
                     error if error.is_transient() => Exchanged::Unavailable,
@@ -282,7 +286,8 @@ impl Flows {
                 false => Exchanged::Refused,
             };
         }
-        let proof = Proof { method, remember: pending.remember, recovery: false };
+        let proof =
+            Proof { method, remember: pending.remember, recovery: pending.purpose == Purpose::Recovery };
         match inner.sessions.make(tokens, proof).await {
             Ok(current) => {
                 inner.trail.emit(&Record { method: Some(method), ..Record::of(Event::SignIn, Outcome::Ok) });
@@ -318,9 +323,8 @@ impl Pending {
     /// For the audit trail.
     fn method(&self) -> &str {
         match self.purpose {
-            Purpose::SignUp => "signup",
-            Purpose::EmailChange => "email_change",
             Purpose::SignIn | Purpose::Link => &self.provider,
+            mail => mail.as_str(),
         }
     }
 }
@@ -354,7 +358,7 @@ impl super::Inner {
 fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
     let provider = pending.provider.clone();
     match pending.purpose {
-        Purpose::SignUp if back.refused => return Arrival::LinkExpired,
+        purpose if purpose.is_mail() && back.refused => return Arrival::LinkExpired(purpose),
         Purpose::EmailChange => return Arrival::EmailChange(EmailChange::Expired),
         Purpose::Link => {
             let why = match back.error_code {
@@ -364,7 +368,7 @@ fn refused(back: &Return<'_>, pending: &Pending) -> Arrival {
             };
             return Arrival::NotLinked(provider, why);
         }
-        Purpose::SignUp | Purpose::SignIn => {}
+        Purpose::SignUp | Purpose::SignIn | Purpose::Recovery | Purpose::Email => {}
     }
     match back.error_code {
         // Without a code of GoTrue's it is the provider's own answer: the person said no there.

@@ -9,12 +9,12 @@ use url::Url;
 
 use super::double::Pressed;
 use super::email::Email;
+use super::mailed::read_email;
 use super::pending::{Pending, Purpose};
 use super::{Counted, Failure, Flows, Problem, ReturnTo, Try, callback_url};
 use crate::event::{Event, Outcome, Record};
-use crate::gotrue::{self, CodeKind, ResendKind, SignUp, Verified};
+use crate::gotrue::{self, SignUp};
 use crate::limit::Bucket;
-use crate::pkce::Verifier;
 use crate::session::{Current, Proof, Slot};
 
 /// What a person types.
@@ -71,8 +71,8 @@ impl Flows {
                 return Err(Failure::Form(problem));
             }
         };
-        let (id, pending) = self.pending_sign_up(&email, form.return_to);
-        let due = self.mail_is_due(&email).await;
+        let (id, pending) = inner.waiting(Purpose::SignUp, &email, form.return_to);
+        let due = inner.mail_is_due(Purpose::SignUp, &email).await;
         if !due && !self.offer().await.autoconfirm {
             // A mail went out less than a minute ago: it looks sent (S-82).
             return Ok(self.to_confirm(&id, &pending, slot));
@@ -155,93 +155,6 @@ impl Flows {
         self.offer().await.signup
     }
 
-    /// The sign-up that waits for its mail in this browser: its address.
-    pub fn awaited(&self, slot: &Slot) -> Option<String> {
-        let newest = self.0.pending.newest(Purpose::SignUp, slot.jar(), self.0.now());
-        newest.map(|(_, pending)| pending.email)
-    }
-
-    /// Where the sign-up that waits in this browser was to lead: its mail's link names the callback, which is no page.
-    pub fn awaited_target(&self, slot: &Slot) -> Option<ReturnTo> {
-        let newest = self.0.pending.newest(Purpose::SignUp, slot.jar(), self.0.now());
-        newest.and_then(|(_, pending)| self.0.targets.parse(&pending.return_to))
-    }
-
-    /// Confirms the sign-up that waits in this browser with the digits from its mail.
-    ///
-    /// # Errors
-    ///
-    /// [`Problem::CodeWrong`] for wrong, used and old digits, and where no sign-up waits.
-    pub async fn confirm_with_code(
-        &self,
-        code: &str,
-        slot: &Slot,
-        from: Option<IpAddr>,
-    ) -> Result<(Current, ReturnTo, HeaderValue), Failure> {
-        let inner = &self.0;
-        let wrong = || {
-            let (code, method) = (Some("code_wrong"), Some("signup"));
-            inner.trail.emit(&Record { code, method, ..Record::of(Event::SignIn, Outcome::Failed) });
-            Failure::Form(Problem::CodeWrong)
-        };
-        let (id, pending) =
-            inner.pending.newest(Purpose::SignUp, slot.jar(), inner.now()).ok_or_else(wrong)?;
-        let email = Email::parse(&pending.email).ok_or_else(wrong)?;
-        let digits: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-        if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(wrong());
-        }
-        let tried = inner.count(Bucket::Code, &inner.account_key(&email)).await?;
-        let verified =
-            inner.gotrue.verify_code(CodeKind::Signup, email.as_str(), &Secret::new(digits), from).await;
-        let tokens = match verified {
-            Ok(Verified::Session(tokens)) => *tokens,
-            Ok(Verified::Half) => return Err(wrong()),
-            Err(error) if error.is_transient() => return Err(Failure::of(error)),
-            Err(_) => return Err(wrong()),
-        };
-        if let Some(tried) = tried {
-            tried.give_back();
-        }
-        let proof = Proof { method: "signup", remember: pending.remember, recovery: false };
-        let current = inner.sessions.make(tokens, proof).await?;
-        inner.sessions.adopt(slot, &current).await?;
-        inner.trail.emit(&Record { method: Some("signup"), ..Record::of(Event::SignIn, Outcome::Ok) });
-        Ok((current, inner.targets.choose(Some(&pending.return_to)), inner.pending.clear(&id)))
-    }
-
-    /// Asks for the confirmation mail once more. Always answered alike (S-71): what was suppressed looks sent.
-    pub async fn send_confirmation_again(
-        &self,
-        typed: &str,
-        mail: Try,
-        return_to: &ReturnTo,
-        public: &Url,
-        slot: &Slot,
-        from: Option<IpAddr>,
-    ) -> Result<Vec<HeaderValue>, Failure> {
-        let inner = &self.0;
-        let email = match read_email(typed) {
-            Ok(email) => email,
-            Err(problem) => {
-                mail.give_back();
-                return Err(Failure::Form(problem));
-            }
-        };
-        let (id, pending) = self.pending_sign_up(&email, return_to);
-        if self.mail_is_due(&email).await {
-            let challenge = pending.verifier.challenge();
-            let to = callback_url(public, &id);
-            let sent =
-                inner.gotrue.resend(ResendKind::Signup, email.as_str(), &challenge, &to, None, from).await;
-            match sent {
-                Ok(()) | Err(gotrue::Error::RateLimited { .. } | gotrue::Error::Refused { .. }) => {}
-                Err(error) => return Err(Failure::of(error)),
-            }
-        }
-        Ok(inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy))
-    }
-
     fn read_account(&self, form: &Account<'_>) -> Result<Email, Problem> {
         let email = read_email(form.email)?;
         let words = [email.as_str(), self.0.public_url.host_str().unwrap_or_default()];
@@ -250,34 +163,6 @@ impl Flows {
             None => Ok(email),
         }
     }
-
-    fn pending_sign_up(&self, email: &Email, return_to: &ReturnTo) -> (String, Pending) {
-        let pending = Pending {
-            purpose: Purpose::SignUp,
-            provider: String::new(),
-            verifier: Verifier::draw(&*self.0.entropy),
-            return_to: return_to.as_str().to_owned(),
-            remember: false,
-            email: email.as_str().to_owned(),
-            user: None,
-            started_at: self.0.now(),
-        };
-        (self.0.entropy.text::<16>(), pending)
-    }
-
-    /// Whether a mail to `email` is due: at most one a minute (S-82).
-    pub(super) async fn mail_is_due(&self, email: &Email) -> bool {
-        let inner = &self.0;
-        let key = inner.account_key(email);
-        inner.count(Bucket::MailRecipient, &key).await.is_ok()
-    }
-}
-
-pub(super) fn read_email(typed: &str) -> Result<Email, Problem> {
-    if typed.trim().is_empty() {
-        return Err(Problem::Required("email"));
-    }
-    Email::parse(typed).ok_or(Problem::EmailInvalid)
 }
 
 /// `None` for what must look like a success: the address is taken, or its mail went out a moment ago (S-71).

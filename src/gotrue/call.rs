@@ -48,6 +48,8 @@ endpoints! {
     Exchange "token_pkce" POST "token?grant_type=pkce" Never,
     Verify "verify" POST "verify" Never,
     Resend "resend" POST "resend" Checked,
+    Recover "recover" POST "recover" Checked,
+    Otp "otp" POST "otp" Checked,
     User "user" GET "user" Never,
     Update "user_update" PUT "user" Never,
     Reauthenticate "reauthenticate" GET "reauthenticate" Never,

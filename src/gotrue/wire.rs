@@ -95,6 +95,18 @@ pub(super) struct Resend<'a> {
     pub(super) security: Option<Security<'a>>,
 }
 
+/// `/recover` and `/otp`.
+#[derive(Serialize)]
+pub(super) struct MailTo<'a> {
+    pub(super) email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) create_user: Option<bool>,
+    #[serde(flatten)]
+    pub(super) challenge: ChallengeFields<'a>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
 #[derive(Serialize)]
 pub(super) struct Update<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

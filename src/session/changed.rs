@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::label::Label;
-use super::record::{Memo, Rest, Session};
+use super::record::{Limited, Memo, Rest, Session};
 use super::remote::Outcome;
 use super::sessions::{Current, Sessions};
 use super::slot::{Presented, Slot};
@@ -33,6 +33,16 @@ impl Sessions {
         self.0.denied_reason(session, self.0.clock.now()).is_none()
     }
 
+    /// Revokes at GoTrue what [`make`](Self::make) made and nobody is to use.
+    pub fn discard(&self, current: &Current) {
+        self.0.discard(current.session.access_token.clone());
+    }
+
+    /// The browser of `slot`'s request goes on with `current`.
+    pub fn go_on_as(&self, slot: &Slot, current: &Current) {
+        slot.set(current.session.clone());
+    }
+
     /// Revokes tokens that nobody will use, and says whether they are those of `user`.
     pub async fn revoke_unused(&self, tokens: Tokens, user: Uuid) -> bool {
         let verified = self.0.verifier.verify(tokens.access_token.expose()).await;
@@ -58,7 +68,7 @@ impl Sessions {
     ) -> Result<(), Error> {
         self.catch_up(slot).await;
         let (user, now) = (current.session.user_id, self.0.clock.now());
-        let renewed = self.begin_anew(slot, current).await;
+        let renewed = self.begin_anew(slot, current, reason).await;
         let own =
             renewed.as_ref().ok().and_then(|session| session.rest.as_ref()).map(|rest| rest.ticket.key());
         // What this sign-in was before may still be listed: the sign-in goes on.
@@ -75,7 +85,12 @@ impl Sessions {
     }
 
     /// The session of the request under a new name, as if it began now. The proof stays as old as it is.
-    async fn begin_anew(&self, slot: &Slot, current: &Current) -> Result<Arc<Session>, Error> {
+    async fn begin_anew(
+        &self,
+        slot: &Slot,
+        current: &Current,
+        reason: Reason,
+    ) -> Result<Arc<Session>, Error> {
         let earlier = self.peek(slot).ok_or(Error::Missing)?;
         let rest = self.0.vault.as_ref().map(|_| Rest {
             ticket: Arc::new(Ticket::fresh(&*self.0.entropy)),
@@ -84,7 +99,10 @@ impl Sessions {
         });
         let (id, now) = (self.0.entropy.uuid(), self.0.clock.now());
         let memo = Memo::default();
-        let anew = Session { id, created_at: now, last_seen: now, rest, memo, ..(*earlier).clone() };
+        // A recovery is over with its new password (S-32).
+        let over = |step: &Limited| reason == Reason::PasswordChanged && step.ends_with_password();
+        let limited = earlier.limited.filter(|step| !over(step));
+        let anew = Session { id, created_at: now, last_seen: now, limited, rest, memo, ..(*earlier).clone() };
         let anew = Arc::new(anew);
         if let Some(vault) = &self.0.vault {
             vault.create(&anew, current.claims.aal).await.map_err(|_| Error::STORE_UNAVAILABLE)?;

@@ -55,7 +55,7 @@ impl Limited {
     }
 
     /// Whether a new password is missing, now or later.
-    pub(super) fn ends_with_password(self) -> bool {
+    pub fn ends_with_password(self) -> bool {
         matches!(self, Self::Recovery | Self::MfaThenRecovery)
     }
 }

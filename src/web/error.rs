@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::proof;
+use super::views::LinkKind;
 use crate::event::Reason;
 use crate::flow::{Failure, Problem};
 use crate::session;
@@ -119,8 +120,8 @@ pub struct Error {
     pub allow: Option<HeaderValue>,
     /// A field of a form at fault.
     pub field: Option<&'static str>,
-    /// The page may offer another mail that confirms a sign-up.
-    pub again: bool,
+    /// What a link that is over was for: the page offers another, or says where one comes from.
+    pub link: Option<LinkKind>,
     /// With [`Code::StepUp`]: a second factor is asked for, not just a fresh proof.
     pub second_factor: bool,
     /// For the log alone.
@@ -141,7 +142,7 @@ impl From<Code> for Error {
             challenge: None,
             allow: None,
             field: None,
-            again: false,
+            link: None,
             second_factor: false,
             cause: None,
         }
@@ -275,12 +276,12 @@ impl From<Problem> for Error {
             Problem::Required(field) => Self::field(Code::BadRequest, field),
             Problem::WeakPassword => Self::field(Code::WeakPassword, "password"),
             Problem::PasswordTooLong => Self::field(Code::PasswordTooLong, "password"),
+            Problem::SamePassword => Self::field(Code::SamePassword, "password"),
             Problem::SignupClosed => Code::SignupClosed.into(),
             Problem::CodeWrong => Self::field(Code::CodeWrong, "code"),
             Problem::LinkExpired => Code::LinkExpired.into(),
             Problem::CaptchaFailed => Code::CaptchaFailed.into(),
             Problem::CurrentPassword => Self::field(Code::InvalidCredentials, "current_password"),
-            Problem::SamePassword => Self::field(Code::SamePassword, "password"),
             Problem::SameEmail => Self::field(Code::EmailInvalid, "email"),
             Problem::NameTooLong => Self::field(Code::BadRequest, "name"),
             Problem::LastIdentity => Code::LastIdentity.into(),

@@ -31,6 +31,8 @@ pub struct Input<T> {
     pub form: bool,
     /// What the form's token turned out to be; always [`Lock::Fits`] for JSON.
     pub lock: Lock,
+    /// The form's token: a second click of the same form brings the same one.
+    pub token: Option<String>,
 }
 
 /// Fields with the purpose of their form.
@@ -54,21 +56,21 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
             "application/json" => {
                 let bytes = read(body, JSON).await?;
                 let fields = json(&bytes)?;
-                Ok(Self { fields, form: false, lock: Lock::Fits })
+                Ok(Self { fields, form: false, lock: Lock::Fits, token: None })
             }
             "application/x-www-form-urlencoded" => {
                 let bytes = read(body, FORM).await?;
                 let pairs = pairs(&bytes)?;
                 let token =
-                    pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.as_str());
-                let lock = visit.check_form(T::PURPOSE, token);
+                    pairs.iter().find(|(name, _)| name == "form_token").map(|(_, value)| value.clone());
+                let lock = visit.check_form(T::PURPOSE, token.as_deref());
                 if lock != Lock::Fits {
                     cross_site(Code::CsrfForm, None); // recorded; each page shows its own form again
                     visit.count_refusal(Code::CsrfForm);
                 }
                 let object = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
                 let fields = serde_json::from_value(Value::Object(object)).map_err(|_| Code::BadRequest)?;
-                Ok(Self { fields, form: true, lock })
+                Ok(Self { fields, form: true, lock, token })
             }
             _ => Err(Code::UnsupportedMediaType.into()),
         }

@@ -17,6 +17,8 @@ pub(super) mod otp;
 pub(super) mod password;
 mod problem;
 pub(super) mod profile;
+pub(super) mod recover;
+pub(super) mod reset;
 pub(super) mod security;
 pub(super) mod signup;
 pub(super) mod start;

@@ -10,7 +10,9 @@ mod demo;
 mod error;
 mod factors;
 mod login;
+mod mailed;
 mod mfa;
+mod reset;
 mod security;
 mod signup;
 
@@ -21,9 +23,11 @@ pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
 pub use error::ErrorPage;
 pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
+pub use mailed::{CheckMailPage, CheckNotice, OtpPage, Purpose, RecoverPage};
 pub use mfa::{AppChoice, MfaPage};
+pub use reset::ResetPage;
 pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
-pub use signup::{CheckMailPage, CheckNotice, Purpose, SignupPage};
+pub use signup::SignupPage;
 
 use serde::Serialize;
 use time::Duration;
@@ -49,6 +53,9 @@ macro_rules! every_view {
             $do::<LoginAlready<'_>> $arguments,
             $do::<SignupPage<'_>> $arguments,
             $do::<CheckMailPage<'_>> $arguments,
+            $do::<OtpPage<'_>> $arguments,
+            $do::<RecoverPage<'_>> $arguments,
+            $do::<ResetPage<'_>> $arguments,
             $do::<ConfirmPage<'_>> $arguments,
             $do::<ContinuePage<'_>> $arguments,
             $do::<LogoutPage<'_>> $arguments,

@@ -7,6 +7,7 @@ mod forms;
 mod keyboard;
 mod language;
 mod look;
+mod mails;
 mod pictures;
 mod script;
 mod two_steps;

@@ -7,6 +7,7 @@ mod accounts;
 mod changes;
 mod factors;
 mod github;
+mod letters;
 mod mail;
 mod mails;
 mod place;
@@ -64,6 +65,14 @@ stories! {
     mails::a_link_of_gotrue_leads_to_the_callback [Confirmation, Mail],
     mails::a_mail_can_be_had_again [Confirmation, Mail],
     mails::an_old_link_of_gotrue_says_so [Confirmation, Mail],
+    letters::a_recovery_link_leads_to_a_new_password [Mail],
+    letters::a_recovery_has_other_ways_in [Mail],
+    letters::a_mail_signs_in [Mail],
+    letters::a_code_makes_an_account [Mail],
+    letters::a_wish_for_a_mail_is_answered_alike [Mail],
+    letters::an_address_is_changed_by_both_links [Confirmation, Mail],
+    letters::an_invitation_leads_to_a_password [Mail, Admin],
+    letters::fifty_clicks_on_one_link_are_one_session [Mail],
     providers::a_person_signs_in_at_github [GitHub],
     providers::a_no_at_github_is_no_session [GitHub],
     providers::a_forged_state_leads_nowhere [GitHub],

@@ -67,13 +67,14 @@ async fn a_limited_session_opens_nothing() {
         }
         assert_eq!(app.echo.seen().len(), reached, "no upstream was asked");
 
-        let mut page = browser.navigate("/auth/account").await;
-        if limited == "mfa" {
-            let to = "/auth/mfa?return_to=%2Fauth%2Faccount";
-            assert_eq!((page.status, page.header("location")), (303, to), "a page leads to the step");
-            page = browser.submit("/auth/account/factors", &[("form_token", "")]).await;
-            assert!(page.body.contains("href=\"&#x2f;auth&#x2f;mfa\""), "{}", page.body);
-        }
+        let page = browser.navigate("/auth/account").await;
+        let (to, step) = match limited {
+            "mfa" => ("/auth/mfa?return_to=%2Fauth%2Faccount", "&#x2f;auth&#x2f;mfa"),
+            _ => ("/auth/reset", "&#x2f;auth&#x2f;reset"),
+        };
+        assert_eq!((page.status, page.header("location")), (303, to), "a page leads to the step");
+        let page = browser.submit("/auth/account/factors", &[("form_token", "")]).await;
+        assert!(page.body.contains(&format!("href=\"{step}\"")), "{}", page.body);
         assert_eq!(page.status, 403, "{}", page.body);
         assert!(page.body.contains(sentence), "{limited}: {}", page.body);
         assert!(!page.body.contains(ADA) && !page.body.contains("action=\"/auth/otp\""), "{}", page.body);

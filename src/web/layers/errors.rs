@@ -11,7 +11,7 @@ use crate::session::Limited;
 use crate::web::error::{Code, Error};
 use crate::web::proof;
 use crate::web::state::AppState;
-use crate::web::views::{ContinuePage, ErrorPage, Towards, Wait};
+use crate::web::views::{ContinuePage, ErrorPage, LinkKind, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
 /// Clients below the mount obey `Retry-After` to the second; longer waits would look like a hang.
@@ -87,7 +87,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
     let session = visit.app().sessions.peek(visit.slot()).filter(|_| status == StatusCode::FORBIDDEN);
     let switch = session.as_ref().map(|_| visit.form_token("logout"));
     let limited = session.and_then(|session| session.limited).filter(|_| error.code == Code::SessionLimited);
-    let again = error.again.then(|| visit.form_token("otp"));
+    let again = error.link.filter(|link| link.is_sent_on_request()).map(|_| visit.form_token("otp"));
     let wait = error.retry_after.and_then(|wait| wait.try_into().ok()).map(Wait::new);
     let login = login_url(visit, error);
     let step_url = limited.and_then(|limited| visit.step_url(limited, None));
@@ -102,6 +102,7 @@ fn page(visit: &Visit, error: &Error) -> Response {
         step: limited.map(Limited::as_str),
         step_url: step_url.as_deref(),
         again: again.as_deref(),
+        link: error.link.map(LinkKind::as_str),
         provider: None,
     };
     visit.page(status, &view)

@@ -57,6 +57,8 @@ fn notice_of(notice: &Notice) -> Option<AccountNotice<'_>> {
         "confirm-done" => AccountNotice::ConfirmDone,
         "confirm-changed" => AccountNotice::EmailChanged { email },
         "confirm-half" => AccountNotice::EmailHalf,
+        "confirm-elsewhere" => AccountNotice::EmailElsewhere { email },
+        "reset-done" => AccountNotice::ResetDone,
         "account-name-done" => AccountNotice::NameDone,
         "account-password-done" => AccountNotice::PasswordDone,
         "account-email-sent" => AccountNotice::EmailSent { email },

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::{account, address, identities, security};
+use super::{account, address, confirm, identities, security};
 use crate::flow::{Arrival, NotLinked, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
@@ -44,9 +44,13 @@ pub(crate) async fn back(
             see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))
         }
         Ok(Arrival::Denied(provider)) => login("provider-denied", &provider),
+        Ok(Arrival::Failed(provider)) if provider.is_empty() => login("flow_invalid", ""), // the link of a mail
         Ok(Arrival::Failed(provider)) => login("provider-failed", &provider),
         Ok(Arrival::ConfirmedOnly) => login("confirm-done", ""),
-        Ok(Arrival::LinkExpired) => see_other("/auth/confirm"), // which says so of a link without its token
+        Ok(Arrival::Recovering) => see_other("/auth/reset"),
+        Ok(Arrival::LinkExpired(purpose)) => {
+            visit.redirect_with_notice("/auth/confirm", "link-expired", confirm::link_of(purpose).as_str())
+        }
         Ok(Arrival::Linked { provider, user, target }) => {
             identities::linked(&visit, &bounce(target.as_str()), &provider, user)
         }

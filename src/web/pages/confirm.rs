@@ -8,20 +8,26 @@ use serde_json::json;
 
 use super::fields::tick;
 use super::problem;
-use crate::flow::{Confirm, Confirmed, Failure, Problem};
+use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose};
+use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::views::{ConfirmPage, ConfirmStep, FormProblem, LinkKind};
-use crate::web::visit::Visit;
+use crate::web::layers::bounce;
+use crate::web::views::{ConfirmPage, ConfirmStep, FieldProblem, FormProblem, LinkKind};
+use crate::web::visit::{Visit, see_other};
 
-/// What the form and the JSON body hold.
+/// What the form and the JSON body hold: a link's hash, or the digits beside it with the address they went to.
 #[derive(Deserialize)]
 pub(crate) struct ConfirmForm {
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]
     token_hash: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
     #[serde(default, deserialize_with = "tick")]
     switch: bool,
     #[serde(default)]
@@ -32,16 +38,37 @@ impl Fields for ConfirmForm {
     const PURPOSE: &'static str = "confirm";
 }
 
-/// `GET /auth/confirm?token_hash=…&type=…`.
+impl ConfirmForm {
+    /// What the page asks for as long as nothing is redeemed.
+    fn step(&self) -> ConfirmStep<'_> {
+        if self.token_hash.is_empty() {
+            return ConfirmStep::Incomplete { email: &self.email, email_problem: None, code_problem: None };
+        }
+        ConfirmStep::Press { token_hash: &self.token_hash }
+    }
+}
+
+/// `GET /auth/confirm?token_hash=…&type=…`. A link that lost its hash can be helped by the code from its mail.
 #[tracing::instrument(name = "confirm.show", skip_all)]
 pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
-    let kind = kind_of(params.get("type").unwrap_or("signup")).ok_or(Code::LinkExpired)?;
-    let hash = params.get("token_hash").ok_or_else(|| expired(kind))?;
+    let named = params.get("type");
+    let hash = params.get("token_hash");
+    if named.is_none() && hash.is_none() {
+        if visit.may_lack_its_session() {
+            return Ok(bounce(&visit)); // from the callback of GoTrue's own link: its message waits in a Strict cookie
+        }
+        let gone = visit.take_notice().filter(|notice| notice.key == "link-expired");
+        if let Some(kind) = gone.and_then(|notice| LinkKind::parse(&notice.value)) {
+            return Err(expired(kind));
+        }
+    }
+    let kind = LinkKind::parse(named.unwrap_or("signup")).ok_or(Code::LinkExpired)?;
     let flows = &visit.app().flows;
-    let named = params.return_to().and_then(|text| flows.targets().parse(text));
-    let began = || if kind == LinkKind::Signup { flows.awaited_target(visit.slot()) } else { None };
-    let target = named.or_else(began).unwrap_or_else(|| flows.targets().default());
-    let step = ConfirmStep::Press { token_hash: hash };
+    let wanted = params.return_to().and_then(|text| flows.targets().parse(text));
+    let began = || flows.awaited(purpose_of(kind), visit.slot()).map(|waiting| waiting.return_to);
+    let target = wanted.or_else(began).unwrap_or_else(|| flows.targets().default());
+    let nothing = ConfirmStep::Incomplete { email: "", email_problem: None, code_problem: None };
+    let step = hash.map_or(nothing, |token_hash| ConfirmStep::Press { token_hash });
     Ok(page(&visit, StatusCode::OK, kind, step, target.as_str(), None))
 }
 
@@ -49,54 +76,132 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 #[tracing::instrument(name = "confirm.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Response, Error> {
     let app = visit.app();
-    let form = input.fields;
-    let kind = kind_of(&form.kind).ok_or(Code::LinkExpired)?;
+    let form = &input.fields;
+    let kind = LinkKind::parse(&form.kind).ok_or(Code::LinkExpired)?;
     let target = app.flows.targets().choose(form.return_to.as_deref());
-    let press = ConfirmStep::Press { token_hash: &form.token_hash };
-    let refused = problem::of_lock(input.lock, &visit);
-    if refused.is_some() {
-        return Ok(page(&visit, StatusCode::FORBIDDEN, kind, press, target.as_str(), refused));
+    let shown = |status, step, problem| page(&visit, status, kind, step, target.as_str(), problem);
+    if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        return Ok(shown(StatusCode::FORBIDDEN, form.step(), Some(problem)));
     }
-    let link = Confirm {
+    let hash = Secret::new(form.token_hash.clone());
+    let digits = form.token_hash.is_empty() && (input.form || !form.code.is_empty());
+    let mail = Confirm {
         kind: kind.as_str(),
-        token_hash: &Secret::new(form.token_hash.clone()),
+        by: if digits { By::Digits { email: &form.email, code: &form.code } } else { By::Link(&hash) },
         switch: form.switch,
+        form: input.token.as_deref(),
     };
-    match app.flows.confirm(&link, visit.slot(), visit.client()).await {
-        Ok(Confirmed::SignedIn(current)) if input.form => {
-            drop(current);
-            Ok(visit.onwards(&target))
-        }
-        Ok(Confirmed::SignedIn(current)) => Ok(signed_in(&visit, &current, target.as_str())),
-        Ok(Confirmed::Half) if input.form => {
-            Ok(visit.redirect_with_notice("/auth/account", "confirm-half", ""))
-        }
-        Ok(Confirmed::Half) => Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmed" }))),
-        Ok(Confirmed::AskFirst) if !input.form => Err(Code::SessionOpen.into()),
+    let failure = match app.flows.confirm(&mail, visit.slot(), visit.client()).await {
+        Ok(Confirmed::AskFirst) if !input.form => return Err(Code::SessionOpen.into()),
         Ok(Confirmed::AskFirst) => {
             let current = app.sessions.current(visit.slot()).await?;
-            let step = ConfirmStep::Switch { token_hash: &form.token_hash, email: &current.claims.email };
-            Ok(page(&visit, StatusCode::OK, kind, step, target.as_str(), None))
+            let (token_hash, email) = (form.token_hash.as_str(), current.claims.email.as_str());
+            let typed = if digits { [form.email.as_str(), form.code.as_str()] } else { ["", ""] };
+            let step = ConfirmStep::Switch { token_hash, email, typed };
+            return Ok(shown(StatusCode::OK, step, None));
         }
-        Err(failure @ Failure::Unavailable(_)) if input.form => {
-            let problem = problem::of_failure(&failure);
-            let again = page(&visit, StatusCode::OK, kind, press, target.as_str(), problem);
-            Ok(problem::answer(&visit, failure, again))
+        Ok(Confirmed::SignedIn(current)) if !input.form => {
+            let target = if current.session.limited.is_some_and(Limited::ends_with_password) {
+                "/auth/reset"
+            } else {
+                target.as_str()
+            };
+            return Ok(signed_in(&visit, &current, target));
         }
-        Err(Failure::Form(Problem::LinkExpired)) => Err(expired(kind)),
-        Err(failure) => Err(failure.into()),
+        Ok(Confirmed::Half | Confirmed::Elsewhere(_)) if !input.form => {
+            return Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmed" })));
+        }
+        Ok(done) => return Ok(onwards(&visit, kind, done, target.as_str())),
+        Err(failure) => failure,
+    };
+    if !input.form {
+        return Err(match failure {
+            Failure::Form(Problem::LinkExpired) => expired(kind),
+            failure => failure.into(),
+        });
+    }
+    let step = match (&failure, form.step()) {
+        (Failure::Form(Problem::LinkExpired), _) => return Err(expired(kind)),
+        (failure, ConfirmStep::Incomplete { email, .. }) => {
+            let (email_problem, code_problem) = fields(failure, form);
+            ConfirmStep::Incomplete { email, email_problem, code_problem }
+        }
+        (_, press) => press,
+    };
+    let problem = match problem::of_failure(&failure) {
+        Some(FormProblem::Limited { wait }) if digits => Some(FormProblem::CodeLimited { wait }),
+        problem => problem,
+    };
+    let field =
+        matches!(failure, Failure::Form(Problem::CodeWrong | Problem::EmailInvalid | Problem::Required(_)));
+    if problem.is_none() && !field {
+        return Err(failure.into());
+    }
+    Ok(problem::answer(&visit, failure, shown(StatusCode::OK, step, problem)))
+}
+
+/// Where a person goes whose mail was redeemed.
+fn onwards(visit: &Visit, kind: LinkKind, done: Confirmed, target: &str) -> Response {
+    let target = visit.app().flows.targets().choose(Some(target));
+    match done {
+        Confirmed::SignedIn(current) => match kind {
+            LinkKind::EmailChange if current.session.limited.is_none() => {
+                visit.redirect_with_notice("/auth/account", "confirm-changed", &current.claims.email)
+            }
+            LinkKind::Invite if current.session.limited.is_none() => first_password(target.as_str()),
+            _ => visit.onwards(&target),
+        },
+        Confirmed::Half if visit.app().sessions.peek(visit.slot()).is_none() => {
+            visit.redirect_with_notice("/auth/login", "confirm-half", "")
+        }
+        Confirmed::Half => visit.redirect_with_notice("/auth/account", "confirm-half", ""),
+        Confirmed::Elsewhere(email) => {
+            visit.redirect_with_notice("/auth/account", "confirm-elsewhere", &email)
+        }
+        Confirmed::AskFirst => see_other("/auth/account"),
     }
 }
 
-/// The end of a link. Only the mail of a sign-up can be had again here.
-fn expired(kind: LinkKind) -> Error {
-    Error { again: kind == LinkKind::Signup, ..Code::LinkExpired.into() }
+/// Whoever accepts an invitation has no password yet.
+fn first_password(target: &str) -> Response {
+    let back: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+    see_other(&format!("/auth/reset?return_to={back}"))
 }
 
-fn kind_of(word: &str) -> Option<LinkKind> {
-    [LinkKind::Signup, LinkKind::Invite, LinkKind::Magiclink, LinkKind::Recovery, LinkKind::EmailChange]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
+/// What is wrong with the fields beside a link that lost its hash.
+fn fields(failure: &Failure, form: &ConfirmForm) -> (Option<FieldProblem>, Option<FieldProblem>) {
+    let empty = |text: &str| text.trim().is_empty().then_some(FieldProblem::Required);
+    match failure {
+        Failure::Form(Problem::EmailInvalid) => (Some(FieldProblem::EmailInvalid), empty(&form.code)),
+        Failure::Form(Problem::Required(_)) => (empty(&form.email), empty(&form.code)),
+        Failure::Form(Problem::CodeWrong) => (None, Some(FieldProblem::CodeWrong)),
+        _ => (None, None),
+    }
+}
+
+/// The end of a link.
+fn expired(kind: LinkKind) -> Error {
+    Error { link: Some(kind), ..Code::LinkExpired.into() }
+}
+
+/// The kind of link that belongs to a flow.
+pub(super) fn link_of(purpose: Purpose) -> LinkKind {
+    match purpose {
+        Purpose::SignUp => LinkKind::Signup,
+        Purpose::Recovery => LinkKind::Recovery,
+        Purpose::EmailChange => LinkKind::EmailChange,
+        Purpose::Email | Purpose::SignIn | Purpose::Link => LinkKind::Magiclink,
+    }
+}
+
+/// The flow that a link of `kind` may belong to.
+fn purpose_of(kind: LinkKind) -> Option<Purpose> {
+    match kind {
+        LinkKind::Signup => Some(Purpose::SignUp),
+        LinkKind::Recovery => Some(Purpose::Recovery),
+        LinkKind::Magiclink | LinkKind::Email => Some(Purpose::Email),
+        LinkKind::Invite | LinkKind::EmailChange => None,
+    }
 }
 
 fn page(

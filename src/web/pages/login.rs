@@ -200,8 +200,8 @@ async fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response 
         providers: &providers,
         sign_up: offer.signup && again.is_none(),
         guest: guest.as_deref(),
-        otp: false,
-        recover: false,
+        otp: offer.password,
+        recover: offer.password && again.is_none(),
         notice: shown.notice,
         problem: if shown.unconfirmed { Some(unconfirmed) } else { shown.problem },
         email_problem: shown.email_problem,
@@ -232,6 +232,7 @@ fn notice_of<'a>(notice: &'a Notice, host: &'a str) -> Option<LoginNotice<'a>> {
         "flow_invalid" => LoginNotice::FlowInvalid,
         "elsewhere" => LoginNotice::Elsewhere,
         "confirm-done" => LoginNotice::ConfirmDone,
+        "confirm-half" => LoginNotice::EmailHalf,
         "cookies-blocked" => LoginNotice::CookiesBlocked { host },
         _ => return None,
     })

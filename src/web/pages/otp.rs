@@ -1,4 +1,4 @@
-//! `/auth/otp`: check your mail, and type the code from it. In this version for new accounts.
+//! `/auth/otp`: sign in by a mail. Asks for the address, then is the "check your mail" of every kind of mail.
 
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
@@ -8,14 +8,15 @@ use serde_json::json;
 
 use super::fields::tick;
 use super::problem;
-use crate::flow::{Failure, Problem};
+use crate::flow::{Again, Asked, Awaited, Counted, Failure, Problem, Purpose, ReturnTo, Typed};
+use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
-use crate::web::extract::{Fields, Input};
-use crate::web::views::{CheckMailPage, CheckNotice, FieldProblem, FormProblem, Purpose};
+use crate::web::extract::{Fields, Input, Params};
+use crate::web::views::{self, CheckMailPage, CheckNotice, FieldProblem, FormProblem, OtpPage, Wait};
 use crate::web::visit::{Visit, see_other};
 
-/// What the form and the JSON body hold: a code, or the wish for another mail.
+/// What the form and the JSON body hold: an address, a code, or the wish for another mail.
 #[derive(Deserialize)]
 pub(crate) struct OtpForm {
     #[serde(default)]
@@ -24,27 +25,47 @@ pub(crate) struct OtpForm {
     code: Option<String>,
     #[serde(default, deserialize_with = "tick")]
     again: bool,
+    #[serde(default)]
+    purpose: Option<String>,
+    #[serde(default)]
+    return_to: Option<String>,
+    #[serde(default)]
+    captcha_token: Option<String>,
 }
 
 impl Fields for OtpForm {
     const PURPOSE: &'static str = "otp";
 }
 
-/// `GET /auth/otp`: which address waits is in the flow cookie; without one there is nothing to wait for.
+/// `GET /auth/otp`: what this browser waits for is in its flow cookie. With nothing to wait for, or a way back that
+/// somebody names, it asks for an address.
 #[tracing::instrument(name = "otp.show", skip_all)]
-pub(crate) async fn show(visit: Visit) -> Response {
-    let Some(email) = visit.app().flows.awaited(visit.slot()) else { return see_other("/auth/signup") };
-    let notice = visit.take_notice().filter(|notice| notice.key == "check-again-done");
-    let shown = Shown { notice: notice.map(|_| CheckNotice::AgainDone), ..Shown::plain(&email) };
-    page(&visit, StatusCode::OK, &shown)
+pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error> {
+    let flows = &visit.app().flows;
+    let asked = params.return_to();
+    let waiting = if asked.is_none() { flows.awaited(None, visit.slot()) } else { None };
+    if let Some(waiting) = waiting {
+        let notice = visit.take_notice().filter(|notice| notice.key == "check-again-done");
+        let notice = notice.map(|_| CheckNotice::AgainDone);
+        return Ok(check(&visit, StatusCode::OK, &Checked { notice, ..Checked::plain(&waiting) }).await);
+    }
+    if !flows.offer().await.password {
+        return Err(Code::FeatureDisabled.into());
+    }
+    let target = flows.targets().choose(asked);
+    let known = match visit.app().sessions.peek(visit.slot()) {
+        Some(_) => visit.app().sessions.current(visit.slot()).await.ok(),
+        None => None,
+    };
+    let email = known.as_ref().map_or("", |current| current.claims.email.as_str());
+    Ok(page(&visit, StatusCode::OK, &Shown { email, ..Shown::plain(&target) }))
 }
 
 /// `POST /auth/otp`.
 #[tracing::instrument(name = "otp.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
-    let app = visit.app();
     // Counted before it is known whether a mail is asked for; a network that has none left may still type codes.
-    let mail = app.flows.count_mail(visit.client()).await;
+    let mail = visit.app().flows.count_mail(visit.client()).await;
     let input = match Input::<OtpForm>::from_request(request, &()).await {
         Ok(input) => input,
         Err(error) => {
@@ -52,97 +73,219 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
             return Err(error);
         }
     };
-    let form = input.fields;
-    let waiting = app.flows.awaited(visit.slot());
-    let email = waiting.clone().unwrap_or_else(|| form.email.clone());
-    if let Some(problem) = problem::of_lock(input.lock, &visit) {
-        mail.give_back();
-        let shown = Shown { problem: Some(problem), ..Shown::plain(&email) };
-        return Ok(page(&visit, StatusCode::FORBIDDEN, &shown));
+    let entering = input.fields.code.is_some() && !input.fields.again;
+    match (entering, input.fields.again) {
+        (true, _) => {
+            mail.give_back();
+            enter(&visit, &input).await
+        }
+        (_, true) => again(&visit, &input, mail).await,
+        _ => ask(&visit, &input, mail).await,
     }
-    let mail = if form.again {
-        Some(mail)
-    } else {
+}
+
+/// The first mail.
+async fn ask(visit: &Visit, input: &Input<OtpForm>, mail: Counted) -> Result<Response, Error> {
+    let (flows, form) = (&visit.app().flows, &input.fields);
+    let target = flows.targets().choose(form.return_to.as_deref());
+    let shown = Shown { email: &form.email, ..Shown::plain(&target) };
+    if let Some(problem) = problem::of_lock(input.lock, visit) {
         mail.give_back();
-        None
+        return Ok(page(visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }));
+    }
+    let wish = Asked {
+        purpose: Purpose::Email,
+        email: &form.email,
+        return_to: &target,
+        captcha: form.captcha_token.as_deref(),
+        public: visit.public(),
     };
-    let failure = if let Some(mail) = mail {
-        let target = app.flows.targets().default();
-        let typed = if form.email.is_empty() { &email } else { &form.email };
-        let (public, slot, from) = (visit.public(), visit.slot(), visit.client());
-        let sent = match mail.passed() {
-            Ok(mail) => app.flows.send_confirmation_again(typed, mail, &target, public, slot, from).await,
-            Err(failure) => Err(failure),
-        };
-        match sent {
-            Ok(cookies) => {
-                cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
-                if input.form {
-                    return Ok(visit.redirect_with_notice("/auth/otp", "check-again-done", ""));
-                }
-                return Ok(visit.json(StatusCode::OK, &json!({ "status": "sent" })));
+    let sent = match mail.passed() {
+        Ok(mail) => flows.ask_for_mail(&wish, mail, visit.slot(), visit.client()).await,
+        Err(failure) => Err(failure),
+    };
+    let failure = match sent {
+        Ok(cookies) => {
+            cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+            if input.form {
+                return Ok(see_other("/auth/otp"));
             }
-            Err(failure) => failure,
+            return Ok(visit.json(StatusCode::OK, &json!({ "status": "sent" })));
         }
-    } else if let Some(code) = form.code.as_deref().filter(|code| !code.trim().is_empty()) {
-        match app.flows.confirm_with_code(code, visit.slot(), visit.client()).await {
-            Ok((current, target, cookie)) => {
-                visit.set_cookie(cookie);
-                if input.form {
-                    return Ok(visit.onwards(&target));
-                }
-                return Ok(signed_in(&visit, &current, target.as_str()));
-            }
-            Err(failure) => failure,
-        }
-    } else if input.form {
-        Failure::Form(Problem::Required("code"))
-    } else {
-        return Err(Code::FeatureDisabled.into()); // signing in by a mailed code is not part of this version
+        Err(failure) => failure,
     };
     if !input.form {
         return Err(failure.into());
     }
     let shown = match &failure {
-        Failure::Form(Problem::CodeWrong) => {
-            Shown { code_problem: Some(FieldProblem::CodeWrong), ..Shown::plain(&email) }
+        Failure::Form(Problem::EmailInvalid) => {
+            Shown { email_problem: Some(FieldProblem::EmailInvalid), ..shown }
         }
-        Failure::Form(Problem::Required(_)) => {
-            Shown { code_problem: Some(FieldProblem::Required), ..Shown::plain(&email) }
-        }
+        Failure::Form(Problem::Required(_)) => Shown { email_problem: Some(FieldProblem::Required), ..shown },
         other => match problem::of_failure(other) {
-            Some(FormProblem::Limited { wait }) => {
-                Shown { problem: Some(FormProblem::CodeLimited { wait }), ..Shown::plain(&email) }
-            }
-            Some(problem) => Shown { problem: Some(problem), ..Shown::plain(&email) },
+            Some(problem) => Shown { problem: Some(problem), ..shown },
             None => return Err(failure.into()),
         },
     };
-    Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown)))
+    Ok(problem::answer(visit, failure, page(visit, StatusCode::OK, &shown)))
 }
 
-/// What varies on the page.
+/// Another mail.
+async fn again(visit: &Visit, input: &Input<OtpForm>, mail: Counted) -> Result<Response, Error> {
+    let (flows, form) = (&visit.app().flows, &input.fields);
+    let waiting = waiting_of(visit, form);
+    let shown = Checked::plain(&waiting);
+    if let Some(problem) = problem::of_lock(input.lock, visit) {
+        mail.give_back();
+        let shown = Checked { problem: Some(problem), ..shown };
+        return Ok(check(visit, StatusCode::FORBIDDEN, &shown).await);
+    }
+    let wish = Again { purpose: purpose_of(form), email: &form.email, public: visit.public() };
+    let sent = match mail.passed() {
+        Ok(mail) => flows.send_again(&wish, mail, visit.slot(), visit.client()).await,
+        Err(failure) => Err(failure),
+    };
+    match sent {
+        Ok(cookies) => {
+            cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+            if input.form {
+                return Ok(visit.redirect_with_notice("/auth/otp", "check-again-done", ""));
+            }
+            Ok(visit.json(StatusCode::OK, &json!({ "status": "sent" })))
+        }
+        Err(failure) => come_back(visit, input, failure, shown).await,
+    }
+}
+
+/// The digits of a mail.
+async fn enter(visit: &Visit, input: &Input<OtpForm>) -> Result<Response, Error> {
+    let (flows, form) = (&visit.app().flows, &input.fields);
+    let waiting = waiting_of(visit, form);
+    let shown = Checked::plain(&waiting);
+    if let Some(problem) = problem::of_lock(input.lock, visit) {
+        return Ok(check(visit, StatusCode::FORBIDDEN, &Checked { problem: Some(problem), ..shown }).await);
+    }
+    let typed = Typed {
+        purpose: purpose_of(form),
+        email: &form.email,
+        code: form.code.as_deref().unwrap_or_default(),
+        form: input.token.as_deref(),
+    };
+    match flows.enter(&typed, visit.slot(), visit.client()).await {
+        Ok(entered) => {
+            entered.cookie.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+            if input.form {
+                return Ok(visit.onwards(&entered.return_to));
+            }
+            let target = if entered.current.session.limited.is_some_and(Limited::ends_with_password) {
+                "/auth/reset"
+            } else {
+                entered.return_to.as_str()
+            };
+            Ok(signed_in(visit, &entered.current, target))
+        }
+        Err(failure) => come_back(visit, input, failure, shown).await,
+    }
+}
+
+/// The page of a mail again, with what stood in the way.
+async fn come_back(
+    visit: &Visit,
+    input: &Input<OtpForm>,
+    failure: Failure,
+    shown: Checked<'_>,
+) -> Result<Response, Error> {
+    if !input.form {
+        return Err(failure.into());
+    }
+    let shown = match &failure {
+        Failure::Form(Problem::CodeWrong) => Checked { code_problem: Some(FieldProblem::CodeWrong), ..shown },
+        Failure::Form(Problem::Required("code")) => {
+            Checked { code_problem: Some(FieldProblem::Required), ..shown }
+        }
+        other => match problem::of_failure(other) {
+            Some(FormProblem::Limited { wait }) if !input.fields.again => {
+                Checked { problem: Some(FormProblem::CodeLimited { wait }), ..shown }
+            }
+            Some(problem) => Checked { problem: Some(problem), ..shown },
+            None => return Err(failure.into()),
+        },
+    };
+    Ok(problem::answer(visit, failure, check(visit, StatusCode::OK, &shown).await))
+}
+
+fn purpose_of(form: &OtpForm) -> Option<Purpose> {
+    form.purpose.as_deref().and_then(Purpose::of_mail)
+}
+
+/// The mail that the form is about: what this browser waits for, else what the form says.
+fn waiting_of(visit: &Visit, form: &OtpForm) -> Awaited {
+    let flows = &visit.app().flows;
+    let purpose = purpose_of(form);
+    let otherwise = if form.again { Purpose::SignUp } else { Purpose::Email };
+    flows.awaited(purpose, visit.slot()).unwrap_or_else(|| Awaited {
+        purpose: purpose.unwrap_or(otherwise),
+        email: form.email.clone(),
+        return_to: flows.targets().default(),
+        again_in: time::Duration::ZERO,
+    })
+}
+
+/// What varies on the page that asks for an address.
 struct Shown<'a> {
     email: &'a str,
-    notice: Option<CheckNotice>,
+    target: &'a ReturnTo,
     problem: Option<FormProblem<'a>>,
-    code_problem: Option<FieldProblem>,
+    email_problem: Option<FieldProblem>,
 }
 
 impl<'a> Shown<'a> {
-    fn plain(email: &'a str) -> Self {
-        Self { email, notice: None, problem: None, code_problem: None }
+    fn plain(target: &'a ReturnTo) -> Self {
+        Self { email: "", target, problem: None, email_problem: None }
     }
 }
 
 fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response {
     let token = visit.form_token("otp");
+    let view = OtpPage {
+        form_token: &token,
+        email: shown.email,
+        return_to: Some(shown.target.as_str()),
+        problem: shown.problem,
+        email_problem: shown.email_problem,
+    };
+    visit.page(status, &view)
+}
+
+/// What varies on the page that waits.
+struct Checked<'a> {
+    waiting: &'a Awaited,
+    notice: Option<CheckNotice>,
+    problem: Option<FormProblem<'a>>,
+    code_problem: Option<FieldProblem>,
+}
+
+impl<'a> Checked<'a> {
+    fn plain(waiting: &'a Awaited) -> Self {
+        Self { waiting, notice: None, problem: None, code_problem: None }
+    }
+}
+
+async fn check(visit: &Visit, status: StatusCode, shown: &Checked<'_>) -> Response {
+    let (token, waiting) = (visit.form_token("otp"), shown.waiting);
+    let back: String = url::form_urlencoded::byte_serialize(waiting.return_to.as_str().as_bytes()).collect();
+    let (path, purpose) = match waiting.purpose {
+        Purpose::SignUp => ("/auth/signup", views::Purpose::Signup),
+        Purpose::Recovery => ("/auth/recover", views::Purpose::Recovery),
+        _ => ("/auth/otp", views::Purpose::Email),
+    };
     let view = CheckMailPage {
         form_token: &token,
-        purpose: Purpose::Signup,
-        email: shown.email,
-        other_url: "/auth/signup",
-        recover: false,
+        purpose,
+        email: &waiting.email,
+        other_url: &format!("{path}?return_to={back}"),
+        recover: visit.app().flows.offer().await.password,
+        again_in: waiting.again_in.is_positive().then(|| Wait::new(waiting.again_in)),
         notice: shown.notice,
         problem: shown.problem,
         code_problem: shown.code_problem,

@@ -193,7 +193,7 @@ fn an_error_page_offers_a_next_step_that_works() {
     assert!(html.contains("auth_unavailable") && html.contains("01JD8Z4N7Q5T"), "{html}");
     assert!(render(page(401, "session_missing")).contains("href=\"&#x2f;auth&#x2f;login\">Sign in<"));
     assert!(render(page(404, "not_found")).contains("To the start page"));
-    let gone = ErrorPage { again: Some("form-token"), ..page(410, "link_expired") };
+    let gone = ErrorPage { again: Some("form-token"), link: Some("signup"), ..page(410, "link_expired") };
     assert!(render(gone).contains("action=\"/auth/otp\""));
     let forbidden = ErrorPage { switch: Some("form-token"), ..page(403, "forbidden") };
     assert!(render(forbidden).contains("Use another account"));

@@ -64,6 +64,15 @@ pub enum AccountNotice<'a> {
     /// One of two mails of a change of address.
     #[serde(rename = "confirm-half")]
     EmailHalf,
+    /// The same of an account that is not the one signed in here.
+    #[serde(rename = "confirm-elsewhere")]
+    EmailElsewhere {
+        /// The new one.
+        email: &'a str,
+    },
+    /// A forgotten password was replaced.
+    #[serde(rename = "reset-done")]
+    ResetDone,
     /// The name was changed.
     #[serde(rename = "account-name-done")]
     NameDone,
@@ -101,6 +110,8 @@ impl View for AccountPage<'_> {
             AccountNotice::ConfirmDone,
             AccountNotice::EmailChanged { email: "ada@example.test" },
             AccountNotice::EmailHalf,
+            AccountNotice::EmailElsewhere { email: "grace@example.test" },
+            AccountNotice::ResetDone,
             AccountNotice::NameDone,
             AccountNotice::PasswordDone,
             AccountNotice::EmailSent { email: "new@example.test" },

@@ -28,7 +28,22 @@ impl LinkKind {
             Self::Magiclink => "magiclink",
             Self::Recovery => "recovery",
             Self::EmailChange => "email_change",
+            Self::Email => "email",
         }
+    }
+}
+
+impl LinkKind {
+    /// Whether anybody can have such a mail sent by naming the address.
+    pub const fn is_sent_on_request(self) -> bool {
+        !matches!(self, Self::Invite | Self::EmailChange)
+    }
+
+    /// The kind that a link's `type` names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Signup, Self::Invite, Self::Magiclink, Self::Recovery, Self::EmailChange, Self::Email]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -46,6 +61,8 @@ pub enum LinkKind {
     Recovery,
     /// A new address of an account.
     EmailChange,
+    /// Confirming or signing in, whichever is pending: the type that some templates name.
+    Email,
 }
 
 /// What the page asks for.
@@ -68,10 +85,12 @@ pub enum ConfirmStep<'a> {
     },
     /// Another account is signed in here; asked after the first press, since a cross-site GET cannot know.
     Switch {
-        /// From the link; rides in the form, with `switch=1`.
+        /// From the link; rides in the form, with `switch=1`. Empty if digits were typed.
         token_hash: &'a str,
         /// Who is signed in.
         email: &'a str,
+        /// Digits that were typed, with the address they went to; both empty for a link.
+        typed: [&'a str; 2],
     },
 }
 
@@ -99,12 +118,16 @@ impl View for ConfirmPage<'_> {
             email_problem: Some(FieldProblem::EmailInvalid),
             code_problem: Some(FieldProblem::Required),
         };
-        let switch = ConfirmStep::Switch { token_hash: "pkce_0123456789abcdef", email: "ada@example.test" };
-        let mut all: Vec<_> = [Signup, Invite, Magiclink, Recovery, EmailChange]
+        let (ada, hash) = ("ada@example.test", "pkce_0123456789abcdef");
+        let switch = ConfirmStep::Switch { token_hash: hash, email: ada, typed: ["", ""] };
+        let typed = ["grace@example.test", "123456"];
+        let switch_by_digits = ConfirmStep::Switch { token_hash: "", email: ada, typed };
+        let mut all: Vec<_> = [Signup, Invite, Magiclink, Recovery, EmailChange, Email]
             .into_iter()
             .map(|kind| page(kind, press))
             .collect();
         all.extend([incomplete, wrong, empty, switch].map(|step| page(Signup, step)));
+        all.extend([incomplete, switch_by_digits].map(|step| page(Recovery, step)));
         all.push(Self { problem: Some(FormProblem::FormExpired), ..page(Signup, press) });
         all.push(Self { problem: Some(FormProblem::FormExpired), ..page(Signup, switch) });
         all

@@ -27,6 +27,8 @@ pub struct ErrorPage<'a> {
     pub step_url: Option<&'a str>,
     /// A form token for `POST /auth/otp`, so that 410 can offer a new mail.
     pub again: Option<&'a str>,
+    /// For 410: what the link was for, in the word of its `type`.
+    pub link: Option<&'a str>,
     /// Whose account, for `identity_taken`.
     pub provider: Option<&'a str>,
 }
@@ -106,11 +108,17 @@ impl View for ErrorPage<'_> {
             step: (code == "session_limited").then_some("mfa"),
             step_url: (code == "session_limited").then_some("/auth/mfa"),
             again: (status == 410).then_some("form-token"),
+            link: (status == 410).then_some("signup"),
             provider: (code == "identity_taken").then_some("Google"),
         };
         let mut all: Vec<_> = CODES.into_iter().map(page).collect();
+        for link in ["signup", "magiclink", "recovery", "invite", "email_change", "email"] {
+            let again = (!matches!(link, "invite" | "email_change")).then_some("form-token");
+            all.push(Self { link: Some(link), again, ..page((410, "link_expired")) });
+        }
         let limited = page((403, "session_limited"));
-        all.push(Self { step: Some("recovery"), step_url: None, ..limited });
+        all.push(Self { step: Some("recovery"), step_url: Some("/auth/reset"), ..limited.clone() });
+        all.push(Self { step_url: None, ..limited });
         all.extend([403, 409, 410, 503].map(|status| Self {
             status,
             code: "internal",

@@ -89,6 +89,9 @@ pub enum LoginNotice<'a> {
     /// An address was confirmed, without a session.
     #[serde(rename = "confirm-done")]
     ConfirmDone,
+    /// One of two mails of a change of address.
+    #[serde(rename = "confirm-half")]
+    EmailHalf,
     /// The form came back without our form cookie.
     #[serde(rename = "cookies-blocked")]
     CookiesBlocked {
@@ -139,6 +142,7 @@ impl View for LoginPage<'_> {
             LoginNotice::FlowInvalid,
             LoginNotice::Elsewhere,
             LoginNotice::ConfirmDone,
+            LoginNotice::EmailHalf,
             LoginNotice::CookiesBlocked { host: "localhost:8080" },
         ];
         let problems = [

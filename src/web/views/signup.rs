@@ -1,4 +1,4 @@
-//! `/auth/signup` and the page after it: check your mail.
+//! `/auth/signup`: a new account.
 
 use serde::Serialize;
 
@@ -62,77 +62,6 @@ impl View for SignupPage<'_> {
                 password_problem: Some(FieldProblem::WeakPassword { min: 8 }),
                 ..plain.clone()
             },
-        ];
-        all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
-        all
-    }
-}
-
-/// What `check-mail.html` shows: a mail may be on its way, and its code can be typed here.
-///
-/// Says the same for known, unknown and banned addresses (S-71).
-#[derive(Debug, Clone, Serialize)]
-pub struct CheckMailPage<'a> {
-    /// For `POST /auth/otp`, purpose `otp`; serves the code and "send it again".
-    pub form_token: &'a str,
-    /// What the mail is for.
-    pub purpose: Purpose,
-    /// As it was typed.
-    pub email: &'a str,
-    /// Where "use another address" leads.
-    pub other_url: &'a str,
-    /// Whether a forgotten password can be replaced here.
-    pub recover: bool,
-    /// After "send it again".
-    pub notice: Option<CheckNotice>,
-    /// Why the page came back.
-    pub problem: Option<FormProblem<'a>>,
-    /// Beside the code.
-    pub code_problem: Option<FieldProblem>,
-}
-
-/// What a mail is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purpose {
-    /// A new account.
-    Signup,
-}
-
-/// A message after "send it again".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "text")]
-pub enum CheckNotice {
-    /// Whether or not one went out.
-    #[serde(rename = "check-again-done")]
-    AgainDone,
-}
-
-impl View for CheckMailPage<'_> {
-    const TEMPLATE: &'static str = "check-mail.html";
-
-    fn samples() -> Vec<Self> {
-        let plain = Self {
-            form_token: "form-token",
-            purpose: Purpose::Signup,
-            email: "ada@example.test",
-            other_url: "/auth/signup",
-            recover: false,
-            notice: None,
-            problem: None,
-            code_problem: None,
-        };
-        let problems = [
-            FormProblem::CodeLimited { wait: Wait(300) },
-            FormProblem::FormExpired,
-            FormProblem::CookiesBlocked { host: "localhost:8080" },
-            FormProblem::Unavailable { wait: Wait(5) },
-        ];
-        let mut all = vec![
-            plain.clone(),
-            Self { recover: true, notice: Some(CheckNotice::AgainDone), ..plain.clone() },
-            Self { code_problem: Some(FieldProblem::CodeWrong), ..plain.clone() },
-            Self { code_problem: Some(FieldProblem::Required), ..plain.clone() },
         ];
         all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
         all

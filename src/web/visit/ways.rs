@@ -37,7 +37,7 @@ impl Visit {
     pub(in crate::web) fn step_url(&self, limited: Limited, target: Option<&str>) -> Option<String> {
         let page = match limited {
             Limited::Mfa | Limited::MfaThenRecovery => "/auth/mfa",
-            Limited::Recovery => return None,
+            Limited::Recovery => return Some("/auth/reset".to_owned()), // which ends at the account
         };
         Some(target.map_or_else(|| page.to_owned(), |target| returning(page, target)))
     }

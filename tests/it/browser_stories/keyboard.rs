@@ -27,10 +27,12 @@ async fn the_login_page_is_walked_in_its_order() {
             &brand,
             "E-mail",
             "Password",
+            "Forgot your password?",
             "Stay signed in on this device",
             "Sign in",
             "GContinue with Google",
             "Continue with GitHub",
+            "Continue with a code by e-mail",
             "Continue without an account",
             "Create an account",
         ];

@@ -8,6 +8,7 @@ use crate::browser::{Chromium, Script, story};
 use crate::demo_app::DemoApp;
 use crate::devices::{ADA, ANDROID, LINUX, device};
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::mailbox::{confirmed, letter};
 
 /// Width, height, scheme, size of the font. The last two are what a person sees who zooms in, or wants large letters.
 const SCREENS: [(u32, u32, &str, u32); 6] = [
@@ -193,6 +194,54 @@ async fn pages_about_devices_fit_every_screen() {
         sign_in(&format!("{base}/auth/login?return_to=/auth/account/security")).await;
         chromium.says("Not sure where you are signed in?").await;
         fits(chromium, "devices-cookie").await;
+    })
+    .await;
+}
+
+/// Pages around mails, with what each says when something is wrong.
+#[tokio::test]
+async fn pages_about_mails_fit_every_screen() {
+    let app = TestApp::with(Plan { auth: |settings| settings.confirm_email = true, ..Plan::default() }).await;
+    confirmed(&app, ADA).await;
+    let at = |path: &str| format!("{}{path}", app.base);
+    story("mails_look", Script::On, async |chromium| {
+        chromium.open(&at("/auth/login?return_to=/notes")).await;
+        fits(chromium, "login-ways").await;
+        chromium.open(&at("/auth/otp?return_to=/notes")).await;
+        fits(chromium, "otp").await;
+        chromium.types("email", "ada@example").await;
+        chromium.presses("Send the code").await;
+        chromium.open(&at("/auth/recover")).await;
+        fits(chromium, "recover").await;
+        chromium.presses("Send the mail").await;
+        chromium.says("Fill in this field.").await;
+        fits(chromium, "recover-wrong").await;
+        chromium.types("email", ADA).await;
+        chromium.presses("Send the mail").await;
+        chromium.says("If there is an account for").await;
+        fits(chromium, "check-recovery").await;
+        chromium.open(&at(&letter(&app, ADA).await.link)).await;
+        fits(chromium, "confirm-recovery").await;
+        chromium.presses("Continue").await;
+        chromium.says("Choose a new password").await;
+        fits(chromium, "reset").await;
+        chromium.types("password", "password1").await;
+        chromium.presses("Save password").await;
+        chromium.says("easy to guess").await;
+        fits(chromium, "reset-wrong").await;
+        chromium.types("password", "lantern quarry 58 oboe").await;
+        chromium.presses("Save password").await;
+        chromium.says("Your new password is set").await;
+        fits(chromium, "reset-done").await;
+        chromium.open(&at("/auth/confirm?token_hash=x&type=magiclink")).await;
+        chromium.presses("Sign in").await;
+        chromium.says("Going on signs that account out").await;
+        fits(chromium, "confirm-switch").await;
+        chromium.presses("Switch account").await;
+        chromium.says("This link no longer works").await;
+        fits(chromium, "gone").await;
+        chromium.open(&at("/auth/confirm?type=recovery")).await;
+        fits(chromium, "confirm-incomplete").await;
     })
     .await;
 }

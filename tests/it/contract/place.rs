@@ -181,20 +181,29 @@ impl Place {
 
     /// The newest mail to `email`, once `count` have come.
     pub async fn mail(&self, email: &str, count: usize) -> Mail {
-        let url = match &self.kind {
-            Kind::Embedded(app) => format!("{}/outbox.json", app.auth_server().url()),
-            Kind::Real { outbox, .. } => outbox.clone().expect("the story needs mail"),
-        };
         for _ in 0..200 {
-            let all = Browser::new("http://nowhere.test").send(Method::GET, &url, &[], None).await.json();
-            let mine = |mail: &&Value| mail["to"].as_str().is_some_and(|to| to.eq_ignore_ascii_case(email));
-            let mails: Vec<&Value> = all.as_array().unwrap().iter().filter(mine).collect();
+            let mails = self.all_mails(email).await;
             if let (true, Some(newest)) = (mails.len() >= count, mails.last()) {
                 return Mail::read(newest["html"].as_str().unwrap());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("mail {count} to {email} did not come")
+    }
+
+    /// How many mails to `email` have come.
+    pub async fn mails(&self, email: &str) -> usize {
+        self.all_mails(email).await.len()
+    }
+
+    async fn all_mails(&self, email: &str) -> Vec<Value> {
+        let url = match &self.kind {
+            Kind::Embedded(app) => format!("{}/outbox.json", app.auth_server().url()),
+            Kind::Real { outbox, .. } => outbox.clone().expect("the story needs mail"),
+        };
+        let all = Browser::new("http://nowhere.test").send(Method::GET, &url, &[], None).await.json();
+        let mine = |mail: &&Value| mail["to"].as_str().is_some_and(|to| to.eq_ignore_ascii_case(email));
+        all.as_array().unwrap().iter().filter(mine).cloned().collect()
     }
 
     /// A call to GoTrue without the BFF, as another client of the project makes it.

@@ -172,7 +172,7 @@ fn views_source() -> String {
 #[test]
 fn every_text_is_said_somewhere() {
     let families =
-        ["reason-", "title-", "confirm-", "demo-call-", "wait-", "check-signup", "step-", "month-"];
+        ["reason-", "title-", "confirm-", "demo-call-", "wait-", "check-signup", "step-", "month-", "link-"];
     let sources: String =
         BuiltIn::iter().filter(|name| !is_texts(name)).map(|name| built_in(&name)).collect();
     let code = views_source();
