@@ -172,6 +172,9 @@ async fn compare(
     let middle =
         |rounds: &[Round], of: fn(&Round) -> f64| figures::median(&rounds.iter().map(of).collect::<Vec<_>>());
     let ratio = |of: fn(&Round) -> f64| middle(&our_rounds, of) / middle(&bare_rounds, of);
+    let ratios =
+        bare_rounds.iter().zip(&our_rounds).map(|(bare, ours)| ours.per_second() / bare.per_second());
+    println!("  median of the rounds' ratios: {:.3}", figures::median(&ratios.collect::<Vec<_>>()));
     println!(
         "  ratio of medians: {:.3} by the clock, {:.3} by processor time; core busy {:.0} % and {:.0} %",
         ratio(Round::per_second),

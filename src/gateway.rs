@@ -20,9 +20,11 @@ mod tests;
 
 use std::borrow::Cow;
 
+use axum::BoxError;
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 pub use answer::never_cached;
 pub use body::BodyFault;
@@ -31,7 +33,7 @@ pub use location::Astray;
 
 use answer::Asked;
 use body::{AnswerBody, RequestBody};
-use client::Client;
+use client::{Client, Lease};
 use headers::About;
 use location::Here;
 use path::{BadPath, Path};
@@ -65,6 +67,8 @@ pub struct Extra<'a> {
     pub host: &'a HeaderValue,
     /// Sent as `X-Request-Id`.
     pub request_id: &'a HeaderValue,
+    /// The present moment.
+    pub begun: Instant,
 }
 
 /// Why a request was not answered by its upstream.
@@ -87,10 +91,10 @@ pub enum Error {
     BodyTooLarge,
     /// The browser's own half broke off or came too slowly: 400 `bad_request`.
     #[error("the request did not arrive")]
-    RequestBroken(#[source] hyper_util::client::legacy::Error),
+    RequestBroken(#[source] hyper::Error),
     /// No connection, or no sound answer: 502 `upstream_failed`.
     #[error("the upstream failed")]
-    UpstreamFailed(#[source] Option<hyper_util::client::legacy::Error>),
+    UpstreamFailed(#[source] Option<BoxError>),
     /// 504 `upstream_timeout`.
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
@@ -103,7 +107,7 @@ impl Gateway {
     /// A gateway to `upstreams`, by name. `tls` verifies those with https.
     pub fn new(upstreams: Vec<Upstream>, tls: &rustls::ClientConfig) -> Self {
         let route = |upstream: Upstream| {
-            let client = Client::new(tls.clone(), upstream.connect);
+            let client = Client::new(tls.clone(), upstream.target.address.clone(), upstream.connect);
             Route { upstream, client }
         };
         Self { routes: upstreams.into_iter().map(route).collect() }
@@ -118,7 +122,7 @@ impl Gateway {
         self.routes.iter().find(|route| route.upstream.name == name)
     }
 
-    /// Sends `request` where `permit` says and answers with what comes back.
+    /// Sends `request` where `permit` says and answers with what comes back. Its headers and its body are taken out.
     ///
     /// Dropping the future, or the answer's body, ends the call to the upstream. `request` carries the path as it
     /// came from the network; it is judged here with what its upstream allows, whatever the caller's look-up
@@ -130,7 +134,7 @@ impl Gateway {
     pub async fn forward(
         &self,
         permit: Permit,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         extra: Extra<'_>,
     ) -> Result<Response<Body>, Error> {
         let route = permit.upstream().and_then(|name| self.route(name)).ok_or(Error::NoUpstream)?;
@@ -138,20 +142,21 @@ impl Gateway {
         let service = upstream.service(permit.rule());
         let limits = upstream.limits(permit.rule());
 
-        let (from, body) = request.into_parts();
-        if !is_forwarded(&from.method) {
+        if !is_forwarded(request.method()) {
             return Err(Error::Method);
         }
-        if body.size_hint().lower() > limits.max_body {
+        if request.body().size_hint().lower() > limits.max_body {
             return Err(Error::BodyTooLarge);
         }
-        let path = Path::judge(from.uri.path(), upstream.allow_encoded(permit.rule()))?;
+        let (body, mut headers) = (std::mem::take(request.body_mut()), std::mem::take(request.headers_mut()));
+        let from = request.uri();
+        let path = Path::judge(from.path(), upstream.allow_encoded(permit.rule()))?;
         let rest = path.below(permit.strip()).ok_or(Error::NoUpstream)?;
-        let query = from.uri.query().map(|query| match &upstream.api_key {
+        let query = from.query().map(|query| match &upstream.api_key {
             Some(key) => target::with_key(query, key.text.expose()),
             None => Cow::Borrowed(query),
         });
-        let uri = upstream.target.uri(from.uri.path_and_query(), rest, query).ok_or(Error::NoUpstream)?;
+        let uri = upstream.target.uri(from.path_and_query(), rest, query).ok_or(Error::NoUpstream)?;
 
         let wants_token = upstream.takes_token && permit.allow() != Allow::Public;
         let bearer = match extra.bearer.filter(|_| wants_token) {
@@ -160,8 +165,7 @@ impl Gateway {
             None => None,
         };
         let public = permit.allow() == Allow::Public;
-        let as_document = service.is_some_and(Service::is_storage) && context::is_document(&from.headers);
-        let mut headers = from.headers;
+        let as_document = service.is_some_and(Service::is_storage) && context::is_document(&headers);
         headers::strip(&mut headers, upstream, service);
         let about = About {
             client: extra.client,
@@ -179,7 +183,11 @@ impl Gateway {
             headers.insert(header::AUTHORIZATION, bearer);
         }
 
-        let answer = send(&route.client, from.method, uri, headers, body, limits).await?;
+        set_length(&mut headers, request.method(), &body);
+        let mut onwards = Request::new(body);
+        (*onwards.method_mut(), *onwards.uri_mut(), *onwards.headers_mut()) =
+            (request.method().clone(), uri, headers);
+        let (answer, lease) = send(&route.client, onwards, limits, extra.begun).await?;
         let (mut head, body) = answer.into_parts();
         if head.status.is_informational() {
             return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
@@ -192,7 +200,7 @@ impl Gateway {
         };
         let asked = Asked { upstream, service, public, as_document, here };
         answer::clean(&mut head.headers, head.status, !body.is_end_stream(), &asked)?;
-        let mut answer = Response::new(Body::new(AnswerBody::new(body, limits.idle)));
+        let mut answer = Response::new(Body::new(AnswerBody::new(body, lease, limits.idle)));
         (*answer.status_mut(), *answer.headers_mut()) = (head.status, head.headers);
         Ok(answer)
     }
@@ -215,35 +223,36 @@ pub fn is_forwarded(method: &Method) -> bool {
 /// One request, one answer. The clock of the first byte starts when the last byte of the request has left.
 async fn send(
     client: &Client,
-    method: Method,
-    uri: http::Uri,
-    mut headers: HeaderMap,
-    body: Body,
+    request: Request<Body>,
     limits: upstream::Limits,
-) -> Result<Response<hyper::body::Incoming>, Error> {
-    // Framing is written anew: the length is that of the body, not of a header (S-57).
-    if let Some(length) = body.size_hint().exact().filter(|n| *n > 0 || has_content(&method)) {
-        headers.insert(header::CONTENT_LENGTH, length.into());
-    }
-    let watched = !body.is_end_stream();
-    let (body, progress) = if watched {
-        let (body, progress) = RequestBody::watched(body, limits.max_body, limits.idle);
-        (body, Some(progress))
-    } else {
-        (RequestBody::new(body, limits.max_body, limits.idle), None)
-    };
-    let mut request = Request::new(body);
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    begun: Instant,
+) -> Result<(Response<hyper::body::Incoming>, Lease), Error> {
+    let mut progress = None;
+    let request = request.map(|body| {
+        if body.is_end_stream() {
+            return RequestBody::new(body, limits.max_body, limits.idle);
+        }
+        let (body, watched) = RequestBody::watched(body, limits.max_body, limits.idle);
+        progress = Some(watched);
+        body
+    });
     let hangs = async {
         match progress {
             Some(progress) => progress.upstream_hangs(limits.first_byte, limits.idle).await,
-            None => tokio::time::sleep(limits.first_byte).await,
+            None => tokio::time::sleep_until(begun + limits.first_byte).await,
         }
     };
     tokio::select! {
         biased;
-        answer = client.request(request) => answer.map_err(client::judge),
+        answer = client.request(request) => answer,
         () = hangs => Err(Error::UpstreamTimeout),
+    }
+}
+
+/// Writes the framing anew: the length is that of the body, not of a header (S-57).
+fn set_length(headers: &mut HeaderMap, method: &Method, body: &Body) {
+    if let Some(length) = body.size_hint().exact().filter(|n| *n > 0 || has_content(method)) {
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
 }
 

@@ -13,6 +13,8 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use super::client::Lease;
+
 /// A sender may fall behind this rate by [`GRACE`] altogether, no more (S-95).
 const LEAST_RATE: u64 = 1024; // bytes a second
 const GRACE: Duration = Duration::from_secs(10);
@@ -134,13 +136,16 @@ impl HttpBody for RequestBody {
 /// An answer's body on its way to the browser.
 pub(super) struct AnswerBody {
     inner: Incoming,
+    /// The connection it comes on, until its last byte.
+    lease: Option<Lease>,
     patience: Patience,
 }
 
 impl AnswerBody {
-    /// `inner`, with no silence longer than `idle`.
-    pub(super) fn new(inner: Incoming, idle: Duration) -> Self {
-        Self { inner, patience: Patience::new(idle) }
+    /// `inner`, which comes on the connection of `lease`, with no silence longer than `idle`.
+    pub(super) fn new(inner: Incoming, lease: Lease, idle: Duration) -> Self {
+        let lease = Some(lease).filter(|_| !inner.is_end_stream());
+        Self { inner, lease, patience: Patience::new(idle) }
     }
 }
 
@@ -159,8 +164,14 @@ impl HttpBody for AnswerBody {
                 return Poll::Ready(Some(Err(BodyFault::TooSlow)));
             };
             this.patience.resume();
-            let Some(frame) = frame else { return Poll::Ready(None) };
+            let Some(frame) = frame else {
+                this.lease = None;
+                return Poll::Ready(None);
+            };
             if let Ok(data) = frame.map_err(BodyFault::Answer)?.into_data() {
+                if this.inner.is_end_stream() {
+                    this.lease = None;
+                }
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         }

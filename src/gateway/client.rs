@@ -1,43 +1,40 @@
-//! The HTTP client towards one upstream: pooled HTTP/1.1 connections, no redirects, no proxies, bounded connecting.
+//! The HTTP client towards one upstream: kept HTTP/1.1 connections, no redirects, no proxies, bounded connecting.
+//!
+//! hyper speaks the protocol. What is kept here is a list of connections that wait for their next request: an upstream
+//! is one address, known at the start, and nothing has to be looked up by name for each request.
+
+mod rest;
 
 use std::error::Error as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy;
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tower::{BoxError, Service};
 
 use super::Error;
 use super::body::{BodyFault, RequestBody};
+use rest::Rest;
 
-/// Connections to one upstream.
-#[derive(Debug, Clone)]
-pub(super) struct Client(legacy::Client<Connector, RequestBody>);
+pub(super) use rest::Lease;
 
-/// Connects, and gives up once name, socket and TLS together take too long.
+/// Connections to one upstream. Clones share them.
 #[derive(Debug, Clone)]
-struct Connector {
+pub(super) struct Client {
     https: HttpsConnector<HttpConnector>,
+    /// Scheme, host and port.
+    address: Uri,
+    /// Name, socket and TLS together may take so long.
     limit: Duration,
+    rest: Rest,
 }
 
-/// The time to connect was up.
-#[derive(Debug, thiserror::Error)]
-#[error("no connection in time")]
-struct NoConnection;
-
-const IDLE_CONNECTION: Duration = Duration::from_secs(60);
-const IDLE_CONNECTIONS: usize = 256;
-
 impl Client {
-    /// A client that gives up connecting after `connect`.
-    pub(super) fn new(mut tls: rustls::ClientConfig, connect: Duration) -> Self {
+    /// A client of the upstream at `address` that gives up connecting after `connect`.
+    pub(super) fn new(mut tls: rustls::ClientConfig, address: Uri, connect: Duration) -> Self {
         tls.alpn_protocols.clear(); // the connector sets its own
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
@@ -47,36 +44,51 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(Connector { https, limit: connect });
-        Self(client)
+        Self { https, address, limit: connect, rest: Rest::default() }
     }
 
-    pub(super) fn request(&self, request: Request<RequestBody>) -> legacy::ResponseFuture {
-        self.0.request(request)
+    /// Sends `request`, whose target is a path, and returns the head of the answer. The connection is busy until the
+    /// lease is dropped, which belongs behind the last byte of the body.
+    ///
+    /// A request that no byte of had left when its kept connection turned out to be closed goes over another one.
+    pub(super) async fn request(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Lease), Error> {
+        loop {
+            let (mut sender, kept) = match self.rest.take() {
+                Some(sender) => (sender, true),
+                None => (Box::pin(self.connect()).await?, false), // rare: no weight on every request
+            };
+            let mut failed = match sender.try_send_request(request).await {
+                Ok(answer) => return Ok((answer, self.rest.lease(sender))),
+                Err(failed) => failed,
+            };
+            match failed.take_message() {
+                Some(unsent) if kept => request = unsent,
+                _ => return Err(judge(failed.into_error())),
+            }
+        }
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.limit, self.https.call(uri));
-        Box::pin(async { connecting.await.map_err(|_| NoConnection)? })
+    async fn connect(&self) -> Result<SendRequest<RequestBody>, Error> {
+        let connecting = async {
+            let mut https = self.https.clone();
+            std::future::poll_fn(|cx| https.poll_ready(cx)).await?;
+            let stream = https.call(self.address.clone()).await?;
+            Ok::<_, BoxError>(http1::handshake(stream).await?)
+        };
+        let connected = tokio::time::timeout(self.limit, connecting).await;
+        let (sender, connection) = connected
+            .map_err(|_| Error::UpstreamTimeout)?
+            .map_err(|error| Error::UpstreamFailed(Some(error)))?;
+        tokio::spawn(connection); // what goes wrong there is told to the request, too
+        Ok(sender)
     }
 }
 
 /// Whose fault a failed request was.
-pub(super) fn judge(error: legacy::Error) -> Error {
+fn judge(error: hyper::Error) -> Error {
     let mut cause = error.source();
     while let Some(source) = cause {
         if let Some(fault) = source.downcast_ref::<BodyFault>() {
@@ -85,10 +97,7 @@ pub(super) fn judge(error: legacy::Error) -> Error {
                 _ => Error::RequestBroken(error),
             };
         }
-        if source.is::<NoConnection>() {
-            return Error::UpstreamTimeout;
-        }
         cause = source.source();
     }
-    Error::UpstreamFailed(Some(error))
+    Error::UpstreamFailed(Some(error.into()))
 }

@@ -17,6 +17,7 @@ const X_FORWARDED_GROUPS: HeaderName = HeaderName::from_static("x-forwarded-grou
 
 /// Removes what a browser may not tell `upstream`. Comes before anything is added.
 pub(super) fn strip(headers: &mut HeaderMap, upstream: &Upstream, service: Option<Service>) {
+    headers.reserve(8); // for what follows, once
     strip_named_by_connection(headers);
     let cookies = kept_cookies(headers, &upstream.pass_cookies);
     let doomed = |name: &&HeaderName| match service {

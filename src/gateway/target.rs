@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base::vars::Problems;
 use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use url::{Host, Origin, Url};
 
@@ -17,9 +17,9 @@ pub(super) const VALUE: &str = "BFF-CONF-002";
 /// Scheme, host and port of an upstream, and the first part of every path there. Only configuration makes one (S-48).
 #[derive(Debug)]
 pub(super) struct Target {
-    scheme: Scheme,
-    authority: Authority,
-    /// The authority as `Host`.
+    /// Scheme, host and port, and `/`.
+    pub(super) address: Uri,
+    /// Host and port as `Host`.
     pub(super) host: HeaderValue,
     /// First part of every path, without a slash at its end.
     pub(super) base: String,
@@ -63,15 +63,14 @@ impl Target {
         }
         let text = url.port().map_or_else(|| named.clone(), |port| format!("{named}:{port}"));
         Some(Self {
-            scheme: if url.scheme() == "https" { Scheme::HTTPS } else { Scheme::HTTP },
+            address: format!("{}://{text}/", url.scheme()).parse().ok()?,
             host: HeaderValue::from_str(&text).ok()?,
-            authority: text.parse().ok()?,
             base: url.path().trim_end_matches('/').to_owned(),
             origin: url.origin(),
         })
     }
 
-    /// The target of a request: our base, `rest` of the judged path, and the query as it came.
+    /// The target of a request as it stands in its first line: our base, `rest` of the judged path, and the query as it came.
     ///
     /// `whole` is the request's own path and query, taken over without a copy where nothing changes. `None` if the
     /// parts do not make a target.
@@ -84,7 +83,7 @@ impl Target {
         let same = |whole: &&PathAndQuery| {
             self.base.is_empty() && whole.path() == rest && whole.query() == query.as_deref()
         };
-        let target = match whole.filter(same) {
+        Some(Uri::from(match whole.filter(same) {
             Some(whole) => whole.clone(),
             None => {
                 let rest = if rest.is_empty() && self.base.is_empty() { "/" } else { rest };
@@ -97,12 +96,7 @@ impl Target {
                 }
                 PathAndQuery::from_maybe_shared(Bytes::from(text)).ok()?
             }
-        };
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).ok()
+        }))
     }
 }
 
@@ -255,22 +249,30 @@ mod tests {
         }
     }
 
-    /// S-48: the authority is the configured one, whatever the path looks like. S-49: the rest goes as it came.
+    /// S-48: the address is the configured one, whatever the path looks like. S-49: the rest goes as it came.
     #[test]
-    fn targets_keep_the_authority_and_the_bytes() {
+    fn targets_keep_the_address_and_the_bytes() {
         let bare = judge("http://127.0.0.1:3000/", true, &Surroundings::default()).unwrap();
-        assert_eq!(
-            uri(&bare, "/rest/v1/@evil?x=//evil&y=%2e", "/rest/v1/@evil"),
-            "http://127.0.0.1:3000/rest/v1/@evil?x=//evil&y=%2e"
-        );
-        assert_eq!(uri(&bare, "/api/a%20b?", "/a%20b"), "http://127.0.0.1:3000/a%20b?");
-        assert_eq!(uri(&bare, "/api", ""), "http://127.0.0.1:3000/");
-        assert_eq!(uri(&bare, "/api?q", ""), "http://127.0.0.1:3000/?q");
+        for (path, rest, expected) in [
+            ("/rest/v1/@evil?x=//evil&y=%2e", "/rest/v1/@evil", "/rest/v1/@evil?x=//evil&y=%2e"),
+            ("//evil/a", "//evil/a", "//evil/a"),
+            ("/api/a%20b?", "/a%20b", "/a%20b?"),
+            ("/api", "", "/"),
+            ("/api?q", "", "/?q"),
+        ] {
+            assert_eq!(uri(&bare, path, rest), expected);
+        }
         let based = judge("https://orders.internal/v2/", true, &Surroundings::default()).unwrap();
-        assert_eq!(uri(&based, "/orders/1?q=a+b", "/orders/1"), "https://orders.internal/v2/orders/1?q=a+b");
-        assert_eq!(uri(&based, "/orders", ""), "https://orders.internal/v2");
-        assert_eq!(based.host, "orders.internal");
-        assert_eq!(bare.host, "127.0.0.1:3000");
+        assert_eq!(uri(&based, "/orders/1?q=a+b", "/orders/1"), "/v2/orders/1?q=a+b");
+        assert_eq!(uri(&based, "/orders", ""), "/v2");
+        assert_eq!(
+            (&*based.address.to_string(), based.host.as_bytes()),
+            ("https://orders.internal/", &b"orders.internal"[..])
+        );
+        assert_eq!(
+            (&*bare.address.to_string(), bare.host.as_bytes()),
+            ("http://127.0.0.1:3000/", &b"127.0.0.1:3000"[..])
+        );
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Sessions {
             return Err(Error::TooLarge);
         }
         self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, begin.method);
-        Ok(Current { session, claims, factors })
+        Ok(Current { session, claims, factors, at: now })
     }
 
     /// Puts `current` in the place of the session that the request carried, which ends here and at GoTrue (S-06). In store

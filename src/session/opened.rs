@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::uniform::BuildUniform;
 use moka::sync::Cache;
 
 use super::record::Session;
@@ -18,7 +19,7 @@ const LIFE: Duration = Duration::from_secs(600);
 const RANDOM: usize = 32;
 
 /// A bounded memory of opened sessions. It may forget any of them at any time.
-pub(super) struct OpenedSessions(Cache<[u8; RANDOM], Arc<Entry>>);
+pub(super) struct OpenedSessions(Cache<[u8; RANDOM], Arc<Entry>, BuildUniform>);
 
 struct Entry {
     sealed: String,
@@ -31,7 +32,8 @@ impl Default for OpenedSessions {
         let weigh = |_: &[u8; RANDOM], entry: &Arc<Entry>| {
             u32::try_from(entry.sealed.len() * 2 + 512).unwrap_or(u32::MAX) // the tokens fill most of the text
         };
-        Self(Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(LIFE).build())
+        let builder = Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(LIFE);
+        Self(builder.build_with_hasher(BuildUniform::default()))
     }
 }
 

@@ -85,14 +85,16 @@ pub struct Current {
     pub session: Arc<Session>,
     /// What its access token says.
     pub claims: Arc<Claims>,
+    /// When that was found.
+    pub at: OffsetDateTime,
     /// The person's second factors, where GoTrue has just told them: after a sign-in.
     pub factors: Vec<Factor>,
 }
 
 impl Current {
-    /// A session whose person's factors nobody asked for.
-    pub fn new(session: Arc<Session>, claims: Arc<Claims>) -> Self {
-        Self { session, claims, factors: Vec::new() }
+    /// A session found good `at` a moment, whose person's factors nobody asked for.
+    pub fn new(session: Arc<Session>, claims: Arc<Claims>, at: OffsetDateTime) -> Self {
+        Self { session, claims, at, factors: Vec::new() }
     }
 }
 
@@ -175,8 +177,12 @@ impl Sessions {
     }
 
     pub(super) fn presented(&self, slot: &Slot) -> Presented {
+        self.presented_at(slot, || self.0.clock.now())
+    }
+
+    fn presented_at(&self, slot: &Slot, now: impl FnOnce() -> OffsetDateTime) -> Presented {
         match self.0.vault {
-            None => slot.presented(|jar| self.0.open(jar, self.0.clock.now())),
+            None => slot.presented(|jar| self.0.open(jar, now())),
             Some(_) => slot.known().unwrap_or(Presented::Nothing),
         }
     }
@@ -189,7 +195,8 @@ impl Sessions {
     /// [`Error::KeysUnavailable`] mean: the session is kept, try again later.
     pub async fn current(&self, slot: &Slot) -> Result<Current, Error> {
         self.load(slot).await;
-        let session = match self.presented(slot) {
+        let mut now = self.0.clock.now();
+        let session = match self.presented_at(slot, || now) {
             Presented::Session(session) => session,
             Presented::Ended(reason) => {
                 self.0.end_at_gotrue_if_it_ran_out(slot, reason);
@@ -198,23 +205,26 @@ impl Sessions {
             Presented::Unknown => return Err(Error::STORE_UNAVAILABLE),
             Presented::Nothing => return Err(self.ended(slot).map_or(Error::Missing, Error::Ended)),
         };
-        let now = self.0.clock.now();
         let session = if session.is_due(self.0.settings.refresh_margin, now) {
-            Box::pin(self.renew(slot, session)).await?
+            let renewed = Box::pin(self.renew(slot, session)).await?;
+            now = self.0.clock.now();
+            renewed
         } else {
             session
         };
-        match self.0.verified(&session).await {
+        match self.0.verified(&session, now).await {
             Ok(claims) => {
                 self.touch(slot, &session, now).await;
-                Ok(Current::new(session, claims))
+                Ok(Current::new(session, claims, now))
             }
             Err(Refusal::KeysUnavailable { retry_after }) => Err(Error::KeysUnavailable { retry_after }),
             // The key that signed it was withdrawn: GoTrue can still make a token with a new one.
             Err(Refusal::Invalid(_)) => {
                 let session = Box::pin(self.renew(slot, session)).await?;
-                let claims = self.0.verified(&session).await.map_err(|refusal| self.0.unusable(&refusal))?;
-                Ok(Current::new(session, claims))
+                let now = self.0.clock.now();
+                let claims =
+                    self.0.verified(&session, now).await.map_err(|refusal| self.0.unusable(&refusal))?;
+                Ok(Current::new(session, claims, now))
             }
         }
     }
@@ -313,10 +323,14 @@ impl Inner {
         }
     }
 
-    pub(super) async fn verified(&self, session: &Session) -> Result<Arc<Claims>, Refusal> {
+    pub(super) async fn verified(
+        &self,
+        session: &Session,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Claims>, Refusal> {
         let token = session.access_token.expose();
         let digest = session.memo.token.get_or_init(|| self.verifier.digest(token));
-        let claims = self.verifier.verify_known(token, *digest).await?;
+        let claims = self.verifier.verify_known(token, *digest, now).await?;
         let own = claims.sub == session.user_id && claims.session_id == session.gotrue_id;
         if own { Ok(claims) } else { Err(Refusal::Invalid(Invalid::Claims("sub"))) }
     }

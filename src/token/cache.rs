@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use base::uniform::BuildUniform;
 use moka::sync::Cache;
 
 use super::Claims;
@@ -33,7 +34,7 @@ struct Verdict {
 /// A bounded memory of verdicts. It may forget any of them at any time.
 pub(super) struct Verdicts {
     issuer: digest::Context,
-    known: Cache<Name, Verdict>,
+    known: Cache<Name, Verdict, BuildUniform>,
 }
 
 impl Verdicts {
@@ -41,7 +42,8 @@ impl Verdicts {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&(issuer.len() as u64).to_be_bytes());
         context.update(issuer.as_bytes());
-        let known = Cache::builder().max_capacity(CAPACITY).weigher(|_, v: &Verdict| v.weight).build();
+        let builder = Cache::builder().max_capacity(CAPACITY).weigher(|_, v: &Verdict| v.weight);
+        let known = builder.build_with_hasher(BuildUniform::default());
         Self { issuer: context, known }
     }
 

@@ -102,7 +102,7 @@ impl Verifier {
         if token.len() > shape::MAX_LENGTH {
             return Err(Invalid::Shape.into());
         }
-        self.verify_known(token, self.digest(token)).await
+        self.verify_known(token, self.digest(token), self.0.clock.now()).await
     }
 
     /// For [`verify_known`](Self::verify_known).
@@ -111,13 +111,17 @@ impl Verifier {
     }
 
     /// As [`verify`](Self::verify), for a token whose digest is known. `digest` must be the one that this verifier made
-    /// of this very `token`: the verdict is looked up by it.
+    /// of this very `token`: the verdict is looked up by it. `now` is the present moment.
     ///
     /// # Errors
     ///
     /// As [`verify`](Self::verify).
-    pub async fn verify_known(&self, token: &str, digest: Digest) -> Result<Arc<Claims>, Refusal> {
-        let now = self.0.clock.now();
+    pub async fn verify_known(
+        &self,
+        token: &str,
+        digest: Digest,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Claims>, Refusal> {
         let remembered = self.0.remembered(digest, now);
         self.0.counts.tokens.add(&[usize::from(remembered.is_none())]);
         match remembered {

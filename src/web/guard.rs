@@ -9,7 +9,7 @@ use super::error::{Code, Error};
 use super::visit::{Face, Visit};
 use crate::event::{self, Event, Outcome, Record};
 use crate::policy::{Via, Who};
-use crate::session::{self, Session};
+use crate::session::{self, Current};
 use crate::token::{Claims, Refusal};
 use base::secret::Secret;
 
@@ -17,13 +17,8 @@ use base::secret::Secret;
 pub(crate) enum Caller {
     /// No credentials at all.
     Nobody,
-    /// The session of the cookie.
-    Session {
-        /// The session; its access token goes to upstreams.
-        session: Arc<Session>,
-        /// What its token says.
-        claims: Arc<Claims>,
-    },
+    /// The session of the cookie; its access token goes to upstreams.
+    Session(Current),
     /// A program with a token of its own.
     Bearer {
         /// The token as it came.
@@ -38,11 +33,11 @@ impl Caller {
     pub(crate) fn who(&self) -> Who<'_> {
         match self {
             Self::Nobody => Who::Nobody,
-            Self::Session { session, claims } => Who::User {
-                claims,
+            Self::Session(current) => Who::User {
+                claims: &current.claims,
                 via: Via::Cookie,
-                auth_time: Some(session.auth_time),
-                limited: session.limited.is_some(),
+                auth_time: Some(current.session.auth_time),
+                limited: current.session.limited.is_some(),
             },
             Self::Bearer { claims, .. } => {
                 Who::User { claims, via: Via::Bearer, auth_time: None::<OffsetDateTime>, limited: false }
@@ -50,11 +45,19 @@ impl Caller {
         }
     }
 
+    /// When they were found good: now, unless that was not looked at.
+    pub(crate) fn at(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Session(current) => Some(current.at),
+            Self::Nobody | Self::Bearer { .. } => None,
+        }
+    }
+
     /// What an upstream that takes the user's token gets as `Authorization`.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         match self {
             Self::Nobody => None,
-            Self::Session { session, .. } => session.bearer().cloned(),
+            Self::Session(current) => current.session.bearer().cloned(),
             Self::Bearer { token, .. } => base::http::bearer(token),
         }
     }
@@ -84,7 +87,7 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bo
 
 async fn by_cookie(visit: &Visit, carries_session: bool) -> Result<Caller, Error> {
     match visit.app().sessions.current(visit.slot()).await {
-        Ok(current) => Ok(Caller::Session { session: current.session, claims: current.claims }),
+        Ok(current) => Ok(Caller::Session(current)),
         Err(session::Error::Missing) => Ok(Caller::Nobody),
         Err(session::Error::Ended(_)) if !carries_session => Ok(Caller::Nobody),
         Err(error) => Err(error.into()),

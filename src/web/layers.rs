@@ -91,7 +91,7 @@ async fn attend(
     };
     let answer = match refuse(&visit, &parts) {
         Some(answer) => answer,
-        None => serve(&visit, Request::from_parts(parts, body), router).await,
+        None => serve(&visit, &mut Request::from_parts(parts, body), router).await,
     };
     leave(visit, answer, Some(place))
 }
@@ -121,11 +121,11 @@ fn refuse(visit: &Visit, parts: &Parts) -> Option<Response> {
     })
 }
 
-async fn serve(visit: &Visit, mut request: Request, mut router: Router) -> Response {
+async fn serve(visit: &Visit, request: &mut Request, mut router: Router) -> Response {
     visit.load_session().await;
     if visit.app().is_own(request.uri().path()) {
         request.extensions_mut().insert(visit.clone());
-        let Ok(answer) = router.call(request).await;
+        let Ok(answer) = router.call(std::mem::take(request)).await;
         return answer;
     }
     routes::answer(visit, request).await.unwrap_or_else(IntoResponse::into_response)

@@ -18,8 +18,8 @@ use crate::gateway::{self, Extra};
 use crate::policy::{Allow, Denied, Rule};
 use crate::session;
 
-/// Serves `request` by the rules, or refuses it.
-pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, Error> {
+/// Serves `request` by the rules, or refuses it. What is sent on is taken out of it.
+pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Response, Error> {
     let app = visit.app();
     if !gateway::is_forwarded(request.method()) {
         return Err(gateway::Error::Method.into()); // before the rules: no path takes it (S-57)
@@ -48,7 +48,8 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
             .await
             .map_err(|error| guard::refused(error, Some(rule.name())))?,
     };
-    let permit = app.policy.decide(&rule, &caller.who(), app.clock.now()).map_err(|denied| {
+    let now = caller.at().unwrap_or_else(|| app.clock.now());
+    let permit = app.policy.decide(&rule, &caller.who(), now).map_err(|denied| {
         let no = refused(denied, Some(&rule));
         // The 401 after a session's end says why it ended, once the cookie itself is gone.
         match app.sessions.ended(visit.slot()) {
@@ -56,14 +57,15 @@ pub(super) async fn answer(visit: &Visit, request: Request) -> Result<Response, 
             _ => no,
         }
     })?;
+    let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
         client: visit.client_text(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
         host: visit.host_value(),
         request_id: visit.request_id_value(),
+        begun,
     };
-    let begun = Instant::now();
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     visit.set_forwarded(millis);

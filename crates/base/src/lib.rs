@@ -12,5 +12,6 @@ pub mod http;
 pub mod json;
 pub mod seal;
 pub mod secret;
+pub mod uniform;
 pub mod vars;
 pub mod webhook;

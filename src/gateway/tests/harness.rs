@@ -171,7 +171,7 @@ impl Door {
 
     pub(super) async fn send_with(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         bearer: Option<Secret<String>>,
     ) -> Result<Response<Body>, Error> {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
@@ -189,8 +189,9 @@ impl Door {
             proto: "https",
             host: &HeaderValue::from_static("app.example.test"),
             request_id: &HeaderValue::from_static("req-1"),
+            begun: tokio::time::Instant::now(),
         };
-        self.gateway.forward(permit, request, extra).await
+        self.gateway.forward(permit, &mut request, extra).await
     }
 }
 

@@ -225,3 +225,55 @@ async fn connections_are_kept() {
     }
     assert!(upstream.await.unwrap(), "a second connection was opened");
 }
+
+/// A connection serves one request after the other; one that the upstream closed in between costs nobody a request.
+#[tokio::test]
+async fn connections_are_kept_while_they_live() {
+    let (listener, address) = bare().await;
+    let door = Door::own(address, "", PUBLIC);
+    let upstream = tokio::spawn(async move {
+        let mut served = Vec::new();
+        // The first connection has an end after three answers, the second goes on.
+        for most in [3, 9] {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            for n in 0..most {
+                let head = read_head(&mut socket).await;
+                served.push((most, head.split(' ').nth(1).unwrap_or_default().to_owned()));
+                if head.contains("/last ") {
+                    return served;
+                }
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{n}");
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+        served
+    });
+    for n in 0..5 {
+        let answer = door.send(get(&format!("/{n}"))).await.unwrap();
+        assert_eq!(text(answer).await, (n % 3).to_string());
+        tokio::task::yield_now().await;
+    }
+    assert!(door.send(get("/last")).await.is_err(), "the connection broke after the request had left");
+    let served = upstream.await.unwrap();
+    let expected = [(3, "/0"), (3, "/1"), (3, "/2"), (9, "/3"), (9, "/4"), (9, "/last")];
+    assert_eq!(served, expected.map(|(most, path)| (most, path.to_owned())));
+}
+
+/// A connection whose answer was not read to its end is not used again: its rest would answer the next request.
+#[tokio::test]
+async fn an_answer_that_was_left_is_nobody_elses() {
+    let (listener, address) = bare().await;
+    let door = Door::own(address, "", PUBLIC);
+    let (first, mut socket) = tokio::join!(door.send(get("/1")), async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        read_head(&mut socket).await;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nfirst").await.unwrap();
+        socket
+    });
+    drop(first.unwrap());
+    let two = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo";
+    let (second, seen) = tokio::join!(door.send(get("/2")), answer_once(&listener, two));
+    assert_eq!(text(second.unwrap()).await, "two");
+    assert!(seen.starts_with("GET /2 "), "{seen}");
+    assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0, "the connection is closed");
+}

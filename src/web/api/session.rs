@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::session::{self, Current, Session};
+use crate::session::{self, Current};
 use crate::token::Claims;
 use crate::web::error::{Code, Error};
 use crate::web::guard::{self, Caller};
@@ -25,7 +25,7 @@ pub(crate) async fn show(visit: Visit, request: Request) -> Result<Response, Err
         Ok(Caller::Bearer { claims, .. }) => {
             return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
         }
-        Ok(Caller::Session { session, claims }) => Ok(Current::new(session, claims)),
+        Ok(Caller::Session(current)) => Ok(current),
         Err(error) if matches!(error.code, Code::InvalidToken | Code::AmbiguousCredentials) => {
             return Err(guard::refused(error, None));
         }
@@ -163,13 +163,12 @@ fn about<'a>(visit: &Visit, current: &'a Current) -> About<'a> {
         id: visit.app().sessions.public_id(session),
         created_at: stamp(session.created_at),
         auth_time: stamp(session.auth_time),
-        left: Some(left(visit, session)),
+        left: Some(left(visit, current)),
     }
 }
 
-fn left(visit: &Visit, session: &Session) -> Left {
-    let app = visit.app();
-    let (settings, now) = (app.sessions.settings(), app.clock.now());
+fn left(visit: &Visit, current: &Current) -> Left {
+    let (settings, session, now) = (visit.app().sessions.settings(), &current.session, current.at);
     let gone = |from: OffsetDateTime| now.unix_timestamp().saturating_sub(from.unix_timestamp());
     let left = |limit: Duration, from| limit.whole_seconds().saturating_sub(gone(from)).max(0);
     let absolute = left(settings.absolute, session.created_at);
@@ -188,7 +187,7 @@ fn known(visit: &Visit, current: &Current) -> Response {
         let text = serde_json::to_string(&whole).unwrap_or_default(); // texts, numbers and maps with text keys
         text.strip_suffix("}}").unwrap_or_default().to_owned()
     });
-    let Left { idle_expires_in, expires_in } = left(visit, session);
+    let Left { idle_expires_in, expires_in } = left(visit, current);
     let mut text = String::with_capacity(head.len() + 80);
     text.push_str(head);
     text.push_str(r#","idle_expires_in":"#);

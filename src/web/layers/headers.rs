@@ -41,7 +41,10 @@ pub(super) fn correct(visit: &Visit, answer: &mut Response) {
 
 /// Adds what is missing, to every answer whatever it is: those to requests that were refused unread, and to panics.
 pub(super) fn finish(request_id: &RequestId, mut response: Response) -> Response {
-    let foreign = response.extensions().get::<Foreign>().is_some();
+    if response.extensions().get::<Foreign>().is_some() {
+        response.headers_mut().insert(REQUEST_ID, request_id.value().clone());
+        return response; // the gateway has added the others
+    }
     let html = response
         .headers()
         .get(CONTENT_TYPE)
@@ -51,9 +54,6 @@ pub(super) fn finish(request_id: &RequestId, mut response: Response) -> Response
     headers.reserve(8); // once, not step by step
     headers.insert(REQUEST_ID, request_id.value().clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if foreign {
-        return response;
-    }
     let add = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };

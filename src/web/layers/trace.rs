@@ -34,16 +34,15 @@ pub(super) async fn record(app: AppState, request: Request, router: Router) -> R
     let forwarded = visit.as_ref().and_then(Visit::forwarded);
     let took = app.clock.now() - begun;
     app.trail.metrics().requests().count(route, &method, response.status(), took.unsigned_abs());
-    span.in_scope(|| {
-        tracing::info!(
-            http.method = method.as_str(),
-            http.route = route,
-            http.status = response.status().as_u16(),
-            upstream = forwarded.map(|(upstream, _)| upstream),
-            upstream_ms = forwarded.map(|(_, millis)| millis),
-            duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
-            "request"
-        );
-    });
+    tracing::info!(
+        parent: &span,
+        http.method = method.as_str(),
+        http.route = route,
+        http.status = response.status().as_u16(),
+        upstream = forwarded.map(|(upstream, _)| upstream),
+        upstream_ms = forwarded.map(|(_, millis)| millis),
+        duration_ms = (took.as_seconds_f64() * 1e6).round() / 1e3,
+        "request"
+    );
     response
 }

@@ -81,7 +81,7 @@ async fn run(visit: &Visit, call: &Call) -> (StatusCode, Option<String>, String)
         Ok(()) if call.path == "/auth/refresh" => {
             api::session::refresh(script.clone()).await.unwrap_or_else(IntoResponse::into_response)
         }
-        Ok(()) => routes::answer(&script, Request::from_parts(parts, body))
+        Ok(()) => routes::answer(&script, &mut Request::from_parts(parts, body))
             .await
             .unwrap_or_else(IntoResponse::into_response),
     };
