@@ -37,9 +37,10 @@ pub(crate) async fn back(
         visit.set_cookie(deletion);
     }
     let login = |key: &str, provider: &str| visit.redirect_with_notice("/auth/login", key, provider);
+    // The bounce, even within /auth: this navigation began on another site (S-02).
+    let bounce = |target: &str| returning("/auth/continue", target);
     Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
-            // The bounce, even within /auth: this navigation began on another site (S-02).
             let step = visit.limited().map(|step| format!("?step={}", step.as_str())).unwrap_or_default();
             see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))
         }
@@ -73,10 +74,4 @@ pub(crate) async fn back(
             login("provider-failed", "")
         }
     })
-}
-
-/// The bounce to `target`, even within /auth: this navigation began on another site (S-02).
-fn bounce(target: &str) -> String {
-    let query: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-    format!("/auth/continue?return_to={query}")
 }
