@@ -24,7 +24,7 @@ use http::HeaderValue;
 use url::Url;
 
 pub use api::hooks::Hooks;
-pub use layers::Site;
+pub use layers::{REQUEST_LINE, Site};
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 

@@ -14,7 +14,7 @@ use super::settings::SecondFactor;
 use super::store::Version;
 use super::ticket::Ticket;
 use crate::gotrue;
-use crate::token::Digest;
+use crate::token::Kept;
 
 /// The step that a person must take before a session opens anything (S-32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ pub(super) struct Rest {
 /// What was worked out about this very value. A changed session is another value: it starts without.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    pub(super) token: OnceLock<Digest>,
+    pub(super) token: Kept,
     pub(super) public_id: OnceLock<String>,
     pub(super) description: OnceLock<String>,
     pub(super) bearer: OnceLock<Option<HeaderValue>>,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
-use super::layers::{Foreign, cross_site};
+use super::layers::cross_site;
 use super::proof;
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
@@ -60,7 +60,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
-        client: visit.client_text(),
+        client: visit.client_value(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
         host: visit.host_value(),
         request_id: visit.request_id_value(),
@@ -69,8 +69,8 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     visit.set_forwarded(millis);
-    let mut response = answer?;
-    response.extensions_mut().insert(Foreign);
+    let response = answer?;
+    visit.note_answered();
     Ok(response)
 }
 
