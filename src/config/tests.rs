@@ -257,7 +257,7 @@ fn forward_auth_needs_proxies_and_a_store() {
     );
     assert_eq!(
         asked("app.example.test").without("BFF_TRUSTED_PROXIES").findings(),
-        ["BFF-PROXY-003 BFF_TRUSTED_PROXIES", "BFF-FWD-001 BFF_FORWARD_AUTH_ENABLED"]
+        ["BFF-FWD-001 BFF_FORWARD_AUTH_ENABLED", "BFF-PROXY-003 BFF_TRUSTED_PROXIES"]
     );
     let other = ["BFF-CONF-002 BFF_FORWARD_AUTH_HOSTS", "BFF-RULE-001 bff.toml line 1: rules.a.host"];
     assert_eq!(asked("other.example.test").findings(), other);

@@ -59,7 +59,7 @@ path = "/api/**"
 to = "echo"
 
 [[rules]]
-name = "rest"
+name = "others"
 path = "/**"
 host = "app.example.test"
 "#;

@@ -23,7 +23,7 @@ host = "localhost"
 roles = ["admin"]
 
 [[rules]]
-name = "rest"
+name = "others"
 path = "/**"
 host = "localhost"
 
