@@ -1,5 +1,6 @@
-//! What the page's script asks, and what other programs do.
+//! What scripts and programs ask.
 
 pub(super) mod hooks;
 pub(super) mod session;
+pub(super) mod token;
 pub(super) mod verify;

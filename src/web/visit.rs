@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::api::token;
 use super::api::verify::Original;
 use super::error::{Code, Error};
 use super::forms::{Binding, Lock, Notice};
@@ -83,7 +84,7 @@ impl Visit {
         let site = FetchSite::of(headers);
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        let navigation = is_navigation(&parts.method, headers);
+        let navigation = path != token::PATH && is_navigation(&parts.method, headers);
         let face = match (below, navigation) {
             _ if parts.extensions.get::<Original>().is_some() => Face::Verdict,
             (true, _) => Face::Supabase,
