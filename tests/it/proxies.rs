@@ -126,7 +126,9 @@ async fn story(kind: Kind) {
         );
     }
     // Nor does another spelling of it.
-    for (name, value) in [("X_Auth_Request_User", "canary"), ("x_auth_request_groups", "canary")] {
+    for (name, value) in
+        ["X_Auth_Request_User", "x_auth_request_groups", "X-Auth_Request-User"].map(|name| (name, "canary"))
+    {
         let headers: Vec<_> = script().into_iter().chain([(name, value)]).collect();
         let before = site.behind.seen().len();
         browser.send(Method::GET, "/deep/page", &headers, None).await;
