@@ -9,9 +9,6 @@ use crate::policy::RuleSettings;
 /// Adds a fault for every setting that could not be honoured.
 pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
     forward_auth(vars, problems);
-    if vars::flag(vars, "token.enabled", false, problems) {
-        fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
-    }
     if vars::parsed::<u32>(vars, "limits.sockets_per_session", "a whole number", problems)
         .is_some_and(|n| n != 20)
     {
