@@ -12,6 +12,7 @@ mod headers;
 mod location;
 pub mod path;
 pub mod settings;
+pub mod socket;
 mod target;
 pub mod upstream;
 
@@ -22,7 +23,7 @@ use std::borrow::Cow;
 
 use axum::BoxError;
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -37,6 +38,7 @@ use client::{Client, Lease};
 use headers::About;
 use location::Here;
 use path::{BadPath, Path};
+use socket::{Handshake, UpstreamHalf};
 use upstream::{Service, Upstream};
 
 use crate::policy::{Allow, Permit};
@@ -69,6 +71,8 @@ pub struct Extra<'a> {
     pub request_id: &'a HeaderValue,
     /// The present moment.
     pub begun: Instant,
+    /// The request is to become a WebSocket. Only for an upstream that [takes them](Upstream::takes_sockets).
+    pub socket: Option<&'a Handshake>,
 }
 
 /// Why a request was not answered by its upstream.
@@ -124,7 +128,8 @@ impl Gateway {
 
     /// Sends `request` where `permit` says and answers with what comes back. Its headers and its body are taken out.
     ///
-    /// Dropping the future, or the answer's body, ends the call to the upstream. `request` carries the path as it
+    /// With a handshake the answer may be a 101 with an [`UpstreamHalf`] in its extensions. Dropping the future, or the answer's
+    /// body, ends the call to the upstream. `request` carries the path as it
     /// came from the network; it is judged here with what its upstream allows, whatever the caller's look-up
     /// allowed.
     ///
@@ -184,11 +189,21 @@ impl Gateway {
         }
 
         set_length(&mut headers, request.method(), &body);
+        let socket = extra.socket.filter(|_| upstream.takes_sockets());
+        if let Some(handshake) = socket {
+            handshake.write(&mut headers);
+        }
         let mut onwards = Request::new(body);
         (*onwards.method_mut(), *onwards.uri_mut(), *onwards.headers_mut()) =
             (request.method().clone(), uri, headers);
-        let (answer, lease) = send(&route.client, onwards, limits, extra.begun).await?;
+        let (answer, lease) = send(&route.client, onwards, limits, extra.begun, socket.is_some()).await?;
         let (mut head, body) = answer.into_parts();
+        if let (Some(handshake), StatusCode::SWITCHING_PROTOCOLS) = (socket, head.status) {
+            let mut answer = handshake.accept(handshake.judge(&head.headers)?);
+            let upgraded = head.extensions.remove().ok_or(Error::UpstreamFailed(None))?;
+            answer.extensions_mut().insert(UpstreamHalf { upgraded, idle: limits.idle });
+            return Ok(answer);
+        }
         if head.status.is_informational() {
             return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
         }
@@ -226,6 +241,7 @@ async fn send(
     request: Request<Body>,
     limits: upstream::Limits,
     begun: Instant,
+    upgradable: bool,
 ) -> Result<(Response<hyper::body::Incoming>, Lease), Error> {
     let mut progress = None;
     let request = request.map(|body| {
@@ -244,7 +260,7 @@ async fn send(
     };
     tokio::select! {
         biased;
-        answer = client.request(request) => answer,
+        answer = client.request(request, upgradable) => answer,
         () = hangs => Err(Error::UpstreamTimeout),
     }
 }

@@ -14,6 +14,7 @@ pub mod cookie;
 mod devices;
 mod ended;
 pub(crate) mod flights;
+mod held;
 mod label;
 mod later;
 mod live;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 pub use begin::Proof;
 pub use devices::Device;
+pub use held::{Held, NotHeld, Over, Standing};
 pub use record::{Limited, Session};
 pub use sessions::{Current, Parts, Sessions};
 pub use settings::{Remember, SameSite, SecondFactor, Settings};

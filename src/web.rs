@@ -13,6 +13,7 @@ mod pages;
 mod proof;
 mod qr;
 mod routes;
+mod sockets;
 pub mod state;
 pub mod templates;
 pub mod views;
@@ -25,6 +26,7 @@ use url::Url;
 
 pub use api::hooks::Hooks;
 pub use layers::Site;
+pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 

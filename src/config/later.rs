@@ -12,11 +12,6 @@ pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
     if vars::flag(vars, "token.enabled", false, problems) {
         fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
     }
-    if vars::parsed::<u32>(vars, "limits.sockets_per_session", "a whole number", problems)
-        .is_some_and(|n| n != 20)
-    {
-        fault(vars, "limits.sockets_per_session", None, "Realtime", "Remove the key.", problems);
-    }
 }
 
 /// Adds a fault for every rule that somebody would rely on in vain.

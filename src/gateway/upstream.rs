@@ -29,6 +29,7 @@ pub struct Upstream {
     pub(super) kind: Kind,
     /// Whether the user's token goes there: only with `token = "user"` over TLS, loopback or a host named as dangerous.
     pub(super) takes_token: bool,
+    takes_sockets: bool,
     pub(super) target: Target,
     /// Under which other origin it knows itself: a `Location` there is one below our own path, too.
     pub(super) alias: Option<Origin>,
@@ -109,10 +110,6 @@ impl Upstream {
                 "Name a server: url.",
             );
         }
-        if settings.websocket {
-            let why = "Passing WebSockets on is not available yet.";
-            problems.fault(UNAVAILABLE, place("websocket"), Some("true"), why, "Remove the key.");
-        }
         for cookie in &settings.pass_cookies {
             if is_own_cookie(cookie, around.own_cookies) || !is_cookie_name(cookie) {
                 let why = "This cookie is one of our own, or not a cookie's name.";
@@ -148,6 +145,7 @@ impl Upstream {
             name: name.to_owned(),
             kind: settings.kind,
             takes_token: with_token,
+            takes_sockets: settings.websocket,
             target,
             alias: None,
             locations,
@@ -192,6 +190,7 @@ impl Upstream {
             name: "supabase".to_owned(),
             kind: Kind::Supabase,
             takes_token: true,
+            takes_sockets: false,
             target,
             alias: Some(public_url.origin()),
             locations: Vec::new(),
@@ -208,6 +207,11 @@ impl Upstream {
             inline_types: Vec::new(),
             api_key: Some(api_key),
         })
+    }
+
+    /// Whether WebSockets are passed on to it. The project's are not: Realtime's end here.
+    pub fn takes_sockets(&self) -> bool {
+        self.takes_sockets
     }
 
     /// What it is to the site.
@@ -294,7 +298,6 @@ mod tests {
             r#"
             url = "http://orders.internal"
             token = "user"
-            websocket = true
             pass_cookies = ["theme", "__host-http-SB_session", "a b"]
             locations = ["https://cdn.example.test", "https://cdn.example.test/x", "cdn"]
             inline_types = ["application/pdf", "pdf"]
@@ -303,7 +306,6 @@ mod tests {
         assert_eq!(
             faults.unwrap_err(),
             [
-                "BFF-UP-004 bff.toml: upstreams.orders.websocket",
                 "BFF-CONF-002 bff.toml: upstreams.orders.pass_cookies",
                 "BFF-CONF-002 bff.toml: upstreams.orders.pass_cookies",
                 "BFF-CONF-002 bff.toml: upstreams.orders.locations",

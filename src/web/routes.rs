@@ -11,6 +11,7 @@ use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
 use super::proof;
+use super::sockets;
 use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
@@ -42,6 +43,8 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
         .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
+    let handshake = sockets::handshake(visit, upstream.takes_sockets(), request, &rule)?;
+    let headers = request.headers();
     let caller = match rule.allow() {
         Allow::Public => Caller::Nobody,
         Allow::Optional | Allow::User => guard::caller(visit, headers, rule.bearer_allowed())
@@ -57,6 +60,10 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
             _ => no,
         }
     })?;
+    let place = match &handshake {
+        Some(_) => Some((sockets::admit(visit, &caller, &rule)?, hyper::upgrade::on(&mut *request))),
+        None => None,
+    };
     let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
@@ -65,11 +72,15 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
         host: visit.host_value(),
         request_id: visit.request_id_value(),
         begun,
+        socket: handshake.as_ref(),
     };
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     visit.set_forwarded(millis);
     let mut response = answer?;
+    if let Some((place, client)) = place {
+        sockets::carry(place, client, &mut response);
+    }
     response.extensions_mut().insert(Foreign);
     Ok(response)
 }

@@ -60,6 +60,7 @@ mod revocations;
 mod sealing;
 mod sign_in;
 mod sizes;
+mod sockets;
 mod store_matrix;
 mod store_outages;
 mod stores;
