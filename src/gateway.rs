@@ -11,6 +11,7 @@ mod context;
 mod headers;
 mod location;
 pub mod path;
+pub mod realtime;
 pub mod settings;
 pub mod socket;
 mod target;
@@ -189,7 +190,7 @@ impl Gateway {
         }
 
         set_length(&mut headers, request.method(), &body);
-        let socket = extra.socket.filter(|_| upstream.takes_sockets());
+        let socket = extra.socket.filter(|_| upstream.takes_sockets(permit.rule()));
         if let Some(handshake) = socket {
             handshake.write(&mut headers);
         }

@@ -15,6 +15,8 @@ mod qr;
 mod routes;
 mod sockets;
 pub mod state;
+mod streams;
+mod supabase;
 pub mod templates;
 pub mod views;
 mod visit;

@@ -23,12 +23,12 @@ use super::Error;
 use super::headers::{Folded, trim};
 
 /// No socket lives longer (S-60).
-const LIFE: Duration = Duration::from_secs(12 * 3600);
+pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Without a byte either way a socket ends after this, or after the upstream's own `idle` if that is longer (S-61).
-const IDLE: Duration = Duration::from_secs(90);
+pub(super) const IDLE: Duration = Duration::from_secs(90);
 /// How long the connections may take to become a tunnel, and to say good-bye.
-const CHANGE: Duration = Duration::from_secs(10);
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const CHANGE: Duration = Duration::from_secs(10);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// Read at once, on the stack.
 const PIECE: usize = 8 << 10;
 

@@ -10,6 +10,7 @@ use url::{Origin, Url};
 use super::path::AllowEncoded;
 use super::settings::{Cache, Kind, TokenKind, UpstreamSettings};
 use super::target::{Target, VALUE, origins};
+use crate::policy::REALTIME_SOCKET;
 
 /// What the whole configuration says about upstreams.
 #[derive(Debug, Clone, Default)]
@@ -209,9 +210,14 @@ impl Upstream {
         })
     }
 
-    /// Whether WebSockets are passed on to it. The project's are not: Realtime's end here.
-    pub fn takes_sockets(&self) -> bool {
-        self.takes_sockets
+    /// Whether WebSockets are passed on to it under `rule`. Of the project's services Realtime alone has them.
+    pub fn takes_sockets(&self, rule: &str) -> bool {
+        self.takes_sockets || (self.kind == Kind::Supabase && rule == REALTIME_SOCKET)
+    }
+
+    /// The publishable key of the project; `None` for other upstreams.
+    pub fn publishable_key(&self) -> Option<&Secret<String>> {
+        self.api_key.as_ref().map(|key| &key.text)
     }
 
     /// What it is to the site.

@@ -4,10 +4,11 @@
 //! All that belong to one sign-in share a [`Group`]. Ends come from [`Inner::end`] and from the news of other nodes; one task
 //! of the process looks at the clock for all groups, and asks for new tokens in time where a store keeps them.
 
+mod clock;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration as StdDuration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -15,14 +16,9 @@ use uuid::Uuid;
 
 use super::Error;
 use super::record::Session;
-use super::remote::Outcome;
 use super::sessions::{Current, Inner, Sessions};
-use super::vault::{Look, Vault};
 use crate::event::Reason;
 use crate::token::{Claims, Refusal};
-
-/// How often the clock is looked at: well within the second that an end may take (S-60).
-const TICK: StdDuration = StdDuration::from_millis(250);
 
 /// How things stand with whoever a socket belongs to.
 #[derive(Debug, Clone)]
@@ -61,6 +57,7 @@ pub struct Held {
     board: Arc<Board>,
     key: Key,
     group: Arc<Group>,
+    counted: bool,
     news: watch::Receiver<Standing>,
 }
 
@@ -86,6 +83,8 @@ struct Group {
     token: (OffsetDateTime, OffsetDateTime),
     standing: watch::Sender<Standing>,
     count: AtomicUsize,
+    /// Those of them that are counted.
+    counted: AtomicUsize,
     /// Somebody asks for news of the session.
     busy: AtomicBool,
     /// No new tokens are asked for before.
@@ -104,11 +103,11 @@ impl Held {
         self.news.borrow_and_update().clone()
     }
 
-    /// Waits for the end.
-    pub async fn over(&mut self) -> Over {
+    /// Waits for the end of the session. Its token may run out before.
+    pub async fn ended(&mut self) -> Reason {
         loop {
-            if let Standing::Over(over) = self.standing() {
-                return over;
+            if let Standing::Over(Over::Ended(reason)) = self.standing() {
+                return reason;
             }
             self.changed().await;
         }
@@ -118,6 +117,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut groups = self.board.lock();
+        if self.counted {
+            self.group.counted.fetch_sub(1, Ordering::AcqRel);
+        }
         let last = self.group.count.fetch_sub(1, Ordering::AcqRel) == 1;
         if last && groups.all.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, &self.group)) {
             groups.all.remove(&self.key);
@@ -126,12 +128,13 @@ impl Drop for Held {
 }
 
 impl Sessions {
-    /// A place for something that lasts under the session of `current`, if fewer than `most` are taken.
+    /// A place for something that lasts under the session of `current`, if fewer than `most` are taken. Without `most` it is not
+    /// counted.
     ///
     /// # Errors
     ///
     /// [`NotHeld`].
-    pub fn hold(&self, current: &Current, most: usize) -> Result<Held, NotHeld> {
+    pub fn hold(&self, current: &Current, most: Option<usize>) -> Result<Held, NotHeld> {
         let session = &current.session;
         let standing = Standing::Session(session.clone());
         let times = (session.created_at, session.expires_at);
@@ -148,7 +151,7 @@ impl Sessions {
     /// # Errors
     ///
     /// [`NotHeld`].
-    pub fn hold_token(&self, claims: &Claims, most: usize) -> Result<Held, NotHeld> {
+    pub fn hold_token(&self, claims: &Claims, most: Option<usize>) -> Result<Held, NotHeld> {
         let time =
             |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (key, times) = ((claims.session_id, Some(claims.exp)), (time(claims.iat), time(claims.exp)));
@@ -177,7 +180,7 @@ impl Inner {
         user: Uuid,
         token: (OffsetDateTime, OffsetDateTime),
         standing: Standing,
-        most: usize,
+        most: Option<usize>,
     ) -> Result<Held, NotHeld> {
         let mut groups = self.held.lock();
         let known = groups.all.get(&key).filter(|group| !group.is_over()).cloned();
@@ -187,120 +190,27 @@ impl Inner {
                 token,
                 standing: watch::Sender::new(standing),
                 count: AtomicUsize::new(0),
+                counted: AtomicUsize::new(0),
                 busy: AtomicBool::new(false),
                 pause: Mutex::new(OffsetDateTime::UNIX_EPOCH),
             });
             groups.all.insert(key, group.clone());
             group
         });
-        if group.count.load(Ordering::Acquire) >= most {
-            return Err(NotHeld::TooMany);
+        if let Some(most) = most {
+            if group.counted.load(Ordering::Acquire) >= most {
+                return Err(NotHeld::TooMany);
+            }
+            group.counted.fetch_add(1, Ordering::AcqRel);
         }
         group.count.fetch_add(1, Ordering::AcqRel);
         if !groups.watched {
             groups.watched = true;
-            tokio::spawn(watch_the_clock(Arc::downgrade(self)));
+            tokio::spawn(clock::watch_the_clock(Arc::downgrade(self)));
         }
         drop(groups);
         let news = group.standing.subscribe();
-        Ok(Held { board: self.held.clone(), key, group, news })
-    }
-
-    /// Looks at every group; whether there is any.
-    fn look_around(self: &Arc<Self>) -> bool {
-        let all: Vec<_> = {
-            let mut groups = self.held.lock();
-            groups.watched = !groups.all.is_empty();
-            groups.all.values().cloned().collect()
-        };
-        let now = self.clock.now();
-        for group in &all {
-            self.look_at(group, now);
-        }
-        !all.is_empty()
-    }
-
-    fn look_at(self: &Arc<Self>, group: &Arc<Group>, now: OffsetDateTime) {
-        let standing = group.standing.borrow().clone();
-        let session = match standing {
-            Standing::Over(_) => return,
-            Standing::Token => {
-                if group.token.1 <= now {
-                    group.end(Over::Expired);
-                }
-                return;
-            }
-            Standing::Session(session) => session,
-        };
-        let ran_out = self.limit_passed(&session, now);
-        match (ran_out, &self.vault) {
-            // Another node may have seen the person since.
-            (Some(Reason::Idle), Some(vault)) => self.ask(group, Errand::Look(vault.clone(), session)),
-            (Some(reason), _) => group.end(Over::Ended(reason)),
-            (None, _) if session.expires_at <= now => group.end(Over::Expired),
-            (None, Some(_)) if session.is_due(self.settings.refresh_margin, now) && group.may_ask(now) => {
-                self.ask(group, Errand::Refresh(session));
-            }
-            (None, _) => {}
-        }
-    }
-
-    fn ask(self: &Arc<Self>, group: &Arc<Group>, errand: Errand) {
-        if group.busy.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (inner, group) = (self.clone(), group.clone());
-        tokio::spawn(async move {
-            match errand {
-                Errand::Refresh(session) => inner.refresh_held(&group, &session).await,
-                Errand::Look(vault, session) => inner.look_again(&group, &vault, &session).await,
-            }
-            group.busy.store(false, Ordering::Release);
-        });
-    }
-
-    /// Store mode: new tokens before the old ones run out. Nobody's request carries them; they rest in the store.
-    async fn refresh_held(self: &Arc<Self>, group: &Group, session: &Arc<Session>) {
-        match Sessions(self.clone()).take_off(session, None).await {
-            Outcome::Refreshed(fresh) => match self.denied_reason(&fresh, self.clock.now()) {
-                Some(reason) => group.end(Over::Ended(reason)),
-                None => group.renew(&fresh),
-            },
-            Outcome::Ended(reason) => group.end(Over::Ended(reason)),
-            Outcome::Kept { until } | Outcome::StoreAway { until } | Outcome::TooLarge { until } => {
-                *group.pause.lock().unwrap_or_else(PoisonError::into_inner) = until;
-            }
-        }
-    }
-
-    /// The record may know of a later use than this process.
-    async fn look_again(&self, group: &Group, vault: &Vault, session: &Session) {
-        let Some(rest) = &session.rest else { return };
-        match vault.look(&rest.ticket).await {
-            Err(_) => {} // at the next tick
-            Ok(Look::Live(now)) => match self.limit_passed(&now, self.clock.now()) {
-                Some(reason) => group.end(Over::Ended(reason)),
-                None => group.renew(&now),
-            },
-            Ok(Look::Ended(reason)) => group.end(Over::Ended(reason)),
-            Ok(Look::Nothing | Look::Damaged) => group.end(Over::Ended(Reason::StoreLost)),
-        }
-    }
-}
-
-/// What a group's session is asked for.
-enum Errand {
-    Refresh(Arc<Session>),
-    Look(Arc<Vault>, Arc<Session>),
-}
-
-async fn watch_the_clock(inner: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(TICK).await;
-        let Some(inner) = inner.upgrade() else { return };
-        if !inner.look_around() {
-            return;
-        }
+        Ok(Held { board: self.held.clone(), key, group, counted: most.is_some(), news })
     }
 }
 
@@ -354,7 +264,7 @@ impl Board {
 
 impl Group {
     fn is_over(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Over(_))
+        matches!(*self.standing.borrow(), Standing::Over(Over::Ended(_)))
     }
 
     fn since(&self) -> OffsetDateTime {
@@ -368,21 +278,31 @@ impl Group {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner) <= now
     }
 
-    /// The first reason stays.
+    /// The first reason stays. A token that ran out is no end of its session.
     fn end(&self, over: Over) {
         self.standing.send_if_modified(|standing| {
-            let goes_on = !matches!(standing, Standing::Over(_));
-            if goes_on {
+            let known = match standing {
+                Standing::Over(known) => *known == over || *known != Over::Expired,
+                Standing::Session(_) | Standing::Token => false,
+            };
+            if !known {
                 *standing = Standing::Over(over);
             }
-            goes_on
+            !known
         });
     }
 
     /// Only new tokens are news.
     fn renew(&self, session: &Arc<Session>) {
         self.standing.send_if_modified(|standing| {
-            let Standing::Session(known) = standing else { return false };
+            let known = match standing {
+                Standing::Session(known) => known,
+                Standing::Over(Over::Expired) => {
+                    *standing = Standing::Session(session.clone()); // for those who come now
+                    return true;
+                }
+                Standing::Over(Over::Ended(_)) | Standing::Token => return false,
+            };
             let same = session.same_tokens(known);
             let newer = !same && session.issued_at >= known.issued_at;
             if newer || (same && session.last_seen > known.last_seen) {

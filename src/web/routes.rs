@@ -11,8 +11,8 @@ use super::error::{Code, Error};
 use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
 use super::proof;
-use super::sockets;
 use super::visit::{Visit, see_other};
+use super::{sockets, streams};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
@@ -43,7 +43,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
         .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
-    let handshake = sockets::handshake(visit, upstream.takes_sockets(), request, &rule)?;
+    let wish = sockets::wish(visit, upstream, request, &rule)?;
     let headers = request.headers();
     let caller = match rule.allow() {
         Allow::Public => Caller::Nobody,
@@ -60,8 +60,10 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
             _ => no,
         }
     })?;
-    let place = match &handshake {
-        Some(_) => Some((sockets::admit(visit, &caller, &rule)?, hyper::upgrade::on(&mut *request))),
+    let place = match &wish {
+        Some(_) => {
+            Some((sockets::admit(visit, &caller, &rule, upstream)?, hyper::upgrade::on(&mut *request)))
+        }
         None => None,
     };
     let begun = Instant::now();
@@ -72,14 +74,14 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
         host: visit.host_value(),
         request_id: visit.request_id_value(),
         begun,
-        socket: handshake.as_ref(),
+        socket: wish.as_ref().map(|wish| &wish.handshake),
     };
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     visit.set_forwarded(millis);
-    let mut response = answer?;
-    if let Some((place, client)) = place {
-        sockets::carry(place, client, &mut response);
+    let mut response = streams::tie(app, &caller, answer?)?;
+    if let (Some((place, client)), Some(wish)) = (place, wish) {
+        sockets::carry(place, &wish, client, &mut response);
     }
     response.extensions_mut().insert(Foreign);
     Ok(response)

@@ -5,15 +5,21 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
+use base::secret::Secret;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::error::{Code, Error};
 use super::guard::Caller;
 use super::layers::{cross_site, is_listed};
 use super::state::AppState;
+use super::supabase::realtime;
 use super::visit::Visit;
+use crate::gateway::realtime::Protocol;
+use crate::gateway::settings::Kind;
 use crate::gateway::socket::{Handshake, TunnelEnd, UpstreamHalf, tunnel};
+use crate::gateway::upstream::Upstream;
 use crate::policy::{Denied, Rule};
 use crate::session::{self, Current, Held, NotHeld, Over, Session, Standing};
 
@@ -42,21 +48,34 @@ impl Sockets {
     }
 }
 
-/// The handshake in `request`, if its upstream takes sockets and it asks for one.
-pub(super) fn handshake(
+/// A socket that a request asks for.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) handshake: Handshake,
+    /// It is Realtime's, whose frames are read here.
+    realtime: Option<Protocol>,
+}
+
+/// The socket that `request` asks for, if there are any under `rule`.
+pub(super) fn wish(
     visit: &Visit,
-    takes_sockets: bool,
-    request: &Request,
+    upstream: &Upstream,
+    request: &mut Request,
     rule: &Rule,
-) -> Result<Option<Handshake>, Error> {
-    if !takes_sockets {
+) -> Result<Option<Wish>, Error> {
+    if !upstream.takes_sockets(rule.name()) {
         return Ok(None); // it goes on as the request that is left without the header
     }
+    let is_realtime = upstream.kind() == Kind::Supabase;
     let handshake = Handshake::read(request).map_err(|bad| Error::from(Code::BadRequest).because(bad))?;
-    if handshake.is_some() && !is_from_here(visit) {
+    let Some(handshake) = handshake else {
+        return if is_realtime { Err(Code::BadRequest.into()) } else { Ok(None) };
+    };
+    if !is_from_here(visit) {
         return Err(cross_site(Code::CrossOrigin, Some(rule.name())));
     }
-    Ok(handshake)
+    let realtime = if is_realtime { Some(realtime::read(request)?) } else { None };
+    Ok(Some(Wish { handshake, realtime }))
 }
 
 /// Whether `Origin` is ours or on the list. One that is missing, doubled or `null` is neither (S-58).
@@ -72,6 +91,21 @@ pub(super) struct Place {
     rule: Arc<Rule>,
     held: Option<Held>,
     closing: watch::Receiver<bool>,
+    /// What goes into frames that bring a token: the person's, or the key where there is nobody.
+    pub(super) token: Secret<String>,
+    /// Whose the socket is.
+    pub(super) person: Option<Uuid>,
+}
+
+/// Why a socket may not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The session is over, or its token.
+    Session(Over),
+    /// New tokens no longer satisfy the rule.
+    Policy,
+    /// The process ends.
+    Drain,
 }
 
 /// A place for one socket more under the session of `caller`, and the browser's half of it.
@@ -79,12 +113,24 @@ pub(super) struct Place {
 /// # Errors
 ///
 /// 429 if there are too many, 401 if the session has ended meanwhile, 503 while everything ends.
-pub(super) fn admit(visit: &Visit, caller: &Caller, rule: &Arc<Rule>) -> Result<Place, Error> {
+pub(super) fn admit(
+    visit: &Visit,
+    caller: &Caller,
+    rule: &Arc<Rule>,
+    upstream: &Upstream,
+) -> Result<Place, Error> {
     let app = visit.app();
+    let (token, person) = match caller {
+        Caller::Nobody => (upstream.publishable_key().cloned(), None),
+        Caller::Session(current) => {
+            (Some(current.session.access_token.clone()), Some(current.session.user_id))
+        }
+        Caller::Bearer { token, claims } => (Some(token.clone()), Some(claims.sub)),
+    };
     let held = match caller {
         Caller::Nobody => Ok(None),
-        Caller::Session(current) => app.sessions.hold(current, app.sockets.most).map(Some),
-        Caller::Bearer { claims, .. } => app.sessions.hold_token(claims, app.sockets.most).map(Some),
+        Caller::Session(current) => app.sessions.hold(current, Some(app.sockets.most)).map(Some),
+        Caller::Bearer { claims, .. } => app.sessions.hold_token(claims, Some(app.sockets.most)).map(Some),
     };
     let held = held.map_err(|no| match no {
         NotHeld::TooMany => Error::later(Code::RateLimited, CROWDED),
@@ -94,51 +140,75 @@ pub(super) fn admit(visit: &Visit, caller: &Caller, rule: &Arc<Rule>) -> Result<
     if *closing.borrow() {
         return Err(Error::later(Code::Overloaded, Duration::from_secs(1)));
     }
-    Ok(Place { app: app.clone(), rule: rule.clone(), held, closing })
+    let token = token.unwrap_or_else(|| Secret::new(String::new()));
+    Ok(Place { app: app.clone(), rule: rule.clone(), held, closing, token, person })
 }
 
-/// If `answer` opens a socket, carries its bytes from now on. `client` is the browser's half.
-pub(super) fn carry(place: Place, client: OnUpgrade, answer: &mut Response) {
+/// If `answer` opens the socket of `wish`, carries its bytes from now on. `client` is the browser's half.
+pub(super) fn carry(mut place: Place, wish: &Wish, client: OnUpgrade, answer: &mut Response) {
     let Some(upstream) = answer.extensions_mut().remove::<UpstreamHalf>() else { return };
+    let (rule, realtime) = (place.rule.clone(), wish.realtime);
+    let open = place.app.trail.metrics().socket();
     tokio::spawn(async move {
-        let Place { app, rule, mut held, mut closing } = place;
-        let _open = app.trail.metrics().socket();
-        let mut why = "stopped";
-        let stop = async {
-            tokio::select! {
-                over = until_over(&app, &rule, &mut held) => why = over,
-                _ = closing.wait_for(|closing| *closing) => why = "drain",
-            }
-        };
-        let ended = match tunnel(client, upstream, stop).await {
-            TunnelEnd::Closed => "closed",
-            TunnelEnd::Idle => "idle",
-            TunnelEnd::Age => "age",
-            TunnelEnd::Stopped => why,
+        let ended = match realtime {
+            Some(protocol) => realtime::run(place, protocol, client, upstream).await,
+            None => tunnelled(&mut place, client, upstream).await.to_owned(),
         };
         tracing::info!(http.route = rule.name(), socket.end = ended, "a socket ended");
+        drop(open);
     });
 }
 
-/// Waits until whoever opened the socket may not have it any more: the session is over, or new tokens no longer satisfy
-/// the rule.
-async fn until_over(app: &AppState, rule: &Arc<Rule>, held: &mut Option<Held>) -> &'static str {
-    let Some(held) = held else { return std::future::pending().await };
-    let mut standing = held.standing();
-    loop {
-        match standing {
-            Standing::Over(Over::Expired) => return "expired",
-            Standing::Over(Over::Ended(reason)) => return reason.as_str(),
-            Standing::Session(session) if !may_stay(app, rule, session.clone()).await => return "policy",
-            Standing::Session(_) | Standing::Token => {}
+async fn tunnelled(place: &mut Place, client: OnUpgrade, upstream: UpstreamHalf) -> &'static str {
+    let mut why = "stopped";
+    let stop = async {
+        why = match place.ended(|_| {}).await {
+            End::Session(Over::Expired) => "expired",
+            End::Session(Over::Ended(reason)) => reason.as_str(),
+            End::Policy => "policy",
+            End::Drain => "drain",
         }
-        standing = held.changed().await;
+    };
+    match tunnel(client, upstream, stop).await {
+        TunnelEnd::Closed => "closed",
+        TunnelEnd::Idle => "idle",
+        TunnelEnd::Age => "age",
+        TunnelEnd::Stopped => why,
+    }
+}
+
+impl Place {
+    /// Waits until whoever opened the socket may not have it any more. `renewed` hears of new tokens that still satisfy the
+    /// rule.
+    pub(super) async fn ended(&mut self, mut renewed: impl FnMut(&Session)) -> End {
+        let Self { app, rule, held, closing, .. } = self;
+        let over = async {
+            let Some(held) = held else { return std::future::pending().await };
+            let mut standing = held.standing();
+            loop {
+                match standing {
+                    Standing::Over(over) => return End::Session(over),
+                    Standing::Session(session) => {
+                        if !may_stay(app, rule, session.clone()).await {
+                            return End::Policy;
+                        }
+                        renewed(&session);
+                    }
+                    Standing::Token => {}
+                }
+                standing = held.changed().await;
+            }
+        };
+        tokio::select! {
+            end = over => end,
+            _ = closing.wait_for(|closing| *closing) => End::Drain,
+        }
     }
 }
 
 /// Whether `rule` still lets in whoever `session` says (S-98). That the proof has grown old does not close what was open,
 /// and neither does an outage.
-pub(super) async fn may_stay(app: &AppState, rule: &Arc<Rule>, session: Arc<Session>) -> bool {
+async fn may_stay(app: &AppState, rule: &Arc<Rule>, session: Arc<Session>) -> bool {
     let claims = match app.sessions.claims(&session).await {
         Ok(claims) => claims,
         Err(session::Error::KeysUnavailable { .. }) => return true,

@@ -54,6 +54,7 @@ mod policy;
 mod proof;
 mod provider;
 mod proxy;
+mod realtime;
 mod recovery;
 mod refresh;
 mod revocations;

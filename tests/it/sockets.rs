@@ -238,7 +238,7 @@ async fn a_refusal_is_passed_on() {
     let (app, _upstream) = with_sockets(Plan::default()).await;
     let browser = app.signed_in("ada@example.test").await;
     let (status, body) = refusal(open_with(&browser, "/live/refuse", &[]).await);
-    assert_eq!((status, body.as_str()), (418, "not today"));
+    assert!(status == 418 && body.contains("not today"), "{status} {body}");
     open_now(&app, 0.0).await;
 }
 
