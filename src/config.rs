@@ -78,6 +78,8 @@ pub struct Settings {
     pub cors: Cors,
     /// Whether programs may come with a bearer token. `bearer.enabled`; default true.
     pub bearer: bool,
+    /// Whether `POST /auth/token` answers. `token.enabled`; default: as `project.embedded`.
+    pub token_grants: bool,
     /// Quotas and caps.
     pub limits: limit::Settings,
     /// The log.
@@ -99,6 +101,7 @@ impl Settings {
         let log = Log::read(sources, problems);
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);
+        let token_grants = base::vars::flag(sources, "token.enabled", embedded.is_some(), problems);
         let keys = SessionKeys::read(sources, &network, problems);
         let hooks = hooks::read(sources, problems);
         let session = session::Settings::read(sources, problems);
@@ -147,6 +150,7 @@ impl Settings {
             upstreams,
             cors,
             bearer,
+            token_grants,
             limits: limits?,
             log,
             demo,

@@ -32,7 +32,7 @@ pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
-use api::{hooks, session};
+use api::{hooks, session, token};
 use pages::{account, address, bounce, callback, confirm, demo, factors, identities, login, logout, mfa};
 use pages::{otp, password, profile, recover, reset, security, signup, start};
 
@@ -86,6 +86,7 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/logout", get(logout::show).post(logout::submit)),
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),
+        (token::PATH, post(token::grant)),
         ("/auth/assets/{file}", get(pages::asset)),
         ("/auth", get(pages::home)),
         ("/auth/{*rest}", any(pages::nothing)),

@@ -9,9 +9,6 @@ use crate::policy::RuleSettings;
 /// Adds a fault for every setting that could not be honoured.
 pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
     forward_auth(vars, problems);
-    if vars::flag(vars, "token.enabled", false, problems) {
-        fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
-    }
 }
 
 /// Adds a fault for every rule that somebody would rely on in vain.

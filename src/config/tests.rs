@@ -91,7 +91,7 @@ fn with_nothing_set_the_embedded_server_and_the_demo_run_on_loopback() {
     let (settings, problems) = bare.read();
     assert_eq!(problems.list(), Vec::<&base::vars::Problem>::new());
     let settings = settings.unwrap();
-    assert!(settings.demo && settings.project.embedded && settings.bearer);
+    assert!(settings.demo && settings.project.embedded && settings.bearer && settings.token_grants);
     assert_eq!(settings.network.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.network.admin_listen.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.network.canonical().as_str(), "http://localhost:8080/");
@@ -106,7 +106,7 @@ fn a_project_is_read_from_its_two_variables() {
     let (settings, problems) = Try::hosted().read();
     assert_eq!(problems.list(), Vec::<&base::vars::Problem>::new());
     let settings = settings.unwrap();
-    assert!(!settings.demo && !settings.project.embedded);
+    assert!(!settings.demo && !settings.project.embedded && !settings.token_grants);
     assert_eq!(settings.gotrue.public_base.as_str(), "https://abc.supabase.co/auth/v1");
     assert_eq!(settings.token.issuer, "https://abc.supabase.co/auth/v1");
     assert_eq!((settings.password.max_bytes, settings.limits.gotrue_sign_ins.unwrap().count), (72, 15));
@@ -173,7 +173,7 @@ fn seeded_faults_are_refused() {
         ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-CONF-003"),
         ("BFF_FORWARD_AUTH_HOSTS", "a.example.test", "BFF-CONF-003"),
         ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
-        ("BFF_TOKEN_ENABLED", "true", "BFF-CONF-003"),
+        ("BFF_TOKEN_ENABLED", "sometimes", "BFF-CONF-002"),
         ("BFF_MFA_ENFORCE", "always", "BFF-CONF-002"),
         ("BFF_LIMITS_SOCKETS_PER_SESSION", "5", "BFF-CONF-003"),
         ("BFF_LOG_LEVEL", "loud", "BFF-CONF-002"),

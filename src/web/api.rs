@@ -1,4 +1,5 @@
-//! What the page's script asks.
+//! What scripts and programs ask.
 
 pub(super) mod hooks;
 pub(super) mod session;
+pub(super) mod token;

@@ -62,6 +62,8 @@ pub struct Parts {
     pub cors: Cors,
     /// `bearer.enabled`.
     pub bearer: bool,
+    /// `token.enabled`.
+    pub token: bool,
     /// `supabase.mount`.
     pub mount: String,
     /// `session.expose_claims`.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::api::token;
 use super::error::{Code, Error};
 use super::forms::{Binding, Lock, Notice};
 use super::ids::RequestId;
@@ -80,7 +81,7 @@ impl Visit {
         let site = FetchSite::of(headers);
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        let navigation = is_navigation(&parts.method, headers);
+        let navigation = path != token::PATH && is_navigation(&parts.method, headers);
         let face = match (below, navigation) {
             (true, _) => Face::Supabase,
             (_, true) => Face::Page,

@@ -8,6 +8,7 @@ mod harness;
 mod mailbox;
 mod modes;
 mod npm;
+mod program;
 mod raw;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
@@ -66,5 +67,6 @@ mod store_matrix;
 mod store_outages;
 mod stores;
 mod streams;
+mod token;
 mod triggers;
 mod unexpected;

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::socket::Handshake;
+use crate::web::api::token;
 use crate::web::error::{Code, Error};
 use crate::web::sockets::is_from_here;
 use crate::web::state::AppState;
@@ -37,6 +38,10 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     let app = visit.app();
     let listed = is_listed(app, visit.origin());
     let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    // For programs alone, whatever the origin; where it is off there is nothing to guard.
+    if app.token && !safe && parts.uri.path() == token::PATH {
+        return if token::is_browser(headers) { Err(Code::BrowserClient) } else { Ok(()) };
+    }
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
@@ -63,7 +68,7 @@ fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Cod
         (0, false) => {
             let names = visit.app().sessions.names();
             let own_cookie = visit.slot().jar().names().any(|name| names.is_own(name));
-            let form = is_form(headers) && path != "/auth/token";
+            let form = is_form(headers) && path != token::PATH;
             !own_cookie && !form
         }
         (0, true) => from_here(visit.site()),
