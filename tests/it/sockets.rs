@@ -20,6 +20,8 @@ use crate::metrics::figures;
 use crate::tap::bounded;
 
 pub type Socket = WebSocketStream<TcpStream>;
+/// A socket with the head that accepted it, or the refusal.
+pub type Opened = Result<(Socket, http::Response<Option<Vec<u8>>>), Error>;
 
 /// What a handshake brought to the upstream.
 #[derive(Debug, Clone)]
@@ -50,7 +52,6 @@ impl EchoSockets {
         own
     }
 
-    #[expect(clippy::result_large_err, reason = "the crate's own type")]
     async fn serve(self, stream: TcpStream) {
         let knocks = self.knocks.clone();
         let look = |request: &Request, mut response: Response| {
@@ -122,11 +123,7 @@ pub async fn with_sockets(plan: Plan) -> (TestApp, EchoSockets) {
 }
 
 /// `new WebSocket(path, protocols)` from a page of ours, with further headers.
-pub async fn open_with(
-    browser: &Browser,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<(Socket, http::Response<Option<Vec<u8>>>), Error> {
+pub async fn open_with(browser: &Browser, path: &str, headers: &[(&str, &str)]) -> Opened {
     let (at, host) = browser.addresses();
     let stream = TcpStream::connect(at).await.unwrap();
     let mut request = format!("ws://{host}{path}").into_client_request().unwrap();
@@ -149,7 +146,7 @@ pub async fn open(browser: &Browser, path: &str) -> Socket {
 }
 
 /// The status with which a handshake is refused.
-pub fn refusal(no: Result<(Socket, http::Response<Option<Vec<u8>>>), Error>) -> (u16, String) {
+pub fn refusal(no: Opened) -> (u16, String) {
     match no {
         Err(Error::Http(answer)) => {
             let body = answer.body().as_deref().unwrap_or_default();

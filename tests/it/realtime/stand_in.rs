@@ -50,7 +50,6 @@ impl StandIn {
         self.heard.send_modify(|all| all.push(heard));
     }
 
-    #[expect(clippy::result_large_err, reason = "the crate's own type")]
     async fn serve(self, stream: TcpStream) {
         let look = |request: &Request, response: Response| {
             self.hear(Heard::Knock { target: request.uri().to_string(), headers: request.headers().clone() });
