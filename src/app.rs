@@ -191,6 +191,7 @@ impl Bff {
             sockets,
             in_flight,
             hooks: settings.hooks.map(web::Hooks::new),
+            forward_auth: settings.forward_auth,
             trail,
             demo,
             clock,
