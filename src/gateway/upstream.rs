@@ -1,5 +1,6 @@
 //! Where requests may go: a fixed scheme, host and port, with what may travel there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use base::secret::Secret;
@@ -7,6 +8,7 @@ use base::vars::Problems;
 use http::HeaderValue;
 use url::{Origin, Url};
 
+use super::folder::Folder;
 use super::path::AllowEncoded;
 use super::settings::{Cache, Kind, TokenKind, UpstreamSettings};
 use super::target::{Target, VALUE, origins};
@@ -31,7 +33,10 @@ pub struct Upstream {
     /// Whether the user's token goes there: only with `token = "user"` over TLS, loopback or a host named as dangerous.
     pub(super) takes_token: bool,
     takes_sockets: bool,
-    pub(super) target: Target,
+    /// Where it is; `None` for a folder.
+    pub(super) target: Option<Target>,
+    /// Files in place of a server.
+    pub(super) folder: Option<Folder>,
     /// Under which other origin it knows itself: a `Location` there is one below our own path, too.
     pub(super) alias: Option<Origin>,
     /// Other origins that a `Location` may name.
@@ -101,16 +106,7 @@ impl Upstream {
     ) -> Option<Self> {
         let place = |key: &str| format!("bff.toml: upstreams.{name}.{key}");
         let before = problems.list().len();
-        if settings.folder.is_some() || settings.spa {
-            let why = "Serving a folder is not available yet.";
-            problems.fault(
-                UNAVAILABLE,
-                place("folder"),
-                settings.folder.as_deref(),
-                why,
-                "Name a server: url.",
-            );
-        }
+        let folder = folder(&settings, &place, problems);
         for cookie in &settings.pass_cookies {
             if is_own_cookie(cookie, around.own_cookies) || !is_cookie_name(cookie) {
                 let why = "This cookie is one of our own, or not a cookie's name.";
@@ -141,13 +137,16 @@ impl Upstream {
             }
         };
         let sound = problems.list().len() == before;
-        let target = target.filter(|_| sound)?;
+        if !sound || (target.is_none() && folder.is_none()) {
+            return None;
+        }
         Some(Self {
             name: name.to_owned(),
-            kind: settings.kind,
+            kind: if folder.is_some() { Kind::App } else { settings.kind },
             takes_token: with_token,
             takes_sockets: settings.websocket,
             target,
+            folder,
             alias: None,
             locations,
             connect: settings.connect,
@@ -192,7 +191,8 @@ impl Upstream {
             kind: Kind::Supabase,
             takes_token: true,
             takes_sockets: false,
-            target,
+            target: Some(target),
+            folder: None,
             alias: Some(public_url.origin()),
             locations: Vec::new(),
             connect: Duration::from_secs(5),
@@ -268,7 +268,37 @@ impl ApiKey {
     }
 }
 
-const UNAVAILABLE: &str = "BFF-UP-004";
+/// The folder that `settings` name. What has no effect beside it is a fault.
+fn folder(
+    settings: &UpstreamSettings,
+    place: &impl Fn(&str) -> String,
+    problems: &mut Problems,
+) -> Option<Folder> {
+    let Some(path) = &settings.folder else {
+        if settings.spa {
+            let why = "Only a folder has a page for paths without a file.";
+            problems.fault(VALUE, place("spa"), Some("true"), why, "Remove the key, or name a folder.");
+        }
+        return None;
+    };
+    let beside = [
+        ("url", settings.url.is_some()),
+        ("token", settings.token == TokenKind::User),
+        ("websocket", settings.websocket),
+    ];
+    for (key, _) in beside.into_iter().filter(|(_, set)| *set) {
+        problems.fault(VALUE, place(key), None, "This has no effect beside a folder.", "Remove the key.");
+    }
+    match Folder::open(Path::new(path), settings.spa) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            let why = format!("This folder cannot be served: {error}.");
+            let fix = "Name a folder that is there, by its whole path or from the working directory.";
+            problems.fault(VALUE, place("folder"), Some(path), why, fix);
+            None
+        }
+    }
+}
 
 fn is_own_cookie(name: &str, own: &[&str]) -> bool {
     let name = name.to_ascii_lowercase(); // browsers compare the prefixes of names without case
@@ -322,8 +352,16 @@ mod tests {
         );
         assert_eq!(
             build("spa = true\nfolder = 'x'").unwrap_err(),
-            ["BFF-UP-004 bff.toml: upstreams.orders.folder"]
+            ["BFF-CONF-002 bff.toml: upstreams.orders.folder"],
+            "it is not there"
         );
+        assert_eq!(
+            build("spa = true\nfolder = '.'\nurl = 'https://a.test'\ntoken = 'user'\nwebsocket = true")
+                .unwrap_err(),
+            ["url", "token", "websocket"].map(|key| format!("BFF-CONF-002 bff.toml: upstreams.orders.{key}"))
+        );
+        assert!(build("folder = '.'").unwrap().kind() == Kind::App);
+        assert_eq!(build("url = 'https://a.test'\nspa = true").unwrap_err().len(), 1);
         assert_eq!(build("").unwrap_err(), ["BFF-CONF-002 bff.toml: upstreams.orders.url"]);
     }
 

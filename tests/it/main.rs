@@ -32,6 +32,7 @@ mod docs;
 mod environment;
 mod factors;
 mod flows;
+mod folders;
 mod forward_auth;
 mod headers;
 mod hooks;

@@ -176,6 +176,14 @@ impl Channels {
 
     /// Topic and event of `text`. A doubled member, which two readers take for two things, is malformed.
     fn address<'a>(&self, text: &'a str) -> Result<(Cow<'a, str>, Cow<'a, str>), Refused> {
+        // A derived reader takes an array for an object with its members in order.
+        let begin = match self.protocol {
+            Protocol::Objects => '{',
+            Protocol::Arrays => '[',
+        };
+        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(begin) {
+            return Err(Refused::Malformed);
+        }
         let read = match self.protocol {
             Protocol::Objects => serde_json::from_str::<Object<'a, IgnoredAny>>(text)
                 .map(|object| (object.topic, object.event)),
