@@ -3,6 +3,7 @@
 mod changes;
 mod chromium;
 mod factors;
+mod journey;
 mod mails;
 mod node;
 mod project;
