@@ -189,6 +189,7 @@ impl Bff {
             ask_remember,
             in_flight,
             hooks: settings.hooks.map(web::Hooks::new),
+            forward_auth: settings.forward_auth,
             trail,
             demo,
             clock,

@@ -217,6 +217,11 @@ impl Permit {
         self.rule.allow()
     }
 
+    /// What whoever passed may do; `None` for a stranger and on public rules.
+    pub fn access(&self) -> Option<&Access> {
+        self.person.as_ref().map(|person| &person.access)
+    }
+
     /// Who passed; `None` for a stranger and on public rules.
     pub fn identity(&self) -> Option<&Identity> {
         self.person.as_ref().map(|person| &person.identity)

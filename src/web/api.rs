@@ -3,3 +3,4 @@
 pub(super) mod hooks;
 pub(super) mod session;
 pub(super) mod token;
+pub(super) mod verify;

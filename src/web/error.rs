@@ -72,6 +72,7 @@ codes! {
     SessionLimited "session_limited" 403 "A step of the sign-in is missing." "Complete the step that limited names in GET /auth/session.",
     AnonymousNotAllowed "anonymous_not_allowed" 403 "This needs a full account." "Sign up or sign in.",
     EmailNotConfirmed "email_not_confirmed" 403 "The e-mail address is not confirmed." "Open the link in the confirmation mail.",
+    ProxyNotTrusted "proxy_not_trusted" 403 "The proxy that asks is not trusted, or leaves out what it asks about." "List its address in trusted_proxies, and have it send each header of forward_auth.family once.",
     BrowserClient "browser_client" 403 "This address is for programs." "Send no Origin, Sec-Fetch-Site or Cookie; a page signs in at /auth/login.",
     PlainHttp "plain_http" 403 "This site answers over https only." "Use https.",
     FactorUnknown "factor_unknown" 404 "There is no such authenticator app." "Use an id that GET /auth/mfa lists, or add an app to the account first.",

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::api::hooks::Hooks;
+use super::api::verify::ForwardAuth;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::ids::RequestIds;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub in_flight: Arc<Semaphore>,
     /// The receiving end of the project's hooks, if there is one.
     pub hooks: Option<Hooks>,
+    /// Whether another proxy may ask, and about what.
+    pub forward_auth: Option<ForwardAuth>,
     /// Counts requests and refusals.
     pub trail: Trail,
     /// The demo page at `/`, if it is on.

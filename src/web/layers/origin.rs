@@ -56,6 +56,17 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
+/// S-13 alone, for a request that another proxy asks about: scripts of the app behind it need know nothing of `X-CSRF`.
+/// The handshake of a WebSocket is a GET with effects, and rests on `Origin` (S-58).
+pub(crate) fn same_origin_only(visit: &Visit, parts: &Parts, rule: &str) -> Result<(), Error> {
+    let handshake = parts.headers.contains_key(header::SEC_WEBSOCKET_KEY);
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) && !handshake;
+    if safe || is_listed(visit.app(), visit.origin()) {
+        return Ok(());
+    }
+    same_origin(visit, &parts.headers, parts.uri.path()).map_err(|code| cross_site(code, Some(rule)))
+}
+
 fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Code> {
     let origins = headers.get_all(header::ORIGIN).iter().count();
     let own = visit.public().origin().ascii_serialization();
