@@ -140,7 +140,9 @@ async fn supabase_js_finds_what_it_expects() {
 #[tokio::test]
 async fn supabase_py_finds_what_it_expects() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients/supabase_story.py");
-    compare(&told(pypi::python().await, &script).await, SEEN);
+    let lock = include_str!("../pypi/supabase.txt");
+    let venv = tokio::task::spawn_blocking(|| pypi::environment("supabase", lock)).await.unwrap();
+    compare(&told(&venv.join("bin/python"), &script).await, SEEN);
 }
 
 /// Line by line: the first step that differs is what a reader wants to know.

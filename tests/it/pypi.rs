@@ -1,43 +1,29 @@
-//! Packages from PyPI, as `tests/pypi/requirements.txt` pins them by version and digest, in a virtual environment that is
+//! Packages from PyPI, as the files of `tests/pypi` pin them by version and digest, each in a virtual environment that is
 //! made once in the target folder.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+/// One at a time: two stories may want the same.
+static FETCH: Mutex<()> = Mutex::new(());
 
-static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
-
-const LOCK: &str = include_str!("../pypi/requirements.txt");
-
-/// The interpreter of the environment.
-pub async fn python() -> &'static Path {
-    PYTHON.get_or_init(async || tokio::task::spawn_blocking(fetch).await.unwrap()).await
-}
-
-fn fetch() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pypi");
-    let (python, done) = (folder.join("bin/python"), folder.join("fetched.txt"));
-    if std::fs::read_to_string(&done).is_ok_and(|fetched| fetched == LOCK) {
-        return python;
+/// The environment called `name` with the packages of `lock`. Blocks for as long as the packages take to come.
+pub fn environment(name: &str, lock: &str) -> PathBuf {
+    let _one = FETCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pypi").join(name);
+    let done = folder.join("fetched.txt");
+    if std::fs::read_to_string(&done).is_ok_and(|fetched| fetched == lock) {
+        return folder;
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-    let lock = folder.join("requirements.txt");
-    std::fs::write(&lock, LOCK).unwrap();
-    run(Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-        ])
-        .arg("--requirement")
-        .arg(&lock));
-    std::fs::write(done, LOCK).unwrap();
-    python
+    let wanted = folder.join("wanted.txt");
+    std::fs::write(&wanted, lock).unwrap();
+    let how = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--disable-pip-version-check"];
+    let mut pip = Command::new(folder.join("bin/python"));
+    run(pip.args(["-m", "pip", "install", "--quiet"]).args(how).arg("--requirement").arg(&wanted));
+    std::fs::write(done, lock).unwrap();
+    folder
 }
 
 fn run(command: &mut Command) {
