@@ -8,7 +8,9 @@
 
 #[path = "load/figures.rs"]
 mod figures;
+#[expect(dead_code, reason = "programs that measure the BFF use the rest")]
 mod rig;
+#[expect(dead_code, reason = "programs that measure the BFF use the rest")]
 mod talk;
 
 use std::collections::BTreeMap;
