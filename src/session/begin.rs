@@ -118,6 +118,7 @@ impl Sessions {
         };
         let (issued_at, expires_at) = times(&claims, now);
         let factors = tokens.user.factors.clone();
+        let person = Arc::new(tokens.user.clone());
         let fresh = Fresh::new(tokens, issued_at, expires_at);
         let asked = self.0.settings.second_factor;
         let limited = Limited::of(begin.recovery, claims.aal, fresh.next_aal, asked);
@@ -146,6 +147,11 @@ impl Sessions {
         if self.0.cookies_for(&session, &Jar::empty(), now).is_none() {
             self.0.discard(session.access_token.clone());
             return Err(Error::TooLarge);
+        }
+        match begin.within {
+            // The answer to a factor's code still lists what the code has removed (contract 2.15).
+            Some(_) => self.person_changed(&session, None),
+            None => self.0.keep_person(&session, person, now),
         }
         self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, begin.method);
         Ok(Current { session, claims, factors, at: now })

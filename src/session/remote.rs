@@ -140,6 +140,7 @@ impl Inner {
             Some(claims) => times(claims, now),
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
+        self.keep_person(session, Arc::new(tokens.user.clone()), now);
         let (fresh, aal) = (Fresh::new(tokens, issued_at, expires_at), claims.map(|claims| claims.aal));
         let refreshed = session.refreshed(fresh, aal, self.settings.second_factor, now);
         Answer::New(Box::new(refreshed), aal)

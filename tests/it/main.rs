@@ -32,6 +32,7 @@ mod cors;
 mod csrf;
 mod devices;
 mod docs;
+mod drop_in;
 mod environment;
 mod factors;
 mod flows;
