@@ -30,8 +30,9 @@ use crate::session::store::{
 use breaker::Breaker;
 use scripts::Scripts;
 
-/// No answer within this time is a [`Failure`]: the wait for a lost connection included.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// No answer within this time is a [`Failure`]: the wait for a lost connection included. Long enough for a machine that has
+/// too much to do for a moment; what is longer is an outage, and after a few of these nobody waits any more.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The store over connections of type `C`. Clones share them.
 #[derive(Clone)]
