@@ -357,11 +357,16 @@ impl Inner {
         // as the cookie could live; a bare token only until it runs out.
         self.denied.add(session.id, session.created_at + self.settings.absolute, reason, now);
         if reason != Reason::Replaced {
-            let leeway = Duration::minutes(1);
-            self.denied.add(session.gotrue_id, session.expires_at.max(now) + leeway, reason, now);
+            self.deny_sign_in(session, reason);
         }
         self.verifier.forget(session.access_token.expose());
         self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
+    }
+
+    /// Refuses the tokens of the session at GoTrue in this process.
+    pub(super) fn deny_sign_in(&self, session: &Session, reason: Reason) {
+        let now = self.clock.now();
+        self.denied.add(session.gotrue_id, session.tokens_end(now), reason, now);
     }
 
     pub(super) fn record(

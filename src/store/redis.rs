@@ -185,6 +185,7 @@ impl<C: Connection> SessionStore for Redis<C> {
             return Ok(Found::Nothing);
         }
         match (ended, version, sealed, seen) {
+            (Some(_), _, Some(sealed), _) => Ok(Found::Replaced(sealed)),
             (Some(word), ..) => Ok(Found::Ended(Reason::parse(&word).unwrap_or(Reason::StoreLost))),
             (None, Some(version), Some(sealed), Some(seen)) => {
                 Ok(Found::Live(Entry { version: Version(version), sealed, seen: of_seconds(seen) }))
@@ -218,6 +219,12 @@ impl<C: Connection> SessionStore for Redis<C> {
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
         let mut call = self.0.scripts.end.key(self.0.names.record(key));
         self.call("end", call.arg(self.now()).arg(reason.as_str())).await
+    }
+
+    async fn replace(&self, key: &Key) -> Result<bool, Failure> {
+        let mut call = self.0.scripts.end.key(self.0.names.record(key));
+        let call = call.arg(self.now()).arg(Reason::Replaced.as_str()).arg("stays");
+        self.call("replace", call).await
     }
 
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure> {

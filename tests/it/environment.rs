@@ -14,7 +14,7 @@ use crate::client::Browser;
 use crate::harness::{Echo, PASSWORD};
 
 /// The real program. Dropping it ends it.
-struct Program(Child);
+pub struct Program(pub Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -87,11 +87,11 @@ async fn proxies_of_the_environment_are_ignored() {
     assert_eq!(seen.load(Ordering::SeqCst), 0, "the proxy was asked for nothing");
 }
 
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-async fn listens(port: u16) {
+pub async fn listens(port: u16) {
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         tokio::task::yield_now().await;
     }
