@@ -34,8 +34,9 @@ pub use table::{Live, table};
 use crate::flow::{PasswordRules, Providers};
 use crate::gateway::settings::UpstreamSettings;
 use crate::gateway::upstream::{Surroundings, Upstream};
-use crate::policy::{ClaimPaths, Grants, Policy, RuleSettings, Site};
+use crate::policy::{ClaimPaths, Grants, Hosts, Policy, RuleSettings, Site};
 use crate::web::templates::Settings as Pages;
+use crate::web::{Around, ForwardAuth};
 use crate::{gotrue, limit, session, store, token};
 
 /// What cookies of ours begin with, whatever the scheme of the public URL. No upstream sees or sets one of these.
@@ -60,6 +61,8 @@ pub struct Settings {
     pub keys: SessionKeys,
     /// What proves a hook call; `None` keeps the endpoint closed.
     pub hooks: Option<Secrets>,
+    /// What another proxy may ask; `None`: nothing.
+    pub forward_auth: Option<ForwardAuth>,
     /// The pages.
     pub pages: Pages,
     /// New passwords.
@@ -78,6 +81,8 @@ pub struct Settings {
     pub cors: Cors,
     /// Whether programs may come with a bearer token. `bearer.enabled`; default true.
     pub bearer: bool,
+    /// Whether `POST /auth/token` answers. `token.enabled`; default: as `project.embedded`.
+    pub token_grants: bool,
     /// Quotas and caps.
     pub limits: limit::Settings,
     /// The log.
@@ -99,10 +104,17 @@ impl Settings {
         let log = Log::read(sources, problems);
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);
+        let token_grants = base::vars::flag(sources, "token.enabled", embedded.is_some(), problems);
         let keys = SessionKeys::read(sources, &network, problems);
         let hooks = hooks::read(sources, problems);
         let session = session::Settings::read(sources, problems);
         let store = store::Settings::read(sources, &network.plain_http, network.canonical(), problems);
+        let proxied = Around {
+            public: &network.public,
+            proxies: &network.proxies,
+            stored: store.as_ref().is_none_or(store::Settings::is_store),
+        };
+        let forward_auth = ForwardAuth::read(sources, proxied, problems);
         let pages = Pages::read(sources, problems);
         let providers = providers::read(sources, problems);
         let password = PasswordRules::read(sources, embedded.is_some(), problems);
@@ -123,7 +135,7 @@ impl Settings {
         let limits = limit::Settings::read(sources, own_budget, problems);
         let upstreams = upstreams(sources, &around, problems);
         let grants = grants(sources, problems);
-        let (rules, site) = rules(sources, &upstreams, &grants, problems);
+        let (rules, site) = rules(sources, &upstreams, &grants, &network, forward_auth.as_ref(), problems);
         let demo = embedded.is_some() && upstreams.is_empty();
         if !problems.has_faults() {
             sources.refuse_unread(problems); // else a fault may be why something was not read
@@ -138,6 +150,7 @@ impl Settings {
             store: store?,
             keys: keys?,
             hooks,
+            forward_auth,
             pages: pages?,
             password,
             providers,
@@ -147,6 +160,7 @@ impl Settings {
             upstreams,
             cors,
             bearer,
+            token_grants,
             limits: limits?,
             log,
             demo,
@@ -189,6 +203,8 @@ fn rules(
     sources: &Sources,
     upstreams: &[(String, UpstreamSettings)],
     grants: &Grants,
+    network: &Network,
+    forward_auth: Option<&ForwardAuth>,
     problems: &mut Problems,
 ) -> (Vec<RuleSettings>, Site) {
     let entries = sources.items::<RuleSettings>("rules", problems);
@@ -196,7 +212,11 @@ fn rules(
     let places: BTreeMap<String, String> =
         entries.iter().map(|entry| (format!("rules.{}", entry.name), entry.place.clone())).collect();
     let rules: Vec<RuleSettings> = entries.into_iter().map(|entry| entry.value).collect();
-    let site = site(sources, upstreams, problems);
+    let hosts = Hosts {
+        served: network.public.iter().filter_map(|url| url.host_str().map(str::to_owned)).collect(),
+        asked_about: forward_auth.map(ForwardAuth::names).unwrap_or_default(),
+    };
+    let site = Site { hosts: Some(hosts), ..site(sources, upstreams, problems) };
     if let Err(findings) = Policy::build(rules.clone(), grants.clone(), &site) {
         for mut finding in findings {
             if let Some((rule, line)) =
@@ -229,5 +249,6 @@ fn site(sources: &Sources, upstreams: &[(String, UpstreamSettings)], problems: &
         services,
         refuse_strangers: base::vars::choice(sources, "supabase.signed_out", &signed_out, false, problems),
         upstreams: upstreams.iter().map(|(name, _)| name.clone()).collect(),
+        ..usual
     }
 }

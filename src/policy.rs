@@ -16,7 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use build::{Finding, Site};
+pub use build::{Finding, Hosts, Site};
 pub use decide::{Denied, Identity, Permit, Via, Who};
 pub use explain::{Explanation, Line};
 pub use grants::{Access, ClaimPaths, Grants};

@@ -21,6 +21,7 @@ mod load;
 mod news;
 mod open;
 mod opened;
+mod program;
 mod record;
 mod remote;
 mod sessions;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 pub use begin::Proof;
 pub use devices::Device;
+pub use program::Granted;
 pub use record::{Limited, Session};
 pub use sessions::{Current, Parts, Sessions};
 pub use settings::{Remember, SameSite, SecondFactor, Settings};
@@ -77,6 +79,9 @@ pub enum Error {
     /// GoTrue's answer to a sign-in did not pass verification: its issuer or keys are not the configured ones.
     #[error("a token that GoTrue just issued does not verify")]
     Unverified(#[source] crate::token::Invalid),
+    /// The code of a second factor is missing, and there is no session to keep until it comes (S-32).
+    #[error("the second factor is missing")]
+    StepMissing,
     /// The sealed session does not fit into its cookies (S-04).
     #[error("the session is too large for its cookies")]
     TooLarge,

@@ -24,17 +24,18 @@ use http::HeaderValue;
 use url::Url;
 
 pub use api::hooks::Hooks;
+pub use api::verify::{Around, Family, ForwardAuth};
 pub use layers::Site;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
-use api::{hooks, session};
+use api::{hooks, session, token, verify};
 use pages::{account, address, bounce, callback, confirm, demo, factors, identities, login, logout, mfa};
 use pages::{otp, password, profile, recover, reset, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
 pub fn site(app: &AppState) -> Site {
-    let own = paths(app.demo, app.hooks.is_some()).into_iter();
+    let own = paths(app.demo, app.hooks.is_some(), app.forward_auth.is_some()).into_iter();
     let router = own.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
     let router = router.method_not_allowed_fallback(pages::wrong_method);
     Site::new(app, router)
@@ -48,10 +49,10 @@ pub fn host_of(public: &Url) -> HeaderValue {
 
 /// Every path of ours, for the figures about requests.
 pub fn templates_of_paths() -> Vec<&'static str> {
-    paths(true, true).into_iter().map(|(path, _)| path).collect()
+    paths(true, true, true).into_iter().map(|(path, _)| path).collect()
 }
 
-fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
+fn paths(demo: bool, hooks: bool, forward_auth: bool) -> Vec<(&'static str, MethodRouter<AppState>)> {
     let mut paths = vec![
         ("/auth/login", get(login::show).post(login::submit)),
         ("/auth/signup", get(signup::show).post(signup::submit)),
@@ -82,12 +83,18 @@ fn paths(demo: bool, hooks: bool) -> Vec<(&'static str, MethodRouter<AppState>)>
         ("/auth/logout", get(logout::show).post(logout::submit)),
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),
+        (token::PATH, post(token::grant)),
         ("/auth/assets/{file}", get(pages::asset)),
         ("/auth", get(pages::home)),
         ("/auth/{*rest}", any(pages::nothing)),
     ];
     if hooks {
         paths.push(("/auth/hooks/revoke", post(hooks::revoke)));
+    }
+    if forward_auth {
+        paths.push(("/auth/verify", get(verify::by_headers)));
+        paths.push(("/auth/verify/envoy/", any(verify::by_path)));
+        paths.push(("/auth/verify/envoy/{*path}", any(verify::by_path)));
     }
     if demo {
         paths.push(("/", get(demo::show).post(demo::submit)));

@@ -1,6 +1,6 @@
 //! Settings of features that this version does not have: read, and refused unless they ask for nothing (S-93).
 
-use base::vars::{self, Problems, Raw, Vars};
+use base::vars::{self, Problems, Vars};
 
 use super::place;
 use super::sources::Entry;
@@ -8,10 +8,6 @@ use crate::policy::RuleSettings;
 
 /// Adds a fault for every setting that could not be honoured.
 pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
-    forward_auth(vars, problems);
-    if vars::flag(vars, "token.enabled", false, problems) {
-        fault(vars, "token.enabled", Some("true"), "POST /auth/token", "Remove the key.", problems);
-    }
     if vars::parsed::<u32>(vars, "limits.sockets_per_session", "a whole number", problems)
         .is_some_and(|n| n != 20)
     {
@@ -30,28 +26,6 @@ pub(super) fn refuse_in_rules(rules: &[Entry<RuleSettings>], problems: &mut Prob
                 "Asking GoTrue at every request whether the session lives is not available in this version.";
             fault("live", why, "Remove the key.");
         }
-        if rule.value.to.is_none() && rule.value.host.is_some() {
-            let why =
-                "A rule without an upstream is for forward-auth, which is not available in this version.";
-            fault("to", why, "Add to = \"<upstream>\", or remove the rule.");
-        }
-    }
-}
-
-fn forward_auth(vars: &dyn Vars, problems: &mut Problems) {
-    if vars::flag(vars, "forward_auth.enabled", false, problems) {
-        fault(vars, "forward_auth.enabled", Some("true"), "Forward-auth", "Set it to false.", problems);
-    }
-    let families = [("x-forwarded", true), ("x-original", false)];
-    if !vars::choice(vars, "forward_auth.family", &families, true, problems) {
-        fault(vars, "forward_auth.family", Some("x-original"), "Forward-auth", "Remove the key.", problems);
-    }
-    let hosts = vars.get("forward_auth.hosts").map(|found| found.raw);
-    if hosts.is_some_and(|raw| raw != Raw::List(Vec::new())) {
-        fault(vars, "forward_auth.hosts", None, "Forward-auth", "Remove the key.", problems);
-    }
-    if vars::flag(vars, "forward_auth.pass_token", false, problems) {
-        fault(vars, "forward_auth.pass_token", Some("true"), "Forward-auth", "Remove the key.", problems);
     }
 }
 

@@ -91,7 +91,7 @@ fn with_nothing_set_the_embedded_server_and_the_demo_run_on_loopback() {
     let (settings, problems) = bare.read();
     assert_eq!(problems.list(), Vec::<&base::vars::Problem>::new());
     let settings = settings.unwrap();
-    assert!(settings.demo && settings.project.embedded && settings.bearer);
+    assert!(settings.demo && settings.project.embedded && settings.bearer && settings.token_grants);
     assert_eq!(settings.network.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.network.admin_listen.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.network.canonical().as_str(), "http://localhost:8080/");
@@ -106,7 +106,7 @@ fn a_project_is_read_from_its_two_variables() {
     let (settings, problems) = Try::hosted().read();
     assert_eq!(problems.list(), Vec::<&base::vars::Problem>::new());
     let settings = settings.unwrap();
-    assert!(!settings.demo && !settings.project.embedded);
+    assert!(!settings.demo && !settings.project.embedded && !settings.token_grants);
     assert_eq!(settings.gotrue.public_base.as_str(), "https://abc.supabase.co/auth/v1");
     assert_eq!(settings.token.issuer, "https://abc.supabase.co/auth/v1");
     assert_eq!((settings.password.max_bytes, settings.limits.gotrue_sign_ins.unwrap().count), (72, 15));
@@ -170,10 +170,11 @@ fn seeded_faults_are_refused() {
         ("BFF_SESSION_STORE", "redis://user:secret@redis.internal", "BFF-STORE-002"),
         ("BFF_SESSION_STORE", "rediss://redis.internal", "BFF-STORE-002"),
         ("BFF_SESSION_PREFIX", "x", "BFF-CONF-003"),
-        ("BFF_FORWARD_AUTH_ENABLED", "true", "BFF-CONF-003"),
-        ("BFF_FORWARD_AUTH_HOSTS", "a.example.test", "BFF-CONF-003"),
+        ("BFF_FORWARD_AUTH_HOSTS", "app.example.test", "BFF-CONF-002"),
+        ("BFF_FORWARD_AUTH_FAMILY", "x-original", "BFF-CONF-002"),
+        ("BFF_FORWARD_AUTH_PASS_TOKEN", "true", "BFF-CONF-002"),
         ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
-        ("BFF_TOKEN_ENABLED", "true", "BFF-CONF-003"),
+        ("BFF_TOKEN_ENABLED", "sometimes", "BFF-CONF-002"),
         ("BFF_MFA_ENFORCE", "always", "BFF-CONF-002"),
         ("BFF_LIMITS_SOCKETS_PER_SESSION", "5", "BFF-CONF-003"),
         ("BFF_LOG_LEVEL", "loud", "BFF-CONF-002"),
@@ -227,7 +228,7 @@ fn faults_of_the_file_name_their_line() {
         ),
         (
             "[[rules]]\nname = 'a'\npath = '/a'\nhost = 'app.example.test'",
-            "BFF-CONF-003 bff.toml line 1: rules.a.to",
+            "BFF-RULE-001 bff.toml line 1: rules.a.host",
         ),
         ("[session]\nkeys = 'k1:x'", "BFF-CONF-001 bff.toml line 2: session.keys"),
     ];
@@ -237,6 +238,38 @@ fn faults_of_the_file_name_their_line() {
     let user_metadata = "[[rules]]\nname = 'a'\npath = '/a'\nclaims = { 'user_metadata.role' = ['admin'] }";
     let found = Try::hosted().toml(user_metadata).findings();
     assert!(found.iter().any(|f| f.starts_with("BFF-RULE-002 bff.toml line 1: rules.a")), "{found:?}");
+}
+
+/// S-62: another proxy may ask only if one is listed and sessions rest in a store, about hosts that are served here.
+#[test]
+fn forward_auth_needs_proxies_and_a_store() {
+    let asked = |hosts: &str| {
+        Try::hosted()
+            .set("BFF_SESSION_STORE", "sqlite:data/sessions.db")
+            .set("BFF_FORWARD_AUTH_ENABLED", "true")
+            .set("BFF_FORWARD_AUTH_HOSTS", hosts)
+            .toml("[[rules]]\nname = 'a'\npath = '/a'\nhost = 'App.example.test'")
+    };
+    assert_eq!(asked("app.example.test").findings(), Vec::<String>::new());
+    assert_eq!(
+        asked("app.example.test").set("BFF_SESSION_STORE", "cookie").findings(),
+        ["BFF-FWD-002 BFF_FORWARD_AUTH_ENABLED"]
+    );
+    assert_eq!(
+        asked("app.example.test").without("BFF_TRUSTED_PROXIES").findings(),
+        ["BFF-FWD-001 BFF_FORWARD_AUTH_ENABLED", "BFF-PROXY-003 BFF_TRUSTED_PROXIES"]
+    );
+    let other = ["BFF-CONF-002 BFF_FORWARD_AUTH_HOSTS", "BFF-RULE-001 bff.toml line 1: rules.a.host"];
+    assert_eq!(asked("other.example.test").findings(), other);
+    assert_eq!(asked("").findings(), other);
+    for (key, value) in [("strip", "'/a'"), ("csrf", "'off'"), ("code_guard", "'off'")] {
+        let toml =
+            format!("[[rules]]\nname = 'a'\npath = '/a/**'\nhost = 'app.example.test'\n{key} = {value}");
+        let place = format!("BFF-CONF-002 bff.toml line 1: rules.a.{key}");
+        assert_eq!(asked("app.example.test").toml(&toml).findings(), [place]);
+    }
+    let toml = "[upstreams]\nweb = { url = 'https://a' }\n[[rules]]\nname = 'a'\npath = '/a'\nto = 'web'\nhost = 'b.test'";
+    assert_eq!(Try::hosted().toml(toml).findings(), ["BFF-RULE-001 bff.toml line 3: rules.a.host"]);
 }
 
 /// S-93: what is set and read by nobody is a fault, not silence.

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use base::secret::Secret;
 
 use super::email::Email;
-use super::{Failure, Flows, Problem, Try};
+use super::{Counted, Failure, Flows, Inner, Problem, Try};
 use crate::event::{Event, Outcome, Record};
-use crate::gotrue;
+use crate::gotrue::{self, Tokens};
 use crate::limit::Bucket;
-use crate::session::{Current, Proof, Slot};
+use crate::session::{self, Current, Granted, Proof, Slot};
 
 /// Longest password and captcha answer that GoTrue is bothered with, in bytes (S-69): nobody has a longer one.
 const LONGEST: usize = 4 << 10;
@@ -37,6 +37,11 @@ impl Flows {
         self.0.count(Bucket::PasswordNetwork, &self.0.network_key(from)).await.map(Try)
     }
 
+    /// The same, before it is known whether a password is tried at all.
+    pub async fn counted_try(&self, from: Option<IpAddr>) -> Counted {
+        self.0.counted(Bucket::PasswordNetwork, &self.0.network_key(from)).await
+    }
+
     /// Trades an address and a password for a session.
     ///
     /// The account's try is counted before GoTrue is asked. It and `network` are given back if it succeeds (S-81).
@@ -53,6 +58,44 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Current, Failure> {
         let inner = &self.0;
+        let tokens = inner.tokens_for(form, network, from).await?;
+        let proof = Proof { method: "password", remember: form.remember, recovery: false };
+        let current = inner.sessions.make(tokens, proof).await?;
+        inner.sessions.adopt(slot, &current).await?;
+        inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
+        Ok(current)
+    }
+
+    /// The same for a program, which keeps the tokens itself: no session begins here.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_in`](Self::sign_in), and [`session::Error::StepMissing`] where a code would have to follow.
+    pub async fn sign_in_program(
+        &self,
+        form: &Credentials<'_>,
+        network: Try,
+        from: Option<IpAddr>,
+    ) -> Result<Granted, Failure> {
+        let tokens = self.0.tokens_for(form, network, from).await?;
+        let granted = self.0.sessions.hand_out(tokens).await;
+        granted.map_err(|error| {
+            if let session::Error::StepMissing = error {
+                self.0.note_failure(Some("session_limited"));
+            }
+            error.into()
+        })
+    }
+}
+
+impl Inner {
+    /// What GoTrue gives for an address and a password, within the limits.
+    async fn tokens_for(
+        &self,
+        form: &Credentials<'_>,
+        network: Try,
+        from: Option<IpAddr>,
+    ) -> Result<Tokens, Failure> {
         if form.email.trim().is_empty() {
             network.give_back();
             return Err(Failure::Form(Problem::Required("email")));
@@ -67,31 +110,25 @@ impl Flows {
         let Some(email) = Email::parse(form.email).filter(|_| form.password.expose().len() <= LONGEST) else {
             return Err(Failure::Form(Problem::InvalidCredentials));
         };
-        let account = inner.count(Bucket::PasswordAccount, &inner.account_key(&email)).await?;
-        if let Err(failure) = inner.count(Bucket::GoTrue, "sign-in").await {
+        let account = self.count(Bucket::PasswordAccount, &self.account_key(&email)).await?;
+        if let Err(failure) = self.count(Bucket::GoTrue, "sign-in").await {
             Try(account).give_back(); // nobody has tried this account's password
             return Err(failure);
         }
-        let answer = inner.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
-        let tokens = match answer {
-            Ok(tokens) => tokens,
-            Err(error) => {
-                inner.trail.emit(&Record {
-                    method: Some("password"),
-                    code: error.code(),
-                    ..Record::of(Event::SignIn, Outcome::Failed)
-                });
-                return Err(refused(error));
-            }
-        };
+        let answer = self.gotrue.password(email.as_str(), form.password, form.captcha, from).await;
+        let tokens = answer.map_err(|error| {
+            self.note_failure(error.code());
+            refused(error)
+        })?;
         // GoTrue has counted the call, good or not: its budget is used.
         network.give_back();
         Try(account).give_back();
-        let proof = Proof { method: "password", remember: form.remember, recovery: false };
-        let current = inner.sessions.make(tokens, proof).await?;
-        inner.sessions.adopt(slot, &current).await?;
-        inner.trail.emit(&Record { method: Some("password"), ..Record::of(Event::SignIn, Outcome::Ok) });
-        Ok(current)
+        Ok(tokens)
+    }
+
+    fn note_failure(&self, code: Option<&str>) {
+        let failed = Record::of(Event::SignIn, Outcome::Failed);
+        self.trail.emit(&Record { method: Some("password"), code, ..failed });
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Site {
     pub refuse_strangers: bool,
     /// The names of `[upstreams]`.
     pub upstreams: BTreeSet<String>,
+    /// The hosts that rules may name; `None`: any.
+    pub hosts: Option<Hosts>,
 }
 
 impl Default for Site {
@@ -36,8 +38,18 @@ impl Default for Site {
             services: services.map(str::to_owned).to_vec(),
             refuse_strangers: false,
             upstreams: BTreeSet::new(),
+            hosts: None,
         }
     }
+}
+
+/// Names of hosts, in small letters and without ports.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hosts {
+    /// Those of `public_url`.
+    pub served: BTreeSet<String>,
+    /// Those of `forward_auth.hosts`; empty while that is off.
+    pub asked_about: BTreeSet<String>,
 }
 
 /// A fault of the rules. All of them end the start.
@@ -261,11 +273,28 @@ impl Builder<'_> {
             _ => {}
         }
         if let Some(host) = &settings.host {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-            if host.is_empty() || !host.bytes().all(plain) {
-                let fix = "Write the name alone: app.example.com.";
-                self.fault("BFF-CONF-002", at("host"), host, "This is no host name without port.", fix);
-            }
+            self.check_host(settings, host);
+        }
+    }
+
+    /// Rules for a host that nobody asks for never decide.
+    fn check_host(&mut self, settings: &RuleSettings, host: &str) {
+        let place = format!("rules.{}.host", settings.name);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if host.is_empty() || !host.bytes().all(plain) {
+            let fix = "Write the name alone: app.example.com.";
+            self.fault("BFF-CONF-002", place, host, "This is no host name without port.", fix);
+            return;
+        }
+        let Some(hosts) = &self.site.hosts else { return };
+        let name = host.to_ascii_lowercase();
+        if settings.to.is_some() && !hosts.served.contains(&name) {
+            let fix = "Add the host to public_url, or name one that is there.";
+            self.fault("BFF-RULE-001", place, host, "Never reached: this host is not served here.", fix);
+        } else if settings.to.is_none() && !hosts.asked_about.contains(&name) {
+            let why = "Never reached: a rule without an upstream is for forward-auth, which does not cover this host.";
+            let fix = "Enable [forward_auth] and list the host there, or add to = \"<upstream>\".";
+            self.fault("BFF-RULE-001", place, host, why, fix);
         }
     }
 

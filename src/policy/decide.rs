@@ -143,6 +143,11 @@ impl Policy {
         self.person(claims).access.clone()
     }
 
+    /// Whether `access` holds `scope`, or one above it.
+    pub fn covers(&self, access: &Access, scope: &str) -> bool {
+        access.covers(scope, &self.0.grants.claims.scope_separator)
+    }
+
     fn person(&self, claims: &Claims) -> Arc<Person> {
         claims.work_out(self.0.serial, || {
             let access = self.0.grants.access(claims);
@@ -210,6 +215,11 @@ impl Permit {
     /// Whom the rule lets through.
     pub fn allow(&self) -> Allow {
         self.rule.allow()
+    }
+
+    /// What whoever passed may do; `None` for a stranger and on public rules.
+    pub fn access(&self) -> Option<&Access> {
+        self.person.as_ref().map(|person| &person.access)
     }
 
     /// Who passed; `None` for a stranger and on public rules.

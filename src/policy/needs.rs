@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::build::Builder;
-use super::settings::{Allow, RuleSettings};
+use super::settings::{Allow, RuleSettings, Switch};
 
 impl Builder<'_> {
     /// What `[claims]`, `[scopes]` and `[roles]` say for themselves.
@@ -52,6 +52,7 @@ impl Builder<'_> {
             }
         }
         self.check_effect(settings);
+        self.check_gateway_keys(settings);
     }
 
     /// Options without effect are faults (S-93): who writes them believes that they protect.
@@ -74,6 +75,20 @@ impl Builder<'_> {
             let place = format!("rules.{}.{key}", settings.name);
             let why = "It has no effect where strangers pass as well.";
             self.fault("BFF-CONF-002", place, key, why, "Set allow = \"user\", or take it out.");
+        }
+    }
+
+    /// What only the gateway does has no place in a rule for another proxy.
+    fn check_gateway_keys(&mut self, settings: &RuleSettings) {
+        let asked = [
+            ("strip", !settings.strip.is_empty()),
+            ("csrf", settings.csrf == Switch::Off),
+            ("code_guard", settings.code_guard == Switch::Off),
+        ];
+        for (key, _) in asked.into_iter().filter(|(_, asked)| *asked && settings.to.is_none()) {
+            let place = format!("rules.{}.{key}", settings.name);
+            let why = "It has no effect in a rule for forward-auth.";
+            self.fault("BFF-CONF-002", place, key, why, "Take it out, or add to = \"<upstream>\".");
         }
     }
 

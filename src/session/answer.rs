@@ -50,6 +50,11 @@ impl Sessions {
         session.memo.public_id.get_or_init(|| self.0.public_id(session.id))
     }
 
+    /// The same for the session of a bearer token, by GoTrue's id.
+    pub fn public_name(&self, gotrue_id: Uuid) -> String {
+        self.0.public_id(gotrue_id)
+    }
+
     /// The `Cookie` header value with which a browser would bring `session`, as `mint-session` prints it. `None` if it
     /// does not fit.
     pub fn cookie_header(&self, session: &Session) -> Option<String> {

@@ -49,11 +49,11 @@ pub(super) enum Outcome {
 }
 
 /// Whether an error means that asking more would not help (for the breaker).
-fn is_outage(error: &gotrue::Error) -> bool {
+pub(super) fn is_outage(error: &gotrue::Error) -> bool {
     error.is_transient() && !matches!(error, gotrue::Error::Refused { .. })
 }
 
-fn reason(last: FinalRefresh) -> Reason {
+pub(super) fn reason(last: FinalRefresh) -> Reason {
     match last {
         FinalRefresh::NotFound => Reason::RefreshNotFound,
         FinalRefresh::Reused => Reason::RefreshReused,
@@ -171,12 +171,16 @@ impl Inner {
         }
         tracing::warn!(%error, "a session could not be refreshed and is kept");
         self.record(session, Event::Refresh, event::Outcome::Failed, None, None);
+        Answer::Kept(now + self.pause_after(error))
+    }
+
+    /// How long nobody asks again after a refresh that brought nothing.
+    pub(super) fn pause_after(&self, error: &gotrue::Error) -> Duration {
         let asked = match error {
             gotrue::Error::RateLimited { retry_after, .. } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        let pause = self.settings.refresh_cooldown.max(asked.min(Duration::minutes(1)));
-        Answer::Kept(now + pause)
+        self.settings.refresh_cooldown.max(asked.min(Duration::minutes(1)))
     }
 
     /// An idle or too old session is revoked at GoTrue when somebody presents it (S-08).

@@ -377,24 +377,25 @@ impl Inner {
         reason: Option<Reason>,
         method: Option<&str>,
     ) {
-        let (user, id) = (self.log.user(session.user_id), self.log.session(session.gotrue_id));
-        self.trail.emit(&Record {
-            reason,
-            method,
-            user: Some(&user),
-            session: Some(&id),
-            ..Record::of(event, outcome)
-        });
+        self.record_of((session.user_id, session.gotrue_id), event, outcome, reason, method);
     }
 
     /// Records the end of a session of which its label alone is known.
     pub(super) fn record_end(&self, user: Uuid, gotrue_id: Uuid, reason: Reason) {
-        let (user, id) = (self.log.user(user), self.log.session(gotrue_id));
-        self.trail.emit(&Record {
-            reason: Some(reason),
-            user: Some(&user),
-            session: Some(&id),
-            ..Record::of(Event::SessionEnded, event::Outcome::Ok)
-        });
+        self.record_of((user, gotrue_id), Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
+    }
+
+    /// Records what happened to the session that `of` names: a person, and GoTrue's id.
+    pub(super) fn record_of(
+        &self,
+        of: (Uuid, Uuid),
+        event: Event,
+        outcome: event::Outcome,
+        reason: Option<Reason>,
+        method: Option<&str>,
+    ) {
+        let (user, session) = (self.log.user(of.0), self.log.session(of.1));
+        let (user, session) = (Some(&*user), Some(&*session));
+        self.trail.emit(&Record { reason, method, user, session, ..Record::of(event, outcome) });
     }
 }

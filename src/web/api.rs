@@ -1,4 +1,6 @@
-//! What the page's script asks.
+//! What scripts and programs ask.
 
 pub(super) mod hooks;
 pub(super) mod session;
+pub(super) mod token;
+pub(super) mod verify;

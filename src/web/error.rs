@@ -72,11 +72,13 @@ codes! {
     SessionLimited "session_limited" 403 "A step of the sign-in is missing." "Complete the step that limited names in GET /auth/session.",
     AnonymousNotAllowed "anonymous_not_allowed" 403 "This needs a full account." "Sign up or sign in.",
     EmailNotConfirmed "email_not_confirmed" 403 "The e-mail address is not confirmed." "Open the link in the confirmation mail.",
+    ProxyNotTrusted "proxy_not_trusted" 403 "The proxy that asks is not trusted, or leaves out what it asks about." "List its address in trusted_proxies, and have it send each header of forward_auth.family once.",
+    BrowserClient "browser_client" 403 "This address is for programs." "Send no Origin, Sec-Fetch-Site or Cookie; a page signs in at /auth/login.",
     PlainHttp "plain_http" 403 "This site answers over https only." "Use https.",
     FactorUnknown "factor_unknown" 404 "There is no such authenticator app." "Use an id that GET /auth/mfa lists, or add an app to the account first.",
     NotFound "not_found" 404 "There is nothing here." "Check the address; every path needs a rule in bff.toml.",
     ProviderUnknown "provider_unknown" 404 "This provider is not offered." "Use one that the login page shows.",
-    FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project, or use another way.",
+    FeatureDisabled "feature_disabled" 404 "This feature is switched off." "Enable it in the project or in bff.toml, or use another way.",
     MethodNotAllowed "method_not_allowed" 405 "This address does not take this method." "Use a method that Allow lists.",
     SessionOpen "session_open" 409 "Somebody is signed in here." "Ask the person; then send \"switch\": true, or sign out first.",
     LinkExpired "link_expired" 410 "The link is used or too old." "Have a new mail sent.",
@@ -261,6 +263,7 @@ impl From<session::Error> for Error {
                 Self::later(Code::KeysUnavailable, *retry_after)
             }
             session::Error::Unverified(_) => Self::later(Code::AuthUnavailable, Duration::from_secs(10)),
+            session::Error::StepMissing => Code::SessionLimited.into(),
             session::Error::TooLarge => Code::SessionTooLarge.into(),
         }
         .because(error)

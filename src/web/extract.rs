@@ -16,7 +16,7 @@ use super::layers::cross_site;
 use super::visit::{Visit, text};
 
 /// Largest form, in bytes.
-const FORM: usize = 64 << 10;
+pub(super) const FORM: usize = 64 << 10;
 /// Largest JSON body, in bytes.
 const JSON: usize = 1 << 20;
 /// Deepest JSON.
@@ -77,7 +77,8 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
     }
 }
 
-async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Error> {
+/// All of a body of at most `limit` bytes.
+pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Error> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),

@@ -24,13 +24,14 @@ use tower::Service;
 
 pub(super) use errors::{bounce, dress};
 pub(super) use headers::{Foreign, PAGE_POLICY};
-pub(super) use origin::{cross_site, gate, is_listed};
+pub(super) use origin::{cross_site, gate, is_listed, same_origin_only};
 
+use super::api::verify::{self, Original};
 use super::error::Flaw;
 use super::ids::RequestId;
 use super::routes;
 use super::state::AppState;
-use super::visit::{Client, Visit};
+use super::visit::{Client, Face, Visit};
 use crate::gateway;
 
 /// The router with the stack around it. A service of its own: a layer of axum's would be put around each route, and box
@@ -80,8 +81,8 @@ async fn attend(
     request: Request,
     router: Router,
 ) -> Attended {
-    let (parts, body) = request.into_parts();
-    let visit = match enter(&app, &parts, client, request_id) {
+    let (mut parts, body) = request.into_parts();
+    let visit = match enter(&app, &mut parts, client, request_id) {
         Ok(visit) => visit,
         Err(response) => return Attended { response: *response, visit: None },
     };
@@ -99,12 +100,19 @@ async fn attend(
 /// Finds out what the request is about. The error is the answer to one that names no host of ours.
 fn enter(
     app: &AppState,
-    parts: &Parts,
+    parts: &mut Parts,
     client: Client,
     request_id: RequestId,
 ) -> Result<Visit, Box<Response>> {
     if let Some(Flaw(code)) = parts.extensions.get() {
         return Err(Box::new(errors::turn_away(app, &(*code).into(), request_id.as_str())));
+    }
+    // Another proxy's question names the host that it asks about, whatever its own `Host` is.
+    if let Some(asked) = Original::of(app, parts, client.peer) {
+        let original = asked.map_err(|code| Box::new(verify::turned_away(app, code)))?;
+        let public = original.public;
+        parts.extensions.insert(original);
+        return Ok(Visit::new(app.clone(), parts, client, request_id, public));
     }
     match host::admit(app, parts, client.peer) {
         Ok(public) => Ok(Visit::new(app.clone(), parts, client, request_id, public)),
@@ -115,6 +123,9 @@ fn enter(
 
 /// The answer to a request that does not come as far as a handler.
 fn refuse(visit: &Visit, parts: &Parts) -> Option<Response> {
+    if visit.face() == Face::Verdict {
+        return None; // the request that it is about has its own gate
+    }
     origin::preflight(visit, parts).or_else(|| match origin::gate(visit, parts) {
         Ok(()) => code::guard(visit, parts),
         Err(error) => Some(error.into_response()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::error::{Code, Error};
@@ -15,7 +15,7 @@ use super::visit::{Visit, see_other};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
-use crate::policy::{Allow, Denied, Rule};
+use crate::policy::{Allow, Denied, Permit, Rule};
 use crate::session;
 
 /// Serves `request` by the rules, or refuses it. What is sent on is taken out of it.
@@ -42,21 +42,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
         .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
-    let caller = match rule.allow() {
-        Allow::Public => Caller::Nobody,
-        Allow::Optional | Allow::User => guard::caller(visit, headers, rule.bearer_allowed())
-            .await
-            .map_err(|error| guard::refused(error, Some(rule.name())))?,
-    };
-    let now = caller.at().unwrap_or_else(|| app.clock.now());
-    let permit = app.policy.decide(&rule, &caller.who(), now).map_err(|denied| {
-        let no = refused(denied, Some(&rule));
-        // The 401 after a session's end says why it ended, once the cookie itself is gone.
-        match app.sessions.ended(visit.slot()) {
-            Some(reason) if no.code == Code::SessionMissing => session::Error::Ended(reason).into(),
-            _ => no,
-        }
-    })?;
+    let (permit, caller) = permit(visit, headers, &rule).await?;
     let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
@@ -72,6 +58,31 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let mut response = answer?;
     response.extensions_mut().insert(Foreign);
     Ok(response)
+}
+
+/// Finds out who asks and has the policy decide. The one way to a permit, for the gateway and for another proxy.
+pub(super) async fn permit(
+    visit: &Visit,
+    headers: &HeaderMap,
+    rule: &Arc<Rule>,
+) -> Result<(Permit, Caller), Error> {
+    let app = visit.app();
+    let caller = match rule.allow() {
+        Allow::Public => Caller::Nobody,
+        Allow::Optional | Allow::User => guard::caller(visit, headers, rule.bearer_allowed())
+            .await
+            .map_err(|error| guard::refused(error, Some(rule.name())))?,
+    };
+    let now = caller.at().unwrap_or_else(|| app.clock.now());
+    let permit = app.policy.decide(rule, &caller.who(), now).map_err(|denied| {
+        let no = refused(denied, Some(rule));
+        // The 401 after a session's end says why it ended, once the cookie itself is gone.
+        match app.sessions.ended(visit.slot()) {
+            Some(reason) if no.code == Code::SessionMissing => session::Error::Ended(reason).into(),
+            _ => no,
+        }
+    })?;
+    Ok((permit, caller))
 }
 
 /// A no of the policy, as RFC 6750 and RFC 9470 say it.

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::api::hooks::Hooks;
+use super::api::verify::ForwardAuth;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::ids::RequestIds;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub cors: Cors,
     /// `bearer.enabled`.
     pub bearer: bool,
+    /// `token.enabled`.
+    pub token: bool,
     /// `supabase.mount`.
     pub mount: String,
     /// `session.expose_claims`.
@@ -71,6 +74,8 @@ pub struct Parts {
     pub in_flight: Arc<Semaphore>,
     /// The receiving end of the project's hooks, if there is one.
     pub hooks: Option<Hooks>,
+    /// Whether another proxy may ask, and about what.
+    pub forward_auth: Option<ForwardAuth>,
     /// Counts requests and refusals.
     pub trail: Trail,
     /// The demo page at `/`, if it is on.

@@ -16,6 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::api::token;
+use super::api::verify::Original;
 use super::error::{Code, Error};
 use super::forms::{Binding, Lock, Notice};
 use super::ids::RequestId;
@@ -38,6 +40,8 @@ pub enum Face {
     Json,
     /// One of the clients below the mount: JSON in their shape.
     Supabase,
+    /// Another proxy, which asks about a request: headers alone, and no cookie (S-64).
+    Verdict,
 }
 
 /// Everything the layers found out about a request. Clones share the slot and the cookies to set.
@@ -80,8 +84,9 @@ impl Visit {
         let site = FetchSite::of(headers);
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        let navigation = is_navigation(&parts.method, headers);
+        let navigation = path != token::PATH && is_navigation(&parts.method, headers);
         let face = match (below, navigation) {
+            _ if parts.extensions.get::<Original>().is_some() => Face::Verdict,
             (true, _) => Face::Supabase,
             (_, true) => Face::Page,
             (_, false) => Face::Json,
@@ -109,9 +114,14 @@ impl Visit {
 
     /// The same browser making the request of `parts` by script, as the demo page does for people without one.
     pub(super) fn as_script(&self, parts: &Parts) -> Self {
+        self.seen_as(parts, self.0.public)
+    }
+
+    /// The same browser with the same session making the request of `parts`, at the origin of this place in the list.
+    pub(super) fn seen_as(&self, parts: &Parts, public: usize) -> Self {
         let app = self.0.app.clone();
-        let script = Self::new(app, parts, self.0.client.clone(), self.0.request_id.clone(), self.0.public);
-        let Some(inner) = Arc::into_inner(script.0) else { return self.clone() };
+        let other = Self::new(app, parts, self.0.client.clone(), self.0.request_id.clone(), public);
+        let Some(inner) = Arc::into_inner(other.0) else { return self.clone() };
         Self(Arc::new(Inner { slot: self.0.slot.clone(), ..inner }))
     }
 
@@ -239,6 +249,9 @@ impl Visit {
 
     /// Every `Set-Cookie` of the answer: the session's, the form's, and what handlers added.
     pub(super) fn take_cookies(&self) -> Vec<HeaderValue> {
+        if self.face() == Face::Verdict {
+            return Vec::new();
+        }
         self.keep_language();
         let app = self.app();
         let mut cookies = std::mem::take(&mut *self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner));

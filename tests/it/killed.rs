@@ -1,9 +1,6 @@
 //! `kill -9` of the real program between GoTrue's answer to a refresh and our write: the session survives (S-42).
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::clock::{SharedClock, SystemClock};
 use base::entropy::SystemEntropy;
@@ -12,28 +9,19 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::client::Browser;
-use crate::environment::{Program, free_port, listens};
 use crate::harness::PASSWORD;
+use crate::program::{Program, free_port};
 use crate::redis_server::{Server, Setup};
 use crate::tap::{Fault, Tap, bounded};
 
 const REFRESH: &str = "grant_type=refresh_token";
-
-async fn start(env: &[(&str, String)], folder: &Path, port: u16) -> Program {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_supabase-bff"));
-    command.env_clear().envs(env.iter().cloned()).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let program = Program(command.spawn().unwrap());
-    tokio::time::timeout(Duration::from_secs(60), listens(port)).await.expect("the program starts");
-    program
-}
 
 /// S-42, S-44: in every mode GoTrue has rotated the token, the process that asked for it is dead, and the one after it goes
 /// on with the old token.
 async fn a_killed_process_ends_no_session(store: &str) {
     base::http::install_tls_provider();
     let folder = tempfile::tempdir().unwrap();
-    let [port, admin] = [(); 2].map(|()| free_port().unwrap());
+    let port = free_port().unwrap();
     let base = format!("http://localhost:{port}");
     // The program lives by the machine's clock, so its auth server does as well.
     let (clock, tap): (SharedClock, _) = (Arc::new(SystemClock), Tap::start().await);
@@ -44,17 +32,15 @@ async fn a_killed_process_ends_no_session(store: &str) {
     tap.lead_to(listener.local_addr().unwrap());
     let _auth = auth_server::start(settings, clock, Arc::new(SystemEntropy), listener).await.unwrap();
     let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy).to_text();
+    let project = tap.url();
     let env = [
-        ("SUPABASE_URL", tap.url()),
-        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_test".to_owned()),
-        ("BFF_PUBLIC_URL", base.clone()),
-        ("BFF_LISTEN", format!("127.0.0.1:{port}")),
-        ("BFF_ADMIN_LISTEN", format!("127.0.0.1:{admin}")),
-        ("BFF_SESSION_KEYS", key.expose().clone()),
-        ("BFF_SESSION_STORE", store.to_owned()),
-        ("BFF_SESSION_REFRESH_COOLDOWN", "1ms".to_owned()),
+        ("SUPABASE_URL", project.as_str()),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_test"),
+        ("BFF_SESSION_KEYS", key.expose()),
+        ("BFF_SESSION_STORE", store),
+        ("BFF_SESSION_REFRESH_COOLDOWN", "1ms"),
     ];
-    let program = start(&env, folder.path(), port).await;
+    let program = Program::start_at(port, folder.path(), &env).await;
     let browser = Browser::new(&base);
     let made =
         browser.post("/auth/signup", &json!({ "email": "ada@example.test", "password": PASSWORD })).await;
@@ -68,7 +54,7 @@ async fn a_killed_process_ends_no_session(store: &str) {
     assert!(asking.await.is_err(), "nobody answers any more");
     tap.release();
 
-    let _program = start(&env, folder.path(), port).await;
+    let _program = Program::start_at(port, folder.path(), &env).await;
     let refreshed = async {
         loop {
             let answer = browser.post("/auth/refresh", &json!({})).await;

@@ -10,7 +10,7 @@ use crate::tap::Fault;
 
 /// What the auth server does to a refresh.
 #[derive(Clone)]
-enum Trouble {
+pub enum Trouble {
     /// The wire does it.
     Wire(Fault),
     /// Nobody listens any more.
@@ -18,10 +18,10 @@ enum Trouble {
 }
 
 /// Seconds that a busy GoTrue asks for: more than `session.refresh_cooldown`.
-const ASKED: u64 = 45;
+pub const ASKED: u64 = 45;
 
 /// What must never end a session (S-44).
-fn transient() -> Vec<(&'static str, Trouble)> {
+pub fn transient() -> Vec<(&'static str, Trouble)> {
     let html = Fault::Answer(502, "text/html", "<h1>Bad gateway</h1>".into());
     let gateway =
         Fault::Answer(401, "application/json", r#"{"message":"No API key found in request"}"#.into());
@@ -45,7 +45,7 @@ fn transient() -> Vec<(&'static str, Trouble)> {
 }
 
 /// The closed list of answers that end one, with the reason that each becomes (contract 5.5).
-const FINAL: [(&str, &str); 6] = [
+pub const FINAL: [(&str, &str); 6] = [
     ("refresh_token_not_found", "refresh_not_found"),
     ("refresh_token_already_used", "refresh_reused"),
     ("session_not_found", "session_not_found"),

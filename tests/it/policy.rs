@@ -15,7 +15,7 @@ async fn with_secret() -> TestApp {
 }
 
 /// A bearer for a person whose token says `claims` beside what every token says.
-fn bearer(app: &TestApp, claims: Value) -> String {
+pub fn bearer(app: &TestApp, claims: Value) -> String {
     let now = app.clock_now();
     let mut all = json!({
         "iss": format!("{}/auth/v1", app.auth.url()), "sub": USER, "aud": "authenticated", "exp": now + 600, "iat": now,

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::origin;
 use crate::session::Limited;
+use crate::web::api::verify;
 use crate::web::error::{Code, Error};
 use crate::web::proof;
 use crate::web::state::AppState;
@@ -24,7 +25,9 @@ const PROBLEM: [(HeaderName, &str); 2] =
 /// Gives an answer that carries an [`Error`] its body and headers; any other passes as it is.
 pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<Error>>() else {
-        origin::allow(visit.app(), visit.origin(), response.headers_mut());
+        if visit.face() != Face::Verdict {
+            origin::allow(visit.app(), visit.origin(), response.headers_mut());
+        }
         return response;
     };
     visit.count_refusal(error.code);
@@ -32,10 +35,13 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
         let cause = error.cause.as_deref().map(chain);
         tracing::warn!(error.code = error.code.as_str(), cause, "the request failed");
     }
+    if visit.face() == Face::Verdict {
+        return verify::refusal(&error, None);
+    }
     let kept: HeaderMap = response.headers().clone();
     let mut dressed = match visit.face() {
         Face::Page => page(visit, &error),
-        Face::Json => {
+        Face::Json | Face::Verdict => {
             let body = error.problem(visit.request_id(), &login_url(visit, &error));
             (error.code.status(), PROBLEM, body.to_string()).into_response()
         }

@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::event::{self, Event, Outcome, Record};
+use crate::web::api::token;
 use crate::web::error::{Code, Error};
 use crate::web::state::AppState;
 use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, X_CSRF, is_form, text};
@@ -35,6 +36,10 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     let app = visit.app();
     let listed = is_listed(app, visit.origin());
     let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    // For programs alone, whatever the origin; where it is off there is nothing to guard.
+    if app.token && !safe && parts.uri.path() == token::PATH {
+        return if token::is_browser(headers) { Err(Code::BrowserClient) } else { Ok(()) };
+    }
     if !safe && !listed {
         same_origin(visit, headers, parts.uri.path())?;
     }
@@ -51,6 +56,17 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
+/// S-13 alone, for a request that another proxy asks about: scripts of the app behind it need know nothing of `X-CSRF`.
+/// The handshake of a WebSocket is a GET with effects, and rests on `Origin` (S-58).
+pub(crate) fn same_origin_only(visit: &Visit, parts: &Parts, rule: &str) -> Result<(), Error> {
+    let handshake = parts.headers.contains_key(header::SEC_WEBSOCKET_KEY);
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) && !handshake;
+    if safe || is_listed(visit.app(), visit.origin()) {
+        return Ok(());
+    }
+    same_origin(visit, &parts.headers, parts.uri.path()).map_err(|code| cross_site(code, Some(rule)))
+}
+
 fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Code> {
     let origins = headers.get_all(header::ORIGIN).iter().count();
     let own = visit.public().origin().ascii_serialization();
@@ -59,7 +75,7 @@ fn same_origin(visit: &Visit, headers: &HeaderMap, path: &str) -> Result<(), Cod
         (0, false) => {
             let names = visit.app().sessions.names();
             let own_cookie = visit.slot().jar().names().any(|name| names.is_own(name));
-            let form = is_form(headers) && path != "/auth/token";
+            let form = is_form(headers) && path != token::PATH;
             !own_cookie && !form
         }
         (0, true) => from_here(visit.site()),

@@ -1,14 +1,17 @@
 //! `/auth/logout`: GET asks, POST does (S-11, S-17).
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode};
+use base::secret::Secret;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::security;
 use crate::session::SignOut;
+use crate::token::Claims;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input};
 use crate::web::forms::Lock;
+use crate::web::guard::{self, Caller};
 use crate::web::layers::bounce;
 use crate::web::proof;
 use crate::web::views::LogoutPage;
@@ -37,7 +40,11 @@ pub(crate) async fn show(visit: Visit) -> Response {
 /// `POST /auth/logout`: never fails towards the person, unless the session store cannot say who it is. To end the other
 /// sessions and keep this one takes a fresh proof (S-46).
 #[tracing::instrument(name = "logout.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(
+    visit: Visit,
+    headers: HeaderMap,
+    input: Input<LogoutForm>,
+) -> Result<Response, Error> {
     if input.lock != Lock::Fits {
         return Ok(page(&visit, StatusCode::FORBIDDEN, true).await);
     }
@@ -47,6 +54,11 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
         Some("global") => SignOut::Global,
         Some(_) => return Err(Error::field(Code::BadRequest, "scope")),
     };
+    if headers.contains_key(header::AUTHORIZATION)
+        && let Caller::Bearer { token, claims } = guard::caller(&visit, &headers, true).await?
+    {
+        return program(&visit, token, &claims, scope).await;
+    }
     let sessions = &visit.app().sessions;
     if scope == SignOut::Others && sessions.peek(visit.slot()).is_some() {
         let current = proof::complete(&visit).await?;
@@ -67,6 +79,21 @@ pub(crate) async fn submit(visit: Visit, input: Input<LogoutForm>) -> Result<Res
         (true, _) => gone(&visit, see_other("/auth/login"), had),
         (false, _) => gone(&visit, StatusCode::NO_CONTENT.into_response(), had),
     })
+}
+
+/// Ends the sign-in of a program, which is its bearer token: the token is refused from now on. What else its person has
+/// open, a program cannot end without its own.
+async fn program(
+    visit: &Visit,
+    token: Secret<String>,
+    claims: &Claims,
+    scope: SignOut,
+) -> Result<Response, Error> {
+    if scope == SignOut::Others {
+        return Err(Error::field(Code::BadRequest, "scope"));
+    }
+    visit.app().sessions.sign_out_program(token, claims, scope).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `response` as the answer to a sign-out: if it `had` a session, it clears what `session.clear_site_data` names.

@@ -1,0 +1,61 @@
+//! The real program, as an operator starts it.
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// Dropping it ends it.
+pub struct Program {
+    child: Child,
+    pub base: String,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    /// `serve` in `folder`, with `environment` and nothing else but what places it on free ports of loopback.
+    pub async fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_at(free_port().unwrap(), folder, environment).await
+    }
+
+    /// The same on `port`, where another one may have been.
+    pub async fn start_at(port: u16, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let admin = free_port().unwrap();
+        let base = format!("http://localhost:{port}");
+        let child = Command::new(env!("CARGO_BIN_EXE_supabase-bff"))
+            .env_clear()
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .env("BFF_PUBLIC_URL", &base)
+            .env("BFF_LISTEN", format!("127.0.0.1:{port}"))
+            .env("BFF_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env("BFF_DATA_DIR", folder.join("data"))
+            .env("AUTH_LISTEN", "127.0.0.1:0")
+            .envs(environment.iter().copied())
+            .spawn()
+            .unwrap();
+        let program = Self { child, base };
+        tokio::time::timeout(Duration::from_secs(60), listens(port)).await.expect("the program starts");
+        program
+    }
+}
+
+pub fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+async fn listens(port: u16) {
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
