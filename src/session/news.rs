@@ -27,10 +27,10 @@ pub(super) struct News {
     pub(super) sessions: Vec<Uuid>,
     /// A person, and the time before which nothing of theirs counts.
     #[serde(default, rename = "p", skip_serializing_if = "Option::is_none")]
-    person: Option<(Uuid, i64)>,
+    pub(super) person: Option<(Uuid, i64)>,
     /// The milliseconds of that time.
     #[serde(default, rename = "m", skip_serializing_if = "super::record::is_zero")]
-    millis: u16,
+    pub(super) millis: u16,
     #[serde(rename = "r")]
     pub(super) reason: String,
     #[serde(rename = "u")]

@@ -363,12 +363,6 @@ impl Inner {
         self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
     }
 
-    /// Refuses the tokens of the session at GoTrue in this process.
-    pub(super) fn deny_sign_in(&self, session: &Session, reason: Reason) {
-        let now = self.clock.now();
-        self.denied.add(session.gotrue_id, session.tokens_end(now), reason, now);
-    }
-
     pub(super) fn record(
         &self,
         session: &Session,

@@ -206,6 +206,12 @@ impl Inner {
         }
     }
 
+    /// Refuses the tokens of the session at GoTrue in this process.
+    pub(super) fn deny_sign_in(&self, session: &Session, reason: Reason) {
+        let now = self.clock.now();
+        self.denied.add(session.gotrue_id, session.tokens_end(now), reason, now);
+    }
+
     /// Ends every session that `user` began before `now`. If the list cannot be had, the time still refuses them, and
     /// their records end at their next use.
     async fn end_everything_of(&self, user: Uuid, reason: Reason, now: OffsetDateTime) {

@@ -1,5 +1,6 @@
 //! What ends sessions from outside: hooks, other devices, nodes that start later (S-45).
 
+use base::clock::Clock;
 use http::Method;
 use serde_json::json;
 use supabase_bff::event::Reason;
