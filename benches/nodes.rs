@@ -185,6 +185,7 @@ impl Stage {
             ("SUPABASE_PUBLIC_URL", self.gate.url(0)),
             redis::setting(redis),
             ("BFF_LIMITS_PASSWORD_PER_NETWORK", "1000000/1m".to_owned()),
+            ("BFF_LIMITS_MAIL_PER_NETWORK", "1000000/1m".to_owned()),
             ("BFF_LIMITS_GOTRUE_BUDGET", "off".to_owned()),
             ("BFF_LIMITS_CONNECTIONS_PER_NETWORK", "4096".to_owned()),
         ]);
