@@ -100,7 +100,6 @@ impl Settings {
         embedded: Option<&Embedded>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        later::refuse(sources, problems);
         let log = Log::read(sources, problems);
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);

@@ -20,6 +20,7 @@ pub use build::{Finding, Hosts, Site};
 pub use decide::{Denied, Identity, Permit, Via, Who};
 pub use explain::{Explanation, Line};
 pub use grants::{Access, ClaimPaths, Grants};
+pub use mount::REALTIME_SOCKET;
 pub use rules::Rule;
 pub use settings::{Allow, RuleSettings, Switch};
 

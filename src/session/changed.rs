@@ -108,6 +108,7 @@ impl Sessions {
         if let Some(vault) = &self.0.vault {
             vault.create(&anew, current.claims.aal).await.map_err(|_| Error::STORE_UNAVAILABLE)?;
         }
+        self.0.held.goes_on_as(&anew);
         self.0.hand_over(slot, &earlier, &anew).await?;
         slot.set(anew.clone());
         Ok(anew)
