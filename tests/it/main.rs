@@ -9,6 +9,7 @@ mod mailbox;
 mod modes;
 mod npm;
 mod program;
+mod pypi;
 mod raw;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
@@ -23,6 +24,7 @@ mod bearer;
 mod brand;
 mod browser_stories;
 mod budget;
+mod clients;
 mod confirm;
 mod contract;
 mod cookies;
