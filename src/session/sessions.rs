@@ -359,8 +359,7 @@ impl Inner {
         // as the cookie could live; a bare token only until it runs out.
         self.denied.add(session.id, session.created_at + self.settings.absolute, reason, now);
         if reason != Reason::Replaced {
-            let leeway = Duration::minutes(1);
-            self.denied.add(session.gotrue_id, session.expires_at.max(now) + leeway, reason, now);
+            self.deny_sign_in(session, reason);
         }
         self.held.end_of(session, reason);
         self.verifier.forget(session.access_token.expose());
