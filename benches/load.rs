@@ -1,7 +1,7 @@
 //! Load on loopback: the real program beside bare servers, one core each, as ratios of one run.
 //!
-//! `cargo bench --bench load -- [--rounds 7] [--seconds 2] [--connections 32]`. Nothing is judged here: the figures
-//! are printed.
+//! `cargo bench --bench load -- [--processes 3] [--rounds 5] [--seconds 1] [--connections 32] [--starts 11]`. Nothing is
+//! judged here: the figures are printed.
 #![expect(clippy::print_stdout, reason = "the figures go to standard output")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
@@ -82,8 +82,6 @@ async fn measure() -> anyhow::Result<()> {
 
     start_times(folder.path(), auth.url(), &keys).await?;
 
-    let ports: Vec<u16> = (0..4).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
-    let [bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let upstream_port = listener.local_addr()?.port();
     tokio::spawn(bare::upstream(listener, 1024));
@@ -92,97 +90,115 @@ async fn measure() -> anyhow::Result<()> {
         folder.path().join("bff.toml"),
         format!("[upstreams]\nbench = {{ {upstream} }}\n{RULES}"),
     )?;
-    let mut env = rig::bff_env(bff_port, admin_port, auth.url(), &keys);
-    env.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
-    let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
-    rig::wait_for(&format!("http://127.0.0.1:{admin_port}/readyz")).await?;
-    let base = format!("http://localhost:{bff_port}");
-    let cookie = person::sign_up(&base, "ada@example.test").await?;
-    let get = |path: &str, port: u16| {
-        format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nX-CSRF: 1\r\nAccept: application/json\r\nCookie: {cookie}\r\n\r\n"
-        )
-    };
-
-    let one = drive::once(bff_port, &get("/auth/session", bff_port)).await?;
-    let size = one.body.to_string();
-    println!("a session cookie of {} bytes; GET /auth/session answers {} bytes", cookie.len(), one.body);
-    let route = serve(&["route", &route_port.to_string(), &size], SERVER)?;
-    let proxy = serve(&["proxy", &proxy_port.to_string(), &upstream_port.to_string()], SERVER)?;
-    rig::wait_for(&format!("http://127.0.0.1:{route_port}/auth/session")).await?;
-    rig::wait_for(&format!("http://127.0.0.1:{proxy_port}/api/items")).await?;
-
-    compare(
-        "GET /auth/session against a bare axum route",
-        (&route, route_port, get("/auth/session", route_port)),
-        (&bff, bff_port, get("/auth/session", bff_port)),
-    )
-    .await?;
-    compare(
-        "1 KiB through rule, session and token against a bare axum and hyper proxy",
-        (&proxy, proxy_port, get("/api/items", proxy_port)),
-        (&bff, bff_port, get("/api/items", bff_port)),
-    )
-    .await?;
-    println!("memory after the load: {:.1} MiB", figures::resident_mib(bff.0.id())?);
+    // Where a process lies in memory moves its figures by several per cent: each is started more than once.
+    let processes: usize = rig::option("processes", 3)?;
+    let (mut session, mut proxied) = (Pairs::default(), Pairs::default());
+    for number in 1..=processes {
+        let ports: Vec<u16> = (0..4).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
+        let [bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
+        let mut env = rig::bff_env(bff_port, admin_port, auth.url(), &keys);
+        env.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
+        let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
+        rig::wait_for(&format!("http://127.0.0.1:{admin_port}/readyz")).await?;
+        let base = format!("http://localhost:{bff_port}");
+        let cookie = person::sign_up(&base, &format!("ada{number}@example.test")).await?;
+        let get = |path: &str, port: u16| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nX-CSRF: 1\r\nAccept: application/json\r\nCookie: {cookie}\r\n\r\n"
+            )
+        };
+        let one = drive::once(bff_port, &get("/auth/session", bff_port)).await?;
+        if number == 1 {
+            println!(
+                "a session cookie of {} bytes; GET /auth/session answers {} bytes",
+                cookie.len(),
+                one.body
+            );
+        }
+        let route = serve(&["route", &route_port.to_string(), &one.body.to_string()], SERVER)?;
+        let proxy = serve(&["proxy", &proxy_port.to_string(), &upstream_port.to_string()], SERVER)?;
+        rig::wait_for(&format!("http://127.0.0.1:{route_port}/auth/session")).await?;
+        rig::wait_for(&format!("http://127.0.0.1:{proxy_port}/api/items")).await?;
+        let bare = (&route, route_port, get("/auth/session", route_port));
+        session.measure(bare, (&bff, bff_port, get("/auth/session", bff_port))).await?;
+        let bare = (&proxy, proxy_port, get("/api/items", proxy_port));
+        proxied.measure(bare, (&bff, bff_port, get("/api/items", bff_port))).await?;
+        if number == processes {
+            println!("memory after the load: {:.1} MiB", figures::resident_mib(bff.0.id())?);
+        }
+    }
+    session.print("GET /auth/session against a bare axum route");
+    proxied.print("1 KiB through rule, session and token against a bare axum and hyper proxy");
     Ok(())
 }
 
-/// Both servers in turns, and the ratio of their medians.
-async fn compare(
-    title: &str,
-    bare: (&Process, u16, String),
-    ours: (&Process, u16, String),
-) -> anyhow::Result<()> {
-    let rounds: usize = rig::option("rounds", 7)?;
-    let length = Duration::from_secs_f64(rig::option("seconds", 2.0)?);
-    let connections: usize = rig::option("connections", 32)?;
-    println!("\n{title}: {connections} connections, {rounds} rounds of {length:?} each");
-    let (mut bare_rounds, mut our_rounds) = (Vec::new(), Vec::new());
-    for number in 0..=rounds {
-        for ((process, port, request), rounds) in [(&bare, &mut bare_rounds), (&ours, &mut our_rounds)] {
-            let before = figures::cpu_seconds(process.0.id())?;
-            let begun = Instant::now();
-            let answers = drive::run(*port, request, connections, length).await?;
-            let round = Round {
-                answers,
-                seconds: begun.elapsed().as_secs_f64(),
-                cpu: figures::cpu_seconds(process.0.id())? - before,
-            };
-            if number > 0 {
-                rounds.push(round); // the first warms up
+/// Rounds of a bare server and of ours, in turns.
+#[derive(Default)]
+struct Pairs {
+    bare: Vec<Round>,
+    ours: Vec<Round>,
+}
+
+impl Pairs {
+    /// Adds the rounds of these two processes.
+    async fn measure(
+        &mut self,
+        bare: (&Process, u16, String),
+        ours: (&Process, u16, String),
+    ) -> anyhow::Result<()> {
+        let rounds: usize = rig::option("rounds", 5)?;
+        let length = Duration::from_secs_f64(rig::option("seconds", 1.0)?);
+        let connections: usize = rig::option("connections", 32)?;
+        for number in 0..=rounds {
+            for ((process, port, request), rounds) in [(&bare, &mut self.bare), (&ours, &mut self.ours)] {
+                let before = figures::cpu_seconds(process.0.id())?;
+                let begun = Instant::now();
+                let answers = drive::run(*port, request, connections, length).await?;
+                let round = Round {
+                    answers,
+                    seconds: begun.elapsed().as_secs_f64(),
+                    cpu: figures::cpu_seconds(process.0.id())? - before,
+                };
+                if number > 0 {
+                    rounds.push(round); // the first warms up
+                }
             }
         }
+        Ok(())
     }
-    println!(
-        "{:>7}  {:>12} {:>12} {:>8}  {:>14} {:>14}",
-        "round", "bare /s", "ours /s", "ratio", "bare /cpu s", "ours /cpu s"
-    );
-    for (number, (bare, ours)) in bare_rounds.iter().zip(&our_rounds).enumerate() {
+
+    fn print(&self, title: &str) {
+        println!("\n{title}: {} rounds", self.ours.len());
         println!(
-            "{:>7}  {:>12.0} {:>12.0} {:>8.3}  {:>14.0} {:>14.0}",
-            number + 1,
-            bare.per_second(),
-            ours.per_second(),
-            ours.per_second() / bare.per_second(),
-            bare.per_cpu_second(),
-            ours.per_cpu_second(),
+            "{:>7}  {:>12} {:>12} {:>8}  {:>14} {:>14}",
+            "round", "bare /s", "ours /s", "ratio", "bare /cpu s", "ours /cpu s"
+        );
+        for (number, (bare, ours)) in self.bare.iter().zip(&self.ours).enumerate() {
+            println!(
+                "{:>7}  {:>12.0} {:>12.0} {:>8.3}  {:>14.0} {:>14.0}",
+                number + 1,
+                bare.per_second(),
+                ours.per_second(),
+                ours.per_second() / bare.per_second(),
+                bare.per_cpu_second(),
+                ours.per_cpu_second(),
+            );
+        }
+        let middle = |rounds: &[Round], of: fn(&Round) -> f64| {
+            figures::median(&rounds.iter().map(of).collect::<Vec<_>>())
+        };
+        let ratio = |of: fn(&Round) -> f64| middle(&self.ours, of) / middle(&self.bare, of);
+        let ratios =
+            self.bare.iter().zip(&self.ours).map(|(bare, ours)| ours.per_second() / bare.per_second());
+        println!("  median of the rounds' ratios: {:.3}", figures::median(&ratios.collect::<Vec<_>>()));
+        println!(
+            "  ratio of medians: {:.3} by the clock, {:.3} by processor time; core busy {:.0} % and {:.0} %",
+            ratio(Round::per_second),
+            ratio(Round::per_cpu_second),
+            100.0 * middle(&self.bare, Round::busy),
+            100.0 * middle(&self.ours, Round::busy),
         );
     }
-    let middle =
-        |rounds: &[Round], of: fn(&Round) -> f64| figures::median(&rounds.iter().map(of).collect::<Vec<_>>());
-    let ratio = |of: fn(&Round) -> f64| middle(&our_rounds, of) / middle(&bare_rounds, of);
-    let ratios =
-        bare_rounds.iter().zip(&our_rounds).map(|(bare, ours)| ours.per_second() / bare.per_second());
-    println!("  median of the rounds' ratios: {:.3}", figures::median(&ratios.collect::<Vec<_>>()));
-    println!(
-        "  ratio of medians: {:.3} by the clock, {:.3} by processor time; core busy {:.0} % and {:.0} %",
-        ratio(Round::per_second),
-        ratio(Round::per_cpu_second),
-        100.0 * middle(&bare_rounds, Round::busy),
-        100.0 * middle(&our_rounds, Round::busy),
-    );
-    Ok(())
 }
 
 /// The embedded auth server in this process: for the sign-in, and idle during the load.

@@ -66,7 +66,7 @@ pub struct Extra<'a> {
     /// `Bearer` and the access token of who asks, valid at this moment without any leeway.
     pub bearer: Option<HeaderValue>,
     /// The client's address (S-83).
-    pub client: Option<&'a str>,
+    pub client: Option<&'a HeaderValue>,
     /// `http` or `https`, as the browser sees it.
     pub proto: &'static str,
     /// The public host that was asked for, with its port unless it is the scheme's own.

@@ -17,11 +17,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use cache::Digest;
 pub use claims::{Amr, Claims};
 pub use keys::{BadKeySet, KeySet};
 pub use settings::{Misconfigured, Settings};
-pub use verifier::{Counted, Refusal, Verifier};
+pub use verifier::{Counted, Kept, Refusal, Verifier};
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};

@@ -28,7 +28,7 @@ use url::Url;
 
 pub use api::hooks::Hooks;
 pub use api::verify::{Around, Family, ForwardAuth};
-pub use layers::Site;
+pub use layers::{REQUEST_LINE, Site};
 pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;

@@ -13,15 +13,18 @@ mod work;
 mod tests;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::ServiceExt;
+use axum::extract::ConnectInfo;
+use axum::middleware::AddExtension;
 use axum::response::Response;
+use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use hyper::body::Incoming;
@@ -29,12 +32,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tower::Service;
+use tower::{Layer, Service};
 
 pub use caps::Caps;
 use caps::Door;
 use stream::Watched;
 use work::{Counted, Work};
+
+use crate::web::Site;
 
 /// How long a connection may take for what.
 #[derive(Debug, Clone, Copy)]
@@ -91,27 +96,53 @@ impl Listening {
 }
 
 /// What can be served: a router, or one with more around it.
-pub trait App:
-    Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl<S> App for S
-where
-    S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>
+pub trait App: Clone + Send + Sync + 'static {
+    /// What serves one connection.
+    type Service: Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-{
+        + 'static;
+
+    /// For a connection from `peer`.
+    fn at(&self, peer: SocketAddr) -> Self::Service;
 }
 
-/// Begins to serve `app` on `listener`. Requests carry `ConnectInfo<SocketAddr>` of their peer.
+impl App for Site {
+    type Service = Self;
+
+    fn at(&self, peer: SocketAddr) -> Self {
+        self.for_peer(peer.ip())
+    }
+}
+
+/// Its requests carry `ConnectInfo<SocketAddr>`.
+impl App for Router {
+    type Service = AddExtension<Self, ConnectInfo<SocketAddr>>;
+
+    fn at(&self, peer: SocketAddr) -> Self::Service {
+        Extension(ConnectInfo(peer)).layer(self.clone())
+    }
+}
+
+/// Makes the service of each connection.
+#[derive(Debug, Clone)]
+struct Connections<A>(A);
+
+impl<A: App> Service<SocketAddr> for Connections<A> {
+    type Response = A::Service;
+    type Error = Infallible;
+    type Future = Ready<Result<A::Service, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, peer: SocketAddr) -> Self::Future {
+        ready(Ok(self.0.at(peer)))
+    }
+}
+
+/// Begins to serve `app` on `listener`.
 ///
 /// # Errors
 ///
@@ -139,8 +170,7 @@ fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) 
         .max_header_list_size(u32::from(HEAD_BYTES))
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100);
-    let app = ServiceExt::<http::Request<Incoming>>::into_make_service_with_connect_info::<SocketAddr>(app);
-    let task = tokio::spawn(server.serve(app));
+    let task = tokio::spawn(server.serve(Connections(app)));
     Ok(Listening { handle, task })
 }
 

@@ -18,9 +18,12 @@ use crate::web::templates::Development;
 /// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let loaded = Loaded::read(&flags.inputs(), Start::Serving)?;
-    telemetry::install(&loaded.settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded))
+    let pen = telemetry::install(&loaded.settings.log)?;
+    let runtime = pen.follow(tokio::runtime::Builder::new_multi_thread().enable_all()).build()?;
+    let ended = runtime.block_on(serve(loaded));
+    drop(runtime);
+    pen.flush();
+    ended
 }
 
 async fn serve(loaded: Loaded) -> anyhow::Result<()> {

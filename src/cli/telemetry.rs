@@ -7,11 +7,12 @@
 mod fields;
 mod line;
 mod panics;
+mod pen;
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{IsTerminal, Stderr, Write};
+use std::sync::Arc;
 
 use base::clock::{SharedClock, SystemClock};
 use tracing::subscriber::{Interest, SetGlobalDefaultError};
@@ -20,9 +21,11 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::config::{Log, LogFormat};
+use crate::web;
 use fields::{Fields, Recorder};
 
 pub use panics::report as report_panic;
+pub use pen::Pen;
 
 /// The modules that are heard at the chosen level.
 const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
@@ -32,12 +35,13 @@ const OWN: [&str; 3] = ["supabase_bff", "auth_server", "base"];
 /// # Errors
 ///
 /// When the process has a log already.
-pub fn install(log: &Log) -> Result<(), SetGlobalDefaultError> {
+pub fn install(log: &Log) -> Result<Pen<Stderr>, SetGlobalDefaultError> {
     let form = Form::chosen(log.format, std::io::stderr().is_terminal());
-    let lines = Lines::new(form, log.level, Arc::new(SystemClock), std::io::stderr());
+    let pen = Pen::new(std::io::stderr());
+    let lines = Lines::new(form, log.level, Arc::new(SystemClock), pen.clone());
     tracing::subscriber::set_global_default(Registry::default().with(lines))?;
     panics::install();
-    Ok(())
+    Ok(pen)
 }
 
 /// How a line looks.
@@ -62,12 +66,12 @@ impl Form {
     }
 }
 
-/// Writes each event as one line to `out`.
+/// Writes each event as one line.
 pub struct Lines<W> {
     form: Form,
     level: Level,
     clock: SharedClock,
-    out: Mutex<W>,
+    pen: Pen<W>,
 }
 
 impl<W> fmt::Debug for Lines<W> {
@@ -78,8 +82,8 @@ impl<W> fmt::Debug for Lines<W> {
 
 impl<W: Write> Lines<W> {
     /// Events of this program up to `level`, those of libraries from `warn` on.
-    pub fn new(form: Form, level: Level, clock: SharedClock, out: W) -> Self {
-        Self { form, level, clock, out: Mutex::new(out) }
+    pub fn new(form: Form, level: Level, clock: SharedClock, pen: Pen<W>) -> Self {
+        Self { form, level, clock, pen }
     }
 
     fn hears(&self, metadata: &Metadata<'_>) -> bool {
@@ -139,9 +143,10 @@ where
         }
         event.record(&mut Recorder { form: self.form, fields });
         line::write(line, self.form, self.clock.now(), event.metadata(), fields);
-        {
-            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = out.write_all(line.as_bytes()); // a log that cannot be written must not end a request
+        if event.metadata().target() == web::REQUEST_LINE {
+            self.pen.write_soon(line.as_bytes());
+        } else {
+            self.pen.write(line.as_bytes());
         }
         scratch.clear();
         SCRATCH.set(scratch);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::headers::{Folded, strip_named_by_connection, trim};
+use super::headers::{folded, strip_named_by_connection, trim};
 use super::location::{self, Astray, Here};
 use super::settings::{Cache, Kind};
 use super::upstream::{Service, Upstream};
@@ -42,7 +42,7 @@ pub(super) fn clean(
     let framed_by_chunks = headers.contains_key(header::TRANSFER_ENCODING);
     strip_named_by_connection(headers);
     let cookies = kept_cookies(headers, &asked.upstream.pass_cookies);
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name.as_str())).cloned().collect();
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name)).cloned().collect();
     for name in &doomed {
         headers.remove(name);
     }
@@ -126,10 +126,9 @@ fn made_private(headers: &HeaderMap) -> Option<HeaderValue> {
     grants.then(|| HeaderValue::from_str(&private).ok()).flatten()
 }
 
-fn is_dropped(name: &str) -> bool {
-    let folded = Folded::new(name);
-    let name = folded.as_bytes();
-    match name {
+fn is_dropped(name: &HeaderName) -> bool {
+    let name = folded(name);
+    match &*name {
         b"connection" | b"keep-alive" | b"te" | b"trailer" | b"transfer-encoding" | b"upgrade" => true,
         b"set-cookie"
         | b"clear-site-data"
@@ -192,10 +191,11 @@ fn correct_location(headers: &mut HeaderMap, asked: &Asked<'_>) -> Result<(), As
 fn media_type(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
-    if values.next().is_some() || value.contains(',') {
+    if values.next().is_some() || value.as_bytes().contains(&b',') {
         return None;
     }
-    Some(value.split(';').next().unwrap_or_default().trim())
+    let end = value.bytes().position(|byte| byte == b';').unwrap_or(value.len());
+    Some(value[..end].trim())
 }
 
 /// Whether a browser only ever shows or stores such content: nothing in it runs.

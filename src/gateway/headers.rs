@@ -1,5 +1,7 @@
 //! Request headers on their way to an upstream: what is dropped first, what is added last (S-50).
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::upstream::{Service, Upstream};
@@ -21,7 +23,7 @@ pub(super) fn strip(headers: &mut HeaderMap, upstream: &Upstream, service: Optio
     strip_named_by_connection(headers);
     let cookies = kept_cookies(headers, &upstream.pass_cookies);
     let doomed = |name: &&HeaderName| match service {
-        None | Some(Service::Functions) => is_dropped(name.as_str()),
+        None | Some(Service::Functions) => is_dropped(name),
         Some(_) => !is_taken_by_supabase(name.as_str()),
     };
     let doomed: Vec<HeaderName> = headers.keys().filter(doomed).cloned().collect();
@@ -46,33 +48,20 @@ pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Names as upstreams read them: many take `X_Forwarded.User` for `X-Forwarded-User`. Longer names than any of ours
-/// are cut; no comparison below reaches that far.
-pub(super) struct Folded {
-    bytes: [u8; 40],
-    length: usize,
+/// A name as upstreams read it: many take `X_Forwarded.User` for `X-Forwarded-User`. Names of a [`HeaderMap`] are in
+/// lower case already.
+pub(super) fn folded(name: &HeaderName) -> Cow<'_, [u8]> {
+    let odd = |byte: &u8| matches!(byte, b'_' | b'.');
+    let name = name.as_str().as_bytes();
+    if !name.iter().any(odd) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.iter().map(|byte| if odd(byte) { b'-' } else { *byte }).collect())
 }
 
-impl Folded {
-    /// `name` in lower case, with `_` and `.` as `-`.
-    pub(super) fn new(name: &str) -> Self {
-        let mut bytes = [0; 40];
-        let length = name.len().min(bytes.len());
-        for (to, from) in bytes.iter_mut().zip(name.bytes()) {
-            *to = if matches!(from, b'_' | b'.') { b'-' } else { from.to_ascii_lowercase() };
-        }
-        Self { bytes, length }
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
-fn is_dropped(name: &str) -> bool {
-    let folded = Folded::new(name);
-    let name = folded.as_bytes();
-    match name {
+fn is_dropped(name: &HeaderName) -> bool {
+    let name = folded(name);
+    match &*name {
         // The connection's own, and framing, which is written anew.
         b"connection" | b"keep-alive" | b"te" | b"trailer" | b"transfer-encoding" | b"upgrade"
         | b"content-length" | b"expect" | b"host" | b"http2-settings" => true,
@@ -177,7 +166,7 @@ pub(super) fn trim(mut text: &[u8]) -> &[u8] {
 
 /// What the gateway says about a request to an own upstream.
 pub(super) struct About<'a> {
-    pub(super) client: Option<&'a str>,
+    pub(super) client: Option<&'a HeaderValue>,
     pub(super) proto: &'static str,
     pub(super) host: &'a HeaderValue,
     pub(super) request_id: &'a HeaderValue,
@@ -192,7 +181,7 @@ pub(super) fn add_forwarded(
 ) {
     headers.insert(X_REQUEST_ID, about.request_id.clone());
     if let Some(client) = about.client {
-        put(headers, X_FORWARDED_FOR, client);
+        headers.insert(X_FORWARDED_FOR, client.clone());
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(about.proto));
     headers.insert(X_FORWARDED_HOST, about.host.clone());

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Error;
-use super::headers::{Folded, trim};
+use super::headers::{folded, trim};
 
 /// No socket lives longer (S-60).
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -155,7 +155,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 }
 
 fn is_about_sockets(name: &HeaderName) -> bool {
-    Folded::new(name.as_str()).as_bytes().starts_with(b"sec-websocket-")
+    folded(name).starts_with(b"sec-websocket-")
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {

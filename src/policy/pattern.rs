@@ -48,7 +48,7 @@ impl Pattern {
             "*" => Ok(Segment::One),
             text if text.contains('*') => Err(BadPattern::Star),
             text if possible(text) && (!text.is_empty() || place == last) => {
-                Ok(Segment::Literal(undone(text).into_owned()))
+                Ok(Segment::Literal(undone(text.as_bytes()).into_owned()))
             }
             _ => Err(BadPattern::Impossible),
         };
@@ -61,8 +61,8 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, path: &str) -> bool {
-        let Some(rest) = path.strip_prefix('/') else { return false };
-        let mut asked = rest.split('/');
+        let Some(rest) = path.as_bytes().strip_prefix(b"/") else { return false };
+        let mut asked = rest.split(|byte| *byte == b'/');
         for segment in &self.segments {
             match (segment, asked.next()) {
                 (Segment::Rest, _) => return true,
@@ -104,13 +104,12 @@ fn possible(segment: &str) -> bool {
     !matches!(segment, "." | "..") && segment.bytes().all(sound) && escapes.all(hex)
 }
 
-fn same(bytes: &[u8], segment: &str) -> bool {
-    segment.as_bytes() == bytes || (segment.contains('%') && *undone(segment) == *bytes)
+fn same(bytes: &[u8], segment: &[u8]) -> bool {
+    segment == bytes || (segment.contains(&b'%') && *undone(segment) == *bytes)
 }
 
-/// `segment` without its escapes. What is no escape stays.
-fn undone(segment: &str) -> Cow<'_, [u8]> {
-    let bytes = segment.as_bytes();
+/// `bytes` without their escapes. What is no escape stays.
+fn undone(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !bytes.contains(&b'%') {
         return Cow::Borrowed(bytes);
     }

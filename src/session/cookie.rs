@@ -148,16 +148,21 @@ impl Names {
     /// The sealed session that `jar` carries: what is present up to the cap, joined. A gap or a chunk beyond the cap
     /// makes it nothing; whether it is whole, the seal says.
     pub fn read_session<'a>(&self, jar: &'a Jar) -> Carried<'a> {
-        let extra = jar.names().any(|name| self.is_stray(name));
-        let present = self.session.iter().filter(|name| jar.has(name)).count();
-        if present == 0 && !extra {
-            return Carried::Nothing;
+        let mut chunks: [Option<&str>; MAX_CHUNKS] = [None; MAX_CHUNKS];
+        let mut sound = true;
+        for (name, value) in jar.pairs().filter(|(name, _)| name.starts_with(self.session())) {
+            match self.session.iter().position(|known| known == name) {
+                Some(at) => sound &= chunks[at].replace(value).is_none(), // a doubled one could be either
+                None => sound &= !self.is_part(name),
+            }
         }
-        let parts: Vec<&str> = self.session.iter().map_while(|name| jar.get(name)).collect();
-        match parts.as_slice() {
-            _ if extra || parts.len() != present => Carried::Damaged,
-            [whole] => Carried::Sealed(Cow::Borrowed(whole)),
-            parts => Carried::Sealed(Cow::Owned(parts.concat())),
+        let whole = chunks.iter().take_while(|chunk| chunk.is_some()).count();
+        sound &= chunks[whole..].iter().all(Option::is_none);
+        match chunks {
+            _ if !sound => Carried::Damaged,
+            [None, ..] => Carried::Nothing,
+            [Some(only), None, ..] => Carried::Sealed(Cow::Borrowed(only)),
+            parts => Carried::Sealed(Cow::Owned(parts.into_iter().flatten().collect())),
         }
     }
 

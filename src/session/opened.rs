@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::uniform::BuildUniform;
+use memchr::memchr_iter;
 use moka::sync::Cache;
 
 use super::record::Session;
@@ -64,9 +65,9 @@ impl OpenedSessions {
 
 /// What follows version and key id.
 fn random_part(sealed: &str) -> Option<[u8; RANDOM]> {
-    let (_, rest) = sealed.split_once('.')?;
-    let (_, body) = rest.split_once('.')?;
-    body.as_bytes().first_chunk().copied()
+    let mut points = memchr_iter(b'.', sealed.as_bytes());
+    let body = points.nth(1)? + 1;
+    sealed.as_bytes()[body..].first_chunk().copied()
 }
 
 #[cfg(test)]

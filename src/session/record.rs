@@ -14,7 +14,7 @@ use super::settings::SecondFactor;
 use super::store::Version;
 use super::ticket::Ticket;
 use crate::gotrue;
-use crate::token::Digest;
+use crate::token::Kept;
 
 /// Tokens are refused for this long past their end.
 const LEEWAY: Duration = Duration::minutes(1);
@@ -111,7 +111,7 @@ pub(super) struct Rest {
 /// What was worked out about this very value. A changed session is another value: it starts without.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    pub(super) token: OnceLock<Digest>,
+    pub(super) token: Kept,
     pub(super) public_id: OnceLock<String>,
     pub(super) description: OnceLock<String>,
     pub(super) bearer: OnceLock<Option<HeaderValue>>,

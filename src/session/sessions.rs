@@ -331,8 +331,7 @@ impl Inner {
         now: OffsetDateTime,
     ) -> Result<Arc<Claims>, Refusal> {
         let token = session.access_token.expose();
-        let digest = session.memo.token.get_or_init(|| self.verifier.digest(token));
-        let claims = self.verifier.verify_known(token, *digest, now).await?;
+        let claims = self.verifier.verify_kept(token, &session.memo.token, now).await?;
         let own = claims.sub == session.user_id && claims.session_id == session.gotrue_id;
         if own { Ok(claims) } else { Err(Refusal::Invalid(Invalid::Claims("sub"))) }
     }

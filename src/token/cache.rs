@@ -19,10 +19,9 @@ pub(super) struct Name {
     digest: Digest,
 }
 
-/// The digest over issuer and token. Whoever keeps a token may keep it beside: made once, it saves every later look-up
-/// the reading of the whole token.
+/// The digest over issuer and token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
+pub(super) struct Digest([u8; 32]);
 
 /// A signature that held. Times are no part of it: they are judged on each use.
 #[derive(Debug, Clone)]

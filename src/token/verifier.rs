@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base::clock::{SharedClock, SystemClock};
 use base::count::Counts;
 use time::OffsetDateTime;
 
-use super::cache::{Digest, Name, Verdicts};
+use super::cache::{Digest, Verdicts};
 use super::disk::KeptSet;
 use super::jwks::{Asked, Published, Publisher, Want};
 use super::keys::{Header, KeySet};
@@ -42,6 +42,19 @@ struct Inner {
     counts: Counted,
     clock: SharedClock,
 }
+
+/// What a [`Verifier`] found about one token, kept beside it by whoever keeps the token: a look at it saves the reading
+/// of the whole token. Times are no part of it, and under other keys it does not count.
+#[derive(Debug, Default)]
+pub struct Kept {
+    digest: OnceLock<Digest>,
+    /// With the generation of the keys it was found under.
+    verdict: OnceLock<(u64, Arc<Claims>)>,
+}
+
+/// Places of the results of a look-up in [`Counted::tokens`].
+const HIT: usize = 0;
+const MISS: usize = 1;
 
 /// What a verifier counts, for whoever shows figures.
 #[derive(Debug, Clone)]
@@ -102,30 +115,48 @@ impl Verifier {
         if token.len() > shape::MAX_LENGTH {
             return Err(Invalid::Shape.into());
         }
-        self.verify_known(token, self.digest(token), self.0.clock.now()).await
+        let found = self.verify_known(token, self.0.verdicts.digest(token), self.0.clock.now()).await?;
+        Ok(found.1)
     }
 
-    /// For [`verify_known`](Self::verify_known).
-    pub fn digest(&self, token: &str) -> Digest {
-        self.0.verdicts.digest(token)
-    }
-
-    /// As [`verify`](Self::verify), for a token whose digest is known. `digest` must be the one that this verifier made
-    /// of this very `token`: the verdict is looked up by it. `now` is the present moment.
+    /// As [`verify`](Self::verify), for whoever has `kept` beside this very `token` and no other. `now` is the present
+    /// moment.
     ///
     /// # Errors
     ///
     /// As [`verify`](Self::verify).
-    pub async fn verify_known(
+    pub async fn verify_kept(
+        &self,
+        token: &str,
+        kept: &Kept,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Claims>, Refusal> {
+        let generation = self.0.generation(now);
+        if let Some((under, claims)) = kept.verdict.get()
+            && *under == generation
+        {
+            self.0.counts.tokens.add(&[HIT]);
+            return self.0.in_time(Arc::clone(claims), now);
+        }
+        let digest = *kept.digest.get_or_init(|| self.0.verdicts.digest(token));
+        let found = self.verify_known(token, digest, now).await?;
+        let claims = Arc::clone(&found.1);
+        let _ = kept.verdict.set(found); // another was first: his is as good
+        Ok(claims)
+    }
+
+    /// The claims, and the generation of the keys under which they were found.
+    async fn verify_known(
         &self,
         token: &str,
         digest: Digest,
         now: OffsetDateTime,
-    ) -> Result<Arc<Claims>, Refusal> {
-        let remembered = self.0.remembered(digest, now);
-        self.0.counts.tokens.add(&[usize::from(remembered.is_none())]);
+    ) -> Result<(u64, Arc<Claims>), Refusal> {
+        let generation = self.0.generation(now);
+        let remembered = self.0.verdicts.get(&Verdicts::name(digest, generation));
+        self.0.counts.tokens.add(&[if remembered.is_some() { HIT } else { MISS }]);
         match remembered {
-            Some(verdict) => verdict,
+            Some(claims) => Ok((generation, self.0.in_time(claims, now)?)),
             None => Box::pin(self.0.examine(token, digest, now)).await, // rare: no weight on every request
         }
     }
@@ -161,25 +192,27 @@ impl Verifier {
     pub fn forget(&self, token: &str) {
         let now = self.0.clock.now();
         let set = self.0.published.as_ref().and_then(|p| p.usable(now));
-        self.0.verdicts.remove(&Inner::name(self.digest(token), set.as_deref()));
+        let generation = set.map_or(0, |set| set.generation);
+        self.0.verdicts.remove(&Verdicts::name(self.0.verdicts.digest(token), generation));
     }
 }
 
 impl Inner {
-    /// Verdicts under a set that is gone or too old are not found: its generation is not asked for.
-    fn name(digest: Digest, set: Option<&Published>) -> Name {
-        Verdicts::name(digest, set.map_or(0, |set| set.generation))
-    }
-
-    /// What was found about a token before, judged by today's clock and keys; `None` if it was never examined.
-    fn remembered(&self, digest: Digest, now: OffsetDateTime) -> Option<Result<Arc<Claims>, Refusal>> {
+    /// Of the keys that count now; a set that has reached its age is fetched anew meanwhile. Verdicts under a set that is
+    /// gone or too old are not found: its generation is not asked for.
+    fn generation(&self, now: OffsetDateTime) -> u64 {
         let set = self.published.as_ref().and_then(|published| {
             let set = published.usable(now)?;
             published.keep_fresh(&set, now);
             Some(set)
         });
-        let claims = self.verdicts.get(&Self::name(digest, set.as_deref()))?;
-        Some(self.expect.in_time(&claims, now).map(|()| claims).map_err(Refusal::from))
+        set.map_or(0, |set| set.generation)
+    }
+
+    /// `claims` of a token whose signature holds, if today's clock lets them pass.
+    fn in_time(&self, claims: Arc<Claims>, now: OffsetDateTime) -> Result<Arc<Claims>, Refusal> {
+        self.expect.in_time(&claims, now).map_err(Refusal::from)?;
+        Ok(claims)
     }
 
     async fn examine(
@@ -187,7 +220,7 @@ impl Inner {
         token: &str,
         digest: Digest,
         now: OffsetDateTime,
-    ) -> Result<Arc<Claims>, Refusal> {
+    ) -> Result<(u64, Arc<Claims>), Refusal> {
         let parts = shape::split(token)?;
         let header = Header::read(&parts.header)?;
         let set = self.set_for(&header, now).await?;
@@ -195,8 +228,9 @@ impl Inner {
         let key = keys.find(&header)?;
         // The clock again: a fetch may have taken seconds.
         let claims = Arc::new(judge(parts, key, &self.expect, self.clock.now())?);
-        self.verdicts.insert(Self::name(digest, set.as_deref()), Arc::clone(&claims), token.len());
-        Ok(claims)
+        let generation = set.map_or(0, |set| set.generation);
+        self.verdicts.insert(Verdicts::name(digest, generation), Arc::clone(&claims), token.len());
+        Ok((generation, claims))
     }
 
     /// The set to look in for the key of `header`: fetched first where that could help, and then waited for.

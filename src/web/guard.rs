@@ -78,7 +78,7 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bo
     if !app.bearer || !bearers_count {
         return by_cookie(visit, carries_session).await;
     }
-    if token_in_query(visit.target()) {
+    if token_in_query(visit.query()) {
         return Err(Code::AmbiguousCredentials.into());
     }
     match bearer(headers)? {
@@ -125,8 +125,7 @@ async fn by_cookie(visit: &Visit, carries_session: bool) -> Result<Caller, Error
 }
 
 /// Whether the query brings a token, as RFC 6750 section 2.3 would have it. Addresses are kept in too many places.
-fn token_in_query(target: &str) -> bool {
-    let query = target.split_once('?').map_or("", |(_, query)| query);
+fn token_in_query(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
 }
 

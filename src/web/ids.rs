@@ -9,8 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// Bytes of an id: 16 characters of base64url.
-const SIZE: usize = 12;
+/// Characters of an id, base64url.
+const LENGTH: usize = 16;
+/// Bytes of an id: no bit of a character is lost, so that ids can be cut from one text.
+const SIZE: usize = LENGTH * 3 / 4;
 /// Ids that are drawn at once: the system's generator costs more than the rest of an id.
 const BATCH: usize = 64;
 
@@ -19,8 +21,8 @@ const BATCH: usize = 64;
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    fn new(text: String) -> Self {
-        let value = HeaderValue::from_maybe_shared(Bytes::from(text));
+    fn new(text: Bytes) -> Self {
+        let value = HeaderValue::from_maybe_shared(text);
         Self(value.unwrap_or_else(|_| HeaderValue::from_static("none"))) // base64url fits in any header
     }
 
@@ -38,7 +40,8 @@ impl RequestId {
 /// Draws the ids of requests, unpredictable and each once.
 pub struct RequestIds {
     entropy: SharedEntropy,
-    drawn: Mutex<Vec<[u8; SIZE]>>,
+    /// The text of those that are left.
+    drawn: Mutex<Bytes>,
 }
 
 impl RequestIds {
@@ -50,14 +53,12 @@ impl RequestIds {
     /// The next id.
     pub fn next(&self) -> RequestId {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = drawn.pop().unwrap_or_else(|| {
+        if drawn.len() < LENGTH {
             let mut all = [0; SIZE * BATCH];
             self.entropy.fill(&mut all);
-            drawn.extend(all.as_chunks().0);
-            drawn.pop().unwrap_or_default()
-        });
-        drop(drawn);
-        RequestId::new(URL_SAFE_NO_PAD.encode(bytes))
+            *drawn = URL_SAFE_NO_PAD.encode(all).into();
+        }
+        RequestId::new(drawn.split_to(LENGTH))
     }
 }
 
@@ -81,6 +82,6 @@ mod tests {
         let ids = RequestIds::new(Arc::new(SeededEntropy::new(1)));
         let drawn: HashSet<String> = (0..5 * BATCH).map(|_| ids.next().as_str().to_owned()).collect();
         assert_eq!(drawn.len(), 5 * BATCH);
-        assert!(drawn.iter().all(|id| id.len() == 16));
+        assert!(drawn.iter().all(|id| id.len() == LENGTH));
     }
 }

@@ -10,11 +10,12 @@ mod trace;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use http::header;
@@ -23,8 +24,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::Service;
 
 pub(super) use errors::{bounce, dress};
-pub(super) use headers::{Foreign, PAGE_POLICY};
+pub(super) use headers::PAGE_POLICY;
 pub(super) use origin::{cross_site, gate, is_listed, is_marked, same_origin_only};
+pub use trace::REQUEST_LINE;
 
 use super::api::verify::{self, Original};
 use super::error::Flaw;
@@ -32,7 +34,7 @@ use super::ids::RequestId;
 use super::routes;
 use super::state::AppState;
 use super::supabase;
-use super::visit::{Client, Face, Visit};
+use super::visit::{Client, Face, Peer, Visit};
 use crate::gateway;
 
 /// The router with the stack around it. A service of its own: a layer of axum's would be put around each route, and box
@@ -41,11 +43,19 @@ use crate::gateway;
 pub struct Site {
     app: AppState,
     router: Router,
+    peer: Option<Peer>,
 }
 
 impl Site {
     pub(super) fn new(app: &AppState, router: Router<AppState>) -> Self {
-        Self { app: app.clone(), router: router.with_state(app.clone()) }
+        Self { app: app.clone(), router: router.with_state(app.clone()), peer: None }
+    }
+
+    /// The same for a connection from `peer`. Without, the peer is the one in the request's `ConnectInfo<SocketAddr>`, as
+    /// axum's own listener leaves it there, if there is one.
+    #[must_use]
+    pub fn for_peer(&self, peer: IpAddr) -> Self {
+        Self { peer: Some(Peer::new(peer)), ..self.clone() }
     }
 }
 
@@ -63,8 +73,11 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let Self { app, router } = self.clone();
-        Box::pin(async move { Ok(trace::record(app, request.map(Body::new), router).await) })
+        let Self { app, router, peer } = self.clone();
+        let told =
+            || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| Peer::new(info.0.ip()));
+        let peer = peer.or_else(told);
+        Box::pin(async move { Ok(trace::record(app, peer, request.map(Body::new), router).await) })
     }
 }
 

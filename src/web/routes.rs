@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::{Code, Error};
 use super::guard::{self, Caller};
-use super::layers::{Foreign, cross_site};
+use super::layers::cross_site;
 use super::proof;
 use super::visit::{Visit, see_other};
 use super::{sockets, streams};
@@ -54,7 +54,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
-        client: visit.client_text(),
+        client: visit.client_value(),
         proto: if visit.public().scheme() == "https" { "https" } else { "http" },
         host: visit.host_value(),
         request_id: visit.request_id_value(),
@@ -68,7 +68,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     if let (Some((place, client)), Some(wish)) = (place, wish) {
         sockets::carry(place, &wish, client, &mut response);
     }
-    response.extensions_mut().insert(Foreign);
+    visit.note_answered();
     Ok(response)
 }
 

@@ -5,6 +5,7 @@ mod language;
 mod ways;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath};
@@ -26,7 +27,7 @@ use super::views::{Frame, View};
 use crate::policy::Rule;
 use crate::session::Slot;
 pub use head::FetchSite;
-pub(super) use head::{Client, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
+pub(super) use head::{Client, Peer, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
 use head::{is_navigation, only};
 use language::Tongues;
 pub(super) use ways::returning;
@@ -70,6 +71,7 @@ struct Inner {
     rule: OnceLock<Arc<Rule>>,
     /// Milliseconds until the head of an upstream's answer.
     forwarded: OnceLock<u64>,
+    answered: AtomicBool,
 }
 
 impl Visit {
@@ -110,6 +112,7 @@ impl Visit {
             route: OnceLock::new(),
             rule: OnceLock::new(),
             forwarded: OnceLock::new(),
+            answered: AtomicBool::new(false),
             app,
         }))
     }
@@ -139,7 +142,7 @@ impl Visit {
 
     /// Reads the session from its store for our own pages, which ask for it in passing; what is proxied asks by name.
     pub(super) async fn load_session(&self) {
-        let path = self.target().split('?').next().unwrap_or_default();
+        let path = self.0.target.as_ref().map_or("/", PathAndQuery::path);
         let own = path.starts_with("/auth/") && !path.starts_with("/auth/assets/");
         if own || (path == "/" && self.app().demo) {
             self.app().sessions.load(self.slot()).await;
@@ -179,9 +182,9 @@ impl Visit {
         self.0.client.address
     }
 
-    /// The same as text.
-    pub(super) fn client_text(&self) -> Option<&str> {
-        self.0.client.text.as_deref()
+    /// The same as the value of a header.
+    pub(super) fn client_value(&self) -> Option<&HeaderValue> {
+        self.0.client.value()
     }
 
     /// As in `X-Request-Id`.
@@ -224,9 +227,24 @@ impl Visit {
         let _ = self.0.forwarded.set(millis); // the demo page forwards more than once; the first is told
     }
 
+    /// The answer is an upstream's, dressed by the gateway.
+    pub(super) fn note_answered(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer is an upstream's.
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
+    }
+
     /// Path and query as they came.
     pub fn target(&self) -> &str {
         self.0.target.as_ref().map_or("/", PathAndQuery::as_str)
+    }
+
+    /// The query as it came.
+    pub(super) fn query(&self) -> &str {
+        self.0.target.as_ref().and_then(PathAndQuery::query).unwrap_or_default()
     }
 
     /// The request's `Origin`; a doubled one counts as absent.

@@ -1,14 +1,15 @@
 //! Passwords: rules when one is set, Argon2id on a bounded pool (S-72 to S-74).
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base::entropy::SharedEntropy;
 use base::secret::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{Answer, ApiError};
 use crate::settings::PasswordRules;
@@ -29,9 +30,12 @@ const QUEUE: usize = 128;
 pub(crate) struct Hasher {
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    threads: mpsc::Sender<Job>,
     entropy: SharedEntropy,
     done: Arc<AtomicU64>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// How a comparison ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,7 @@ impl Hasher {
         Self {
             running: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(threads + QUEUE)),
+            threads: start(threads),
             entropy,
             done: Arc::default(),
         }
@@ -86,13 +91,32 @@ impl Hasher {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ApiError::busy())?;
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(ApiError::internal)?;
         self.done.fetch_add(1, Ordering::Relaxed);
-        let done = tokio::task::spawn_blocking(move || {
+        let (told, done) = oneshot::channel();
+        let job = move || {
             let result = work();
             drop((turn, place)); // held to the end of the work, even if the caller has gone away
-            result
-        });
+            let _ = told.send(result); // as above
+        };
+        self.threads.send(Box::new(job)).map_err(ApiError::internal)?;
         done.await.map_err(|_| ApiError::internal("hashing ended early"))
     }
+}
+
+/// Threads of their own, which end with the last sender. On whichever thread a hash was computed the allocator keeps its
+/// 19 MiB for the next one: the many threads of the runtime's pool would each come to keep as much (S-74).
+fn start(threads: usize) -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    let jobs = Arc::new(Mutex::new(jobs));
+    for _ in 0..threads {
+        let jobs = Arc::clone(&jobs);
+        std::thread::spawn(move || {
+            let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            while let Ok(job) = next() {
+                let _ = catch_unwind(AssertUnwindSafe(job)); // who waits for it is told
+            }
+        });
+    }
+    sender
 }
 
 /// The PHC string, on the caller's thread: tens of milliseconds and 19 MiB.

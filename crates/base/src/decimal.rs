@@ -18,7 +18,7 @@ pub fn push_padded(text: &mut String, mut number: u64, width: usize) {
         number /= 10;
     }
     let from = at.min(digits.len().saturating_sub(width));
-    text.extend(digits[from..].iter().map(|digit| char::from(*digit)));
+    text.push_str(str::from_utf8(&digits[from..]).unwrap_or_default()); // digits are text
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Lines as they are written.
 
+use std::sync::Mutex;
+
 use base::clock::ManualClock;
 use time::macros::datetime;
 use tracing::{Dispatch, info, info_span, warn};
@@ -24,7 +26,7 @@ impl Write for Out {
 fn written(form: Form, level: Level, work: impl FnOnce()) -> String {
     let out = Out::default();
     let clock = ManualClock::at(datetime!(2026-01-01 13:00 +01:00));
-    let lines = Lines::new(form, level, Arc::new(clock), out.clone());
+    let lines = Lines::new(form, level, Arc::new(clock), Pen::new(out.clone()));
     // A lone dispatcher would let threads without one switch call sites off for everybody.
     let _second = Dispatch::new(tracing::subscriber::NoSubscriber::default());
     tracing::dispatcher::with_default(&Dispatch::new(Registry::default().with(lines)), work);

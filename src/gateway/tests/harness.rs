@@ -185,7 +185,7 @@ impl Door {
         let permit = self.policy.decide(rule, &who, now).unwrap();
         let extra = Extra {
             bearer: bearer.as_ref().and_then(base::http::bearer),
-            client: Some("192.0.2.7"),
+            client: Some(&const { HeaderValue::from_static("192.0.2.7") }),
             proto: "https",
             host: &HeaderValue::from_static("app.example.test"),
             request_id: &HeaderValue::from_static("req-1"),

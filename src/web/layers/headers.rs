@@ -19,10 +19,6 @@ const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Marks an answer of an upstream, which the gateway has dressed already.
-#[derive(Debug, Clone)]
-pub struct Foreign;
-
 /// What depends on the request: HSTS where it came over https, and no trace of a code that is still in the address (S-27).
 pub(super) fn correct(visit: &Visit, answer: &mut Response) {
     let headers = answer.headers_mut();
@@ -40,8 +36,9 @@ pub(super) fn correct(visit: &Visit, answer: &mut Response) {
 }
 
 /// Adds what is missing, to every answer whatever it is: those to requests that were refused unread, and to panics.
-pub(super) fn finish(request_id: &RequestId, mut response: Response) -> Response {
-    if response.extensions().get::<Foreign>().is_some() {
+/// `dressed` is an answer of an upstream.
+pub(super) fn finish(request_id: &RequestId, dressed: bool, mut response: Response) -> Response {
+    if dressed {
         response.headers_mut().insert(REQUEST_ID, request_id.value().clone());
         return response; // the gateway has added the others
     }
@@ -83,7 +80,7 @@ mod tests {
     #[test]
     fn the_answer_to_a_panic_is_dressed() {
         let id = RequestIds::new(Arc::new(base::entropy::SeededEntropy::new(1))).next();
-        let answer = finish(&id, super::super::errors::bare(&Code::Internal.into(), id.as_str()));
+        let answer = finish(&id, false, super::super::errors::bare(&Code::Internal.into(), id.as_str()));
         assert_eq!(answer.status(), 500);
         for (name, value) in [
             ("x-request-id", id.as_str()),

@@ -1,10 +1,9 @@
 //! What the head of a request says about its caller.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::ConnectInfo;
 use http::header::AsHeaderName;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::limit::client;
 use crate::web::state::AppState;
@@ -41,24 +40,52 @@ impl FetchSite {
     }
 }
 
-/// Who is at the other end.
+/// The other end of a connection. Clones share its text.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Peer {
+    address: IpAddr,
+    text: HeaderValue,
+}
+
+impl Peer {
+    pub(in crate::web) fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let text = HeaderValue::from_maybe_shared(bytes::Bytes::from(address.to_string()));
+        let text = text.unwrap_or_else(|_| HeaderValue::from_static("")); // an address fits in any header
+        Self { address, text }
+    }
+}
+
+/// Who asks.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Client {
-    /// Of the connection.
+    /// The other end of the connection.
     pub(in crate::web) peer: Option<IpAddr>,
     /// By S-83.
     pub(in crate::web) address: Option<IpAddr>,
-    /// The address as text, for the log and for upstreams.
-    pub(in crate::web) text: Option<String>,
+    /// The address as text, for upstreams.
+    text: Option<HeaderValue>,
 }
 
 impl Client {
-    /// Reads what came with a request.
-    pub(in crate::web) fn of(app: &AppState, headers: &HeaderMap, extensions: &Extensions) -> Self {
-        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let address =
-            peer.map(|peer| client::resolve(peer, headers, &app.client_ip_header, &app.trusted_proxies));
-        Self { peer, address, text: address.map(|address| address.to_string()) }
+    /// Reads what came with a request on the connection from `peer`.
+    pub(in crate::web) fn of(app: &AppState, headers: &HeaderMap, peer: Option<&Peer>) -> Self {
+        let resolve =
+            |peer: &Peer| client::resolve(peer.address, headers, &app.client_ip_header, &app.trusted_proxies);
+        let address = peer.map(resolve);
+        let known = peer.filter(|peer| address == Some(peer.address)).map(|peer| peer.text.clone());
+        let text = known.or_else(|| address.map(|address| Peer::new(address).text));
+        Self { peer: peer.map(|peer| peer.address), address, text }
+    }
+
+    /// The address as the value of a header.
+    pub(in crate::web) fn value(&self) -> Option<&HeaderValue> {
+        self.text.as_ref()
+    }
+
+    /// The same as text.
+    pub(in crate::web) fn text(&self) -> Option<&str> {
+        self.text.as_ref()?.to_str().ok()
     }
 }
 
