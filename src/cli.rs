@@ -91,15 +91,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     /// Which rule decides about a request, and why
-    Explain {
-        /// Such as GET
-        method: String,
-        /// Such as /api/orders/7
-        path: String,
-        /// Claims of the user who asks, as a JSON object; nobody is signed in without it
-        #[arg(long = "as", value_name = "CLAIMS.JSON")]
-        claims: Option<PathBuf>,
-    },
+    Explain(policy::Question),
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,9 +158,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Serve => serve::run(&flags)?,
         Command::Init => init::run(&std::env::current_dir()?)?,
         Command::Check { json } => check::run(&flags, json)?,
-        Command::Policy(PolicyCommand::Explain { method, path, claims }) => {
-            return policy::explain(&flags, &method, &path, claims.as_deref());
-        }
+        Command::Policy(PolicyCommand::Explain(question)) => return policy::explain(&flags, &question),
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
         Command::Sql { uninstall } => tools::sql(&flags, uninstall)?,

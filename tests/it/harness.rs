@@ -308,6 +308,21 @@ impl TestApp {
         (address, bff.sessions())
     }
 
+    /// What a start with the present `bff.toml` would find.
+    pub fn settings(&self) -> Settings {
+        settings(&self.env, self.folder.path()).0.expect("settings without a fault")
+    }
+
+    /// Writes `rules` in the place of all that `bff.toml` says after its upstream, and has them read again.
+    pub fn reload(&self, rules: &str) -> Result<(), Problems> {
+        let file = self.folder.path().join("bff.toml");
+        let written = std::fs::read_to_string(&file).unwrap();
+        let upstream = written.lines().take(2).collect::<Vec<_>>().join("\n");
+        std::fs::write(file, format!("{upstream}\n{rules}")).unwrap();
+        let (settings, problems) = settings(&self.env, self.folder.path());
+        self.bff.reload(settings, problems)
+    }
+
     /// The value of a variable of the BFF.
     pub fn variable(&self, name: &str) -> String {
         self.env.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
@@ -371,13 +386,8 @@ impl TestApp {
     }
 }
 
-pub fn build(
-    env: &[(String, String)],
-    folder: &Path,
-    clock: SharedClock,
-    entropy: SharedEntropy,
-    store: Option<Store>,
-) -> Bff {
+/// What a start there would find.
+fn settings(env: &[(String, String)], folder: &Path) -> (Option<Settings>, Problems) {
     let inputs = Inputs {
         environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         folder: folder.to_owned(),
@@ -388,6 +398,17 @@ pub fn build(
     let sources = Sources::read(&inputs, &mut problems);
     let network = Network::read(&sources, &mut problems).expect("network settings");
     let settings = Settings::read(&sources, network, None, &mut problems);
+    (settings, problems)
+}
+
+pub fn build(
+    env: &[(String, String)],
+    folder: &Path,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    store: Option<Store>,
+) -> Bff {
+    let (settings, problems) = self::settings(env, folder);
     assert!(!problems.has_faults(), "{problems:#?}");
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
