@@ -80,6 +80,9 @@ enum Command {
         #[arg(long)]
         uninstall: bool,
     },
+    /// Print the description of the paths, as /auth/openapi.json
+    #[command(name = "openapi")]
+    OpenApi,
     /// For load tests: Supabase sessions as JSON lines in, `Cookie` header values out
     MintSession,
     /// The embedded auth server alone, and its people
@@ -162,6 +165,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
         Command::Sql { uninstall } => tools::sql(&flags, uninstall)?,
+        Command::OpenApi => tools::openapi(&flags)?,
         Command::MintSession => mint::run(&flags)?,
         #[cfg(feature = "embedded")]
         Command::Auth(command) => auth::run(&flags, command)?,

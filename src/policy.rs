@@ -83,6 +83,11 @@ impl Policy {
         self.0.serial
     }
 
+    /// `[scopes]`: every scope there is, and what it means.
+    pub fn scopes(&self) -> &std::collections::BTreeMap<String, String> {
+        &self.0.grants.scopes
+    }
+
     /// Every rule, in order.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.0.rules

@@ -11,8 +11,10 @@ use crate::gateway::path::{AllowEncoded, BadPath, Path};
 use crate::gateway::settings::UpstreamSettings;
 use crate::gotrue::{self, Tokens};
 use crate::policy::{Denied, Door, Explanation, Policy, Via, Who};
+use crate::session::cookie::Names;
 use crate::session::{self, Proof};
 use crate::token::{Claims, Invalid};
+use crate::web;
 
 /// Why there is no cookie for a session.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,20 @@ pub enum Unexplained {
     /// The rules themselves are refused.
     #[error(transparent)]
     Rules(#[from] Error),
+}
+
+/// How a site with `settings` describes its own paths, as at `/auth/openapi.json`.
+pub fn description(settings: &Settings) -> Value {
+    let public = settings.network.canonical();
+    web::document(&web::About {
+        server: public.origin().ascii_serialization(),
+        cookie: Names::new(public, true).session().to_owned(),
+        scopes: settings.grants.scopes.clone(),
+        token: settings.token_grants,
+        hooks: settings.hooks.is_some(),
+        forward_auth: settings.forward_auth.is_some(),
+        demo: settings.demo,
+    })
 }
 
 /// A request that somebody would like to know the answer to.
@@ -137,7 +153,8 @@ impl Explainer {
         let Some(upstream) = rule.filter(|rule| !rule.is_built_in()).and_then(|rule| rule.upstream()) else {
             return Ok(());
         };
-        let allow = self.upstreams.iter().find(|(name, _)| name == upstream).map(|(_, own)| own.allow_encoded);
+        let allow =
+            self.upstreams.iter().find(|(name, _)| name == upstream).map(|(_, own)| own.allow_encoded);
         Path::judge(path, allow.unwrap_or_default()).map_err(Unexplained::Path).map(drop)
     }
 }

@@ -311,7 +311,8 @@ impl Builder<'_> {
         if !above.is_empty() {
             let (rules, verb) = if above.len() == 1 { ("rule", "matches") } else { ("rules", "match") };
             let names = above.join(", ");
-            let why = format!("Never reached: {rules} {names} above it {verb} everything that this one does.");
+            let why =
+                format!("Never reached: {rules} {names} above it {verb} everything that this one does.");
             self.fault("BFF-RULE-001", place(), &path, why, "Move it up, or take it out.");
         }
     }

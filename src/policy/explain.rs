@@ -63,7 +63,9 @@ fn reason(rule: &Rule, miss: Miss) -> String {
     let paths = || rule.paths().collect::<Vec<_>>().join(", ");
     match miss {
         Miss::Reserved => miss.to_string(),
-        Miss::Door if rule.upstream().is_some() => "not asked: it has an upstream, this is for another proxy".to_owned(),
+        Miss::Door if rule.upstream().is_some() => {
+            "not asked: it has an upstream, this is for another proxy".to_owned()
+        }
         Miss::Door => "not asked: it has no upstream, so it is for another proxy".to_owned(),
         Miss::Host => format!("{miss}: it is for {}", rule.host().unwrap_or_default()),
         Miss::Path => format!("{miss}: it is for {}", paths()),

@@ -183,7 +183,8 @@ impl Rule {
         let same = |host: &String| other.host.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(host));
         let host = self.host.as_ref().is_none_or(same);
         let within = |ours: &Requests| {
-            ours.path.covers(&theirs.path) && method.map_or(ours.methods.is_none(), |method| ours.answers(method))
+            ours.path.covers(&theirs.path)
+                && method.map_or(ours.methods.is_none(), |method| ours.answers(method))
         };
         self.door() == other.door() && host && self.requests.iter().any(within)
     }

@@ -69,7 +69,8 @@ impl Sessions {
                 }
             },
         };
-        let until = OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now).max(now) + Duration::MINUTE;
+        let until =
+            OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now).max(now) + Duration::MINUTE;
         self.0.denied.add(claims.session_id, until, reason, now);
         self.0.verifier.forget(token.expose());
         self.0.spread_sessions(vec![claims.session_id], reason).await;

@@ -112,9 +112,29 @@ const METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "get"];
 
 const PATHS: [&str; 23] = [
-    "/open", "/open/", "/open/a/b", "/OPEN/a", "/%6fpen/a", "/notes", "/notes/", "/notes/1", "/notes/1/2",
-    "/notes/open", "/notes/%31", "/admin", "/admin/x", "/half", "/half/", "/tenant/a", "/tenant", "/vault",
-    "/guests", "/none", "/open//a", "/notes/a;b", "/notes/a%2fb",
+    "/open",
+    "/open/",
+    "/open/a/b",
+    "/OPEN/a",
+    "/%6fpen/a",
+    "/notes",
+    "/notes/",
+    "/notes/1",
+    "/notes/1/2",
+    "/notes/open",
+    "/notes/%31",
+    "/admin",
+    "/admin/x",
+    "/half",
+    "/half/",
+    "/tenant/a",
+    "/tenant",
+    "/vault",
+    "/guests",
+    "/none",
+    "/open//a",
+    "/notes/a;b",
+    "/notes/a%2fb",
 ];
 
 /// Who asks: nobody, or somebody of these claims by session or by bearer.
@@ -152,8 +172,10 @@ impl Dice {
 
 /// Claims of all kinds, near-misses among them.
 fn claims(dice: &Dice, now: i64, issuer: &str) -> Map<String, Value> {
-    let roles = [json!([]), json!(["user"]), json!(["editor"]), json!(["admin"]), json!("admin"), json!(["Admin"])];
-    let scopes = [json!(null), json!("notes"), json!("notes:read notes:write"), json!(["notes:readall"]), json!([7])];
+    let roles =
+        [json!([]), json!(["user"]), json!(["editor"]), json!(["admin"]), json!("admin"), json!(["Admin"])];
+    let scopes =
+        [json!(null), json!("notes"), json!("notes:read notes:write"), json!(["notes:readall"]), json!([7])];
     let tenants = [json!(null), json!("acme"), json!(7), json!("7"), json!(["acme"])];
     let mut metadata = json!({
         "roles": dice.one(&roles), "tenant": dice.one(&tenants), "paid": dice.one(&[json!(true), json!("true")]),
@@ -224,7 +246,10 @@ async fn explain_says_what_happens() {
             let mut claims = person.claims.clone();
             if via == Via::Cookie {
                 // The session began a moment ago, however old the proofs in its token are.
-                claims.insert("amr".to_owned(), json!([{ "method": "password", "timestamp": app.clock_now() }]));
+                claims.insert(
+                    "amr".to_owned(),
+                    json!([{ "method": "password", "timestamp": app.clock_now() }]),
+                );
             }
             claims
         });
@@ -284,7 +309,17 @@ async fn explain_says_what_happens() {
     let rules: BTreeSet<_> = verdicts.iter().map(|(_, rule, _)| rule.as_str()).collect();
     assert_eq!(rules.len(), 12 + 1, "{rules:?}");
     let statuses: BTreeSet<_> = verdicts.iter().map(|(gateway, _, status)| (*gateway, *status)).collect();
-    for seen in [(true, 200), (true, 400), (true, 401), (true, 403), (true, 404), (true, 405), (false, 200), (false, 401), (false, 403)] {
+    for seen in [
+        (true, 200),
+        (true, 400),
+        (true, 401),
+        (true, 403),
+        (true, 404),
+        (true, 405),
+        (false, 200),
+        (false, 401),
+        (false, 403),
+    ] {
         assert!(statuses.contains(&seen), "{seen:?}");
     }
 }

@@ -10,12 +10,10 @@ use axum::extract::{Request, State};
 use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
-use base::vars::Problems;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
 use supabase_bff::app::listen::{self, App, Caps};
-use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use supabase_bff::limit::client::TrustedProxies;
 use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
@@ -24,6 +22,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
 use crate::client::Browser;
+use crate::reading;
 use crate::tap::Tap;
 
 /// When every story begins.
@@ -214,8 +213,8 @@ pub struct TestApp {
     pub sessions: Sessions,
     browser: Browser,
     handle: auth_server::Handle,
-    folder: tempfile::TempDir,
-    env: Vec<(String, String)>,
+    pub folder: tempfile::TempDir,
+    pub env: Vec<(String, String)>,
     /// With what holds it.
     store: Option<(Store, Opener)>,
 }
@@ -308,21 +307,6 @@ impl TestApp {
         (address, bff.sessions())
     }
 
-    /// What a start with the present `bff.toml` would find.
-    pub fn settings(&self) -> Settings {
-        settings(&self.env, self.folder.path()).0.expect("settings without a fault")
-    }
-
-    /// Writes `rules` in the place of all that `bff.toml` says after its upstream, and has them read again.
-    pub fn reload(&self, rules: &str) -> Result<(), Problems> {
-        let file = self.folder.path().join("bff.toml");
-        let written = std::fs::read_to_string(&file).unwrap();
-        let upstream = written.lines().take(2).collect::<Vec<_>>().join("\n");
-        std::fs::write(file, format!("{upstream}\n{rules}")).unwrap();
-        let (settings, problems) = settings(&self.env, self.folder.path());
-        self.bff.reload(settings, problems)
-    }
-
     /// The value of a variable of the BFF.
     pub fn variable(&self, name: &str) -> String {
         self.env.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
@@ -386,21 +370,6 @@ impl TestApp {
     }
 }
 
-/// What a start there would find.
-fn settings(env: &[(String, String)], folder: &Path) -> (Option<Settings>, Problems) {
-    let inputs = Inputs {
-        environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        folder: folder.to_owned(),
-        auth_variables: auth_server::VARIABLES,
-        ..Inputs::default()
-    };
-    let mut problems = Problems::default();
-    let sources = Sources::read(&inputs, &mut problems);
-    let network = Network::read(&sources, &mut problems).expect("network settings");
-    let settings = Settings::read(&sources, network, None, &mut problems);
-    (settings, problems)
-}
-
 pub fn build(
     env: &[(String, String)],
     folder: &Path,
@@ -408,7 +377,7 @@ pub fn build(
     entropy: SharedEntropy,
     store: Option<Store>,
 ) -> Bff {
-    let (settings, problems) = self::settings(env, folder);
+    let (settings, problems) = reading::settings(env, folder);
     assert!(!problems.has_faults(), "{problems:#?}");
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }

@@ -10,6 +10,7 @@ mod modes;
 mod npm;
 mod program;
 mod raw;
+mod reading;
 #[path = "../stores/redis_server.rs"]
 #[expect(dead_code, reason = "the suite of the stores uses the rest")]
 mod redis_server;
@@ -51,6 +52,7 @@ mod mfa;
 mod model;
 mod mount;
 mod nodes;
+mod openapi;
 mod owners;
 mod panics;
 mod policy;

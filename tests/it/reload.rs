@@ -52,7 +52,10 @@ async fn new_rules_hold_at_once() {
     assert_eq!(reloaded.len(), 1, "{events:?}");
     assert_eq!(reloaded[0]["event.outcome"], "ok");
 
-    assert_eq!((browser.get("/notes/1").await.code().as_str(), program("/notes/1").await), ("insufficient_scope", 403));
+    assert_eq!(
+        (browser.get("/notes/1").await.code().as_str(), program("/notes/1").await),
+        ("insufficient_scope", 403)
+    );
     assert_eq!((browser.get("/items/1").await.status, program("/items/1").await), (200, 200));
     for _ in 0..2 {
         assert_eq!(browser.get("/auth/session").await.json()["scopes"], json!(["items"]));
@@ -89,7 +92,10 @@ async fn a_broken_file_keeps_the_old_rules() {
         found.iter().for_each(|code| assert!(text.contains(code), "{code}: {text}"));
         let events = log.events();
         assert_eq!(events.len(), 1, "{events:?}");
-        assert_eq!((&events[0]["event"], &events[0]["event.outcome"]), (&json!("config_reloaded"), &json!("failed")));
+        assert_eq!(
+            (&events[0]["event"], &events[0]["event.outcome"]),
+            (&json!("config_reloaded"), &json!("failed"))
+        );
         assert_eq!(browser.get("/notes/1").await.status, 200, "{broken}");
         assert_eq!(app.browser().get("/anything").await.status, 404, "{broken}");
     }
@@ -101,14 +107,14 @@ async fn a_broken_file_keeps_the_old_rules() {
 /// at once; an outage is a 503 and no end.
 #[tokio::test]
 async fn a_live_rule_asks_gotrue() {
-    let rules = format!("{BEFORE}live = true\n\n[[rules]]\nname = \"others\"\npath = \"/**\"\nto = \"echo\"\n");
+    let rules =
+        format!("{BEFORE}live = true\n\n[[rules]]\nname = \"others\"\npath = \"/**\"\nto = \"echo\"\n");
     let app = TestApp::with(Plan { rules, ..Plan::default() }).await;
     let browser = app.signed_in("ada@example.test").await;
     let tokens = app.tokens("ada@example.test", PASSWORD).await;
     let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
-    let program = async || {
-        app.browser().send(Method::GET, "/notes/1", &[("authorization", &bearer)], None).await
-    };
+    let program =
+        async || app.browser().send(Method::GET, "/notes/1", &[("authorization", &bearer)], None).await;
     let calls = || app.auth.calls("GET /auth/v1/user");
     assert_eq!((browser.get("/x").await.status, calls()), (200, 0));
     assert_eq!((app.browser().get("/notes/1").await.status, calls()), (401, 0), "nobody is not asked about");
