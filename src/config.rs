@@ -208,7 +208,6 @@ fn rules(
     problems: &mut Problems,
 ) -> (Vec<RuleSettings>, Site) {
     let entries = sources.items::<RuleSettings>("rules", problems);
-    later::refuse_in_rules(&entries, problems);
     let places: BTreeMap<String, String> =
         entries.iter().map(|entry| (format!("rules.{}", entry.name), entry.place.clone())).collect();
     let rules: Vec<RuleSettings> = entries.into_iter().map(|entry| entry.value).collect();

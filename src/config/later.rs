@@ -3,8 +3,6 @@
 use base::vars::{self, Problems, Vars};
 
 use super::place;
-use super::sources::Entry;
-use crate::policy::RuleSettings;
 
 /// Adds a fault for every setting that could not be honoured.
 pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
@@ -12,20 +10,6 @@ pub(super) fn refuse(vars: &dyn Vars, problems: &mut Problems) {
         .is_some_and(|n| n != 20)
     {
         fault(vars, "limits.sockets_per_session", None, "Realtime", "Remove the key.", problems);
-    }
-}
-
-/// Adds a fault for every rule that somebody would rely on in vain.
-pub(super) fn refuse_in_rules(rules: &[Entry<RuleSettings>], problems: &mut Problems) {
-    for rule in rules {
-        let mut fault = |key: &str, why: &str, fix: &str| {
-            problems.fault("BFF-CONF-003", format!("{}.{key}", rule.place), None, why, fix);
-        };
-        if rule.value.live {
-            let why =
-                "Asking GoTrue at every request whether the session lives is not available in this version.";
-            fault("live", why, "Remove the key.");
-        }
     }
 }
 

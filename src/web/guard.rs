@@ -85,6 +85,25 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bo
     }
 }
 
+/// GoTrue's word of this moment that the session of `caller` still lives, for rules with `live`.
+///
+/// # Errors
+///
+/// 401 if it is over, 503 if nobody can tell.
+pub(crate) async fn vouched(visit: &Visit, caller: &Caller) -> Result<(), Error> {
+    let sessions = &visit.app().sessions;
+    match caller {
+        Caller::Nobody => Ok(()),
+        Caller::Session(current) => Ok(sessions.ask_live(visit.slot(), current).await.map(drop)?),
+        Caller::Bearer { token, claims } => match sessions.token_lives(token, claims, visit.client()).await {
+            Err(session::Error::Ended(reason)) => {
+                Err(Error { reason: Some(reason), ..Code::InvalidToken.into() })
+            }
+            told => Ok(told?),
+        },
+    }
+}
+
 async fn by_cookie(visit: &Visit, carries_session: bool) -> Result<Caller, Error> {
     match visit.app().sessions.current(visit.slot()).await {
         Ok(current) => Ok(Caller::Session(current)),
