@@ -19,7 +19,7 @@ pub enum Who {
 
 impl Who {
     /// The word of the page's texts.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Everybody => "everybody",
             Self::Session => "session",
