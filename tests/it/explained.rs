@@ -1,8 +1,9 @@
 //! What `policy explain` says is what happens: ten thousand requests, at the gateway and by another proxy's question.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use base::entropy::{Entropy, SeededEntropy};
+use base::entropy::{SeededEntropy, SharedEntropy};
 use futures_util::StreamExt;
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -156,7 +157,7 @@ struct Question<'a> {
     status: u16,
 }
 
-struct Dice(SeededEntropy);
+struct Dice(SharedEntropy);
 
 impl Dice {
     fn below(&self, end: usize) -> usize {
@@ -226,7 +227,7 @@ async fn explain_says_what_happens() {
         .with("BFF_FORWARD_AUTH_HOSTS", &HOSTS.join(","));
     let app = TestApp::with(plan).await;
     let explainer = Explainer::new(app.settings()).unwrap();
-    let dice = Dice(SeededEntropy::new(98));
+    let dice = Dice(Arc::new(SeededEntropy::new(98)));
     let mut people = Vec::new();
     for _ in 0..150 {
         people.push(person(&app, &dice).await);
@@ -279,7 +280,7 @@ async fn explain_says_what_happens() {
     }
 
     let (app, browser) = (&app, &app.browser());
-    let send = |question: Question| async move {
+    let sent = futures_util::stream::iter(asked).for_each_concurrent(16, |question| async move {
         let Question { number, verb, host, target, door, via, who, status } = question;
         let origin = format!("https://{host}");
         let mut headers = script().to_vec();
@@ -301,8 +302,8 @@ async fn explain_says_what_happens() {
             browser.fresh().send(verb.clone(), &target, &headers, None).await
         };
         assert_eq!(answer.status, status, "{number}: {verb} {host}{target} by {via:?}: {}", answer.body);
-    };
-    futures_util::stream::iter(asked).for_each_concurrent(16, send).await;
+    });
+    sent.await;
     let forwarded: BTreeSet<_> = app.echo.seen().into_iter().map(|seen| seen.line).collect();
     assert_eq!(forwarded, expected);
     // The dice have met every rule and every kind of no.
