@@ -30,7 +30,7 @@ struct Question {
     body: fn(email: &str) -> Value,
 }
 
-const QUESTIONS: [Question; 3] = [
+const QUESTIONS: [Question; 6] = [
     Question {
         title: "sign in, wrong password",
         path: "/auth/login",
@@ -44,7 +44,14 @@ const QUESTIONS: [Question; 3] = [
     Question {
         title: "send the mail again",
         path: "/auth/otp",
-        body: |email| json!({ "email": email, "again": true }),
+        body: |email| json!({ "email": email, "again": true, "purpose": "signup" }),
+    },
+    Question { title: "forgotten password", path: "/auth/recover", body: |email| json!({ "email": email }) },
+    Question { title: "sign in by mail", path: "/auth/otp", body: |email| json!({ "email": email }) },
+    Question {
+        title: "a code that is none",
+        path: "/auth/otp",
+        body: |email| json!({ "email": email, "code": "000000" }),
     },
 ];
 
@@ -67,6 +74,7 @@ async fn run() -> anyhow::Result<()> {
         ("AUTH_LIMITS", "off".to_owned()),
         ("BFF_LIMITS_PASSWORD_PER_NETWORK", "1000000/1m".to_owned()),
         ("BFF_LIMITS_MAIL_PER_NETWORK", "1000000/1m".to_owned()),
+        ("BFF_LIMITS_CONFIRM_PER_NETWORK", "1000000/1m".to_owned()),
     ]);
     let _program = Process::start(&rig::program(), &["serve"], &env, folder.path(), None)?;
     rig::wait_for(&format!("http://127.0.0.1:{admin}/readyz")).await?;

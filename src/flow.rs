@@ -3,6 +3,7 @@
 //! A flow asks GoTrue and begins a session; pages and JSON are two faces of the same call. Nothing here knows HTML.
 
 mod account;
+mod alone;
 mod anonymous;
 mod code;
 mod double;

@@ -40,19 +40,25 @@ pub enum Bucket {
     Code,
     /// Anonymous sign-ups from one network.
     Anonymous,
+    /// Mail links and codes that one network tried in vain.
+    ConfirmNetwork,
+    /// One secret that is being redeemed: one node at a time.
+    Redemption,
     /// All sign-in calls to GoTrue, which has one limit for this whole process (S-85).
     GoTrue,
 }
 
 impl Bucket {
     /// Every bucket.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::PasswordNetwork,
         Self::PasswordAccount,
         Self::MailRecipient,
         Self::MailNetwork,
         Self::Code,
         Self::Anonymous,
+        Self::ConfirmNetwork,
+        Self::Redemption,
         Self::GoTrue,
     ];
 
@@ -70,6 +76,8 @@ impl Bucket {
             Self::MailNetwork => "mail_network",
             Self::Code => "code",
             Self::Anonymous => "anonymous",
+            Self::ConfirmNetwork => "confirm_network",
+            Self::Redemption => "redemption",
             Self::GoTrue => "gotrue",
         }
     }

@@ -61,6 +61,7 @@ pub const KEYS: &[&str] = &[
     "limits.mail_per_recipient",
     "limits.mail_per_network",
     "limits.code_tries",
+    "limits.confirm_per_network",
     "limits.anonymous_per_network",
     "limits.gotrue_budget",
     "limits.in_flight",

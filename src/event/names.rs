@@ -36,6 +36,8 @@ words! {
         SignUp = "sign_up",
         /// Someone ended his session.
         SignOut = "sign_out",
+        /// A mail that somebody asked for did not go out, for all that the answer says.
+        MailFailed = "mail_failed",
         /// A session began.
         SessionStarted = "session_started",
         /// A session is over; the reason says why.
@@ -141,6 +143,7 @@ impl Event {
             Self::HookRefused => "a hook call",
             Self::KeyRotated => "another key seals from now on",
             Self::ConfigReloaded => "configuration read again",
+            Self::MailFailed => "a mail did not go out",
             Self::CodeAtWrongUrl => "an authorization code came to a page that is not the callback",
         }
     }
@@ -158,8 +161,8 @@ mod tests {
         let reasons: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         assert_eq!(
             words(&events),
-            "sign_in sign_up sign_out session_started session_ended refresh token_reuse step_up csrf_refused \
-             policy_refused rate_limited hook_refused key_rotated config_reloaded code_at_wrong_url"
+            "sign_in sign_up sign_out mail_failed session_started session_ended refresh token_reuse step_up \
+             csrf_refused policy_refused rate_limited hook_refused key_rotated config_reloaded code_at_wrong_url"
         );
         assert_eq!(
             words(&reasons),

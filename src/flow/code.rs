@@ -6,7 +6,7 @@ use base::secret::Secret;
 
 use super::email::Email;
 use super::redeem::{OneTime, Redeemed};
-use super::{Failure, Flows, Problem};
+use super::{Counted, Failure, Flows, Problem};
 use crate::gotrue::{CodeKind, LinkKind};
 use crate::limit::Bucket;
 use crate::session::{Current, Slot};
@@ -52,6 +52,12 @@ pub enum Confirmed {
 }
 
 impl Flows {
+    /// Counts a link or a code of the network of `from`, before anything that came with it is read (S-84): whoever tries
+    /// at random shall not use up what GoTrue lets all of us try (S-85).
+    pub async fn count_redemption(&self, from: Option<IpAddr>) -> Counted {
+        self.0.counted(Bucket::ConfirmNetwork, &self.0.network_key(from)).await
+    }
+
     /// Redeems a mail.
     ///
     /// # Errors

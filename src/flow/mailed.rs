@@ -10,6 +10,7 @@ use super::email::Email;
 use super::pending::{Pending, Purpose};
 use super::redeem::Redeemed;
 use super::{Failure, Flows, Inner, Problem, ReturnTo, Try, callback_url};
+use crate::event::{Event, Outcome, Record};
 use crate::gotrue::{self, CodeKind, MailTo, ResendKind};
 use crate::limit::Bucket;
 use crate::pkce::Verifier;
@@ -170,7 +171,7 @@ impl Flows {
                 }
                 _ => inner.gotrue.otp(&mail, self.offer().await.signup, from).await,
             };
-            sent.or_else(told)?;
+            sent.or_else(|error| inner.told(wish.purpose, error))?;
         } else if let Some((_, earlier)) = inner.newest_mail(Some(wish.purpose), email.as_str(), slot) {
             pending.started_at = earlier.started_at; // the wait for the next mail goes on from there
         }
@@ -216,24 +217,41 @@ impl Inner {
         })
     }
 
+    /// What GoTrue says of a mail, as far as everybody may hear it: not whether the address is known, has an account or
+    /// got a mail a moment ago (S-71).
+    fn told(&self, purpose: Purpose, error: gotrue::Error) -> Result<(), Failure> {
+        match &error {
+            gotrue::Error::RateLimited { .. } => Ok(()),
+            gotrue::Error::Refused { code, .. } => match code.as_str() {
+                "captcha_failed" => Err(Failure::Form(Problem::CaptchaFailed)),
+                "email_provider_disabled" => Err(Failure::Disabled),
+                _ => Ok(()),
+            },
+            error if self.hides(purpose, error) => Ok(()),
+            _ => Err(Failure::of(error)),
+        }
+    }
+
+    /// Whether `error` may come of a mail server that is away or slow. GoTrue meets it for addresses alone that it has
+    /// something to tell, so the answer must be the one of all others (S-71); the operator hears of it here. An auth
+    /// server that cannot be reached is away for everybody, and is no such error.
+    pub(super) fn hides(&self, purpose: Purpose, error: &gotrue::Error) -> bool {
+        let hidden = match error {
+            gotrue::Error::Server { status } => matches!(status.as_u16(), 500 | 504),
+            gotrue::Error::Unreachable(cause) => cause.is_timeout() && !cause.is_connect(),
+            _ => false,
+        };
+        if hidden {
+            let method = Some(purpose.as_str());
+            self.trail.emit(&Record { method, ..Record::of(Event::MailFailed, Outcome::Failed) });
+        }
+        hidden
+    }
+
     /// Whether a mail of this kind to `email` is due: at most one a minute (S-82).
     pub(super) async fn mail_is_due(&self, purpose: Purpose, email: &Email) -> bool {
         let key = format!("{} {}", self.account_key(email), purpose.as_str());
         self.count(Bucket::MailRecipient, &key).await.is_ok()
-    }
-}
-
-/// What GoTrue says of a mail, as far as everybody may hear it: not whether the address is known, has an account or got
-/// a mail a moment ago (S-71).
-fn told(error: gotrue::Error) -> Result<(), Failure> {
-    match &error {
-        gotrue::Error::RateLimited { .. } => Ok(()),
-        gotrue::Error::Refused { code, .. } => match code.as_str() {
-            "captcha_failed" => Err(Failure::Form(Problem::CaptchaFailed)),
-            "email_provider_disabled" => Err(Failure::Disabled),
-            _ => Ok(()),
-        },
-        _ => Err(Failure::of(error)),
     }
 }
 

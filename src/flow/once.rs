@@ -1,7 +1,6 @@
 //! One exchange per flow and authorization code (S-26): GoTrue takes no lock, so a doubled callback would make two
 //! sessions.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use base::clock::SharedClock;
 use time::{Duration, OffsetDateTime};
 
@@ -35,26 +34,14 @@ pub(super) enum Exchanged {
 pub(super) struct Exchanges(Flights<(Exchanged, OffsetDateTime)>);
 
 impl Exchanges {
-    /// The result of exchanging `code` in `flow`; `None` if that happened before and is over.
+    /// The result of the exchange that `key` names by flow and code; `None` if that happened before and is over.
     ///
     /// The same code in another flow is another exchange, which GoTrue refuses for its verifier: whoever stole a code
     /// must not be handed what its owner's exchange brought (S-24).
-    pub(super) async fn once<F>(
-        &self,
-        flow: &str,
-        code: &str,
-        clock: &SharedClock,
-        exchange: F,
-    ) -> Option<Exchanged>
+    pub(super) async fn once<F>(&self, key: Key, clock: &SharedClock, exchange: F) -> Option<Exchanged>
     where
         F: Future<Output = Exchanged> + Send + 'static,
     {
-        let mut named = Context::new(&SHA256);
-        for part in [flow, "/", code] {
-            named.update(part.as_bytes()); // an id of a flow holds no slash
-        }
-        let mut key: Key = [0; 32];
-        key.copy_from_slice(named.finish().as_ref());
         let at = clock.clone();
         let work = async move {
             let exchanged = exchange.await;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
 
+use super::alone::named;
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
 use super::{Failure, Flows, ReturnTo, callback_url};
@@ -229,12 +230,13 @@ impl Flows {
             return Ok(inner.turned_away(refused(back, &pending)));
         };
         let code = Secret::new(code.to_owned());
+        let key = named(&["exchange", back.flow, code.expose()]);
         let work = {
             let (flows, pending, code) = (self.clone(), pending.clone(), code.clone());
-            async move { flows.exchange(&pending, &code, from).await }
+            async move { flows.0.alone(&key, flows.exchange(&pending, &code, from)).await }
         };
         let provider = pending.provider.clone();
-        match inner.exchanges.once(back.flow, code.expose(), &inner.clock, work).await {
+        match inner.exchanges.once(key, &inner.clock, work).await {
             Some(Exchanged::Session(current)) => {
                 inner.sessions.adopt(slot, &current).await?;
                 let recovering = current.session.limited.is_some_and(Limited::ends_with_password);

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use base::secret::Secret;
 use time::Duration;
 
+use super::alone::named;
 use super::email::Email;
 use super::{Failure, Flows, Inner, Problem};
 use crate::event::{Event, Outcome, Record};
@@ -71,19 +71,21 @@ impl Flows {
     ) -> Result<Redeemed, Failure> {
         let inner = &self.0;
         let (key, method, spent) = match &secret {
-            OneTime::Link(kind, hash) => (key(&["link", hash.expose()]), kind.as_str(), Problem::LinkExpired),
+            OneTime::Link(kind, hash) => {
+                (named(&["link", hash.expose()]), kind.as_str(), Problem::LinkExpired)
+            }
             OneTime::Digits(kind, email, code) => {
                 let parts = ["digits", kind.as_str(), email.as_str(), code.expose()];
-                (key(&parts), kind.as_str(), Problem::CodeWrong)
+                (named(&parts), kind.as_str(), Problem::CodeWrong)
             }
         };
         let asker = match form {
-            Some(token) => self::key(&["form", token]),
+            Some(token) => named(&["form", token]),
             None => inner.entropy.bytes(), // a program: nobody else is the same
         };
         let flows = self.clone();
         let work = async move {
-            let brought = flows.session_for(secret, method, remember, from).await;
+            let brought = flows.0.alone(&key, flows.session_for(secret, method, remember, from)).await;
             let now = flows.0.now();
             // What was not consumed may be tried again at once.
             let until = if brought.is_ok() { now + SHARED } else { now };
@@ -161,16 +163,4 @@ impl Inner {
         self.trail.emit(&told);
         Failure::Form(problem)
     }
-}
-
-/// Names a secret without holding it.
-fn key(parts: &[&str]) -> Key {
-    let mut named = Context::new(&SHA256);
-    for part in parts {
-        named.update(&part.len().to_be_bytes());
-        named.update(part.as_bytes());
-    }
-    let mut key: Key = [0; 32];
-    key.copy_from_slice(named.finish().as_ref());
-    key
 }

@@ -124,6 +124,7 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Option<Current>, Failure> {
         let inner = &self.0;
+        let confirms = !self.offer().await.autoconfirm;
         let answer = match inner.gotrue.sign_up(account, from).await {
             // Of two sign-ups at once GoTrue fails one with 500 (contract, trap 34). Nothing of it stays; asked again, it
             // finds the account.
@@ -138,6 +139,7 @@ impl Flows {
                 Ok(Some(inner.sessions.make(*tokens, proof).await?))
             }
             Ok(gotrue::SignedUp::Confirm) => Ok(None),
+            Err(error) if confirms && inner.hides(Purpose::SignUp, &error) => Ok(None),
             Err(error) => match refused(error) {
                 Some(failure) => Err(failure),
                 None => Ok(None),

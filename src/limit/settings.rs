@@ -20,6 +20,9 @@ pub struct Settings {
     pub code_tries: Rate,
     /// Anonymous sign-ups of one network. `limits.anonymous_per_network`; default `30/1h`.
     pub anonymous_per_network: Rate,
+    /// Mail links and codes that one network tries in vain: all of them share one bucket of GoTrue's (S-85).
+    /// `limits.confirm_per_network`; default `30/5m`.
+    pub confirm_per_network: Rate,
     /// What sign-in attempts of everybody together may use of GoTrue's own limit: half of `limits.gotrue_budget`, and
     /// half of what it lets through at once, so that refreshes always find room (S-85). `None` if GoTrue tells clients
     /// apart by itself.
@@ -45,6 +48,7 @@ impl Settings {
             mail_per_network: rate(vars, "limits.mail_per_network", (30, 60), problems)?,
             code_tries: rate(vars, "limits.code_tries", (5, 15), problems)?,
             anonymous_per_network: rate(vars, "limits.anonymous_per_network", (30, 60), problems)?,
+            confirm_per_network: rate(vars, "limits.confirm_per_network", (30, 5), problems)?,
             gotrue_sign_ins: budget(vars, own_budget, problems),
             in_flight: count(vars, "limits.in_flight", 2048, problems),
             connections: count(vars, "limits.connections", 4096, problems),
@@ -62,6 +66,8 @@ impl Settings {
             Bucket::MailNetwork => self.mail_per_network,
             Bucket::Code => self.code_tries,
             Bucket::Anonymous => self.anonymous_per_network,
+            Bucket::ConfirmNetwork => self.confirm_per_network,
+            Bucket::Redemption => return None, // counts no tries
             Bucket::GoTrue => return self.gotrue_sign_ins,
         })
     }
@@ -149,6 +155,7 @@ mod tests {
         assert_eq!(text(Bucket::MailNetwork), Some((30, 60)));
         assert_eq!(text(Bucket::Code), Some((5, 15)));
         assert_eq!(text(Bucket::Anonymous), Some((30, 60)));
+        assert_eq!(text(Bucket::ConfirmNetwork), Some((30, 5)));
         assert_eq!(text(Bucket::GoTrue), Some((15, 1)), "half of 30 at once, and of 150 in 5 minutes");
         assert_eq!((settings.connections, settings.connections_per_network), (4096, 512));
     }

@@ -13,6 +13,7 @@ mod fields;
 pub(super) mod identities;
 pub(super) mod login;
 pub(super) mod logout;
+mod mail_form;
 pub(super) mod mfa;
 pub(super) mod otp;
 pub(super) mod password;

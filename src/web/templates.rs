@@ -180,6 +180,29 @@ impl Templates {
         Ok(all)
     }
 
+    /// Every state of every page in every language, in a frame that has everything a frame can have; to be looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Templates::samples`].
+    pub fn sheets(&self, host: &str) -> Result<Vec<Sheet>, Error> {
+        let mut all = Vec::new();
+        for (language, code, _) in self.languages.all() {
+            let url = |code| format!("/auth/login?lang={code}");
+            let tongue =
+                |(other, code, name)| Tongue { code, name, url: (other != language).then(|| url(code)) };
+            let tongues: Vec<_> = self.languages.all().map(tongue).collect();
+            let frame = Frame { host, sign_out: Some("form-token"), language, tongues: &tongues };
+            let mut numbers = BTreeMap::new();
+            for (template, html) in self.samples(&frame)? {
+                let next: &mut usize = numbers.entry(template).or_default();
+                all.push(Sheet { template, number: *next, language: code.to_owned(), html });
+                *next += 1;
+            }
+        }
+        Ok(all)
+    }
+
     /// Renders every sample in every language, in a full frame and in a bare one. For `check`.
     ///
     /// # Errors
@@ -194,6 +217,19 @@ impl Templates {
         }
         Ok(())
     }
+}
+
+/// One state of one page in one language.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// File of the template.
+    pub template: &'static str,
+    /// Which of its states, from 0.
+    pub number: usize,
+    /// As in `lang`.
+    pub language: String,
+    /// The page.
+    pub html: String,
 }
 
 /// What all pages of this process have in common; `site` in the templates.

@@ -25,7 +25,7 @@ pub use docs::{CodeRow, DocsPage, ErrorCodesPage, FieldRow, OperationRow};
 pub use error::ErrorPage;
 pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
-pub use mailed::{CheckMailPage, CheckNotice, OtpPage, Purpose, RecoverPage};
+pub use mailed::{CheckMailPage, CheckNotice, MailForm, OtpPage, Purpose, RecoverPage};
 pub use mfa::{AppChoice, MfaPage};
 pub use reset::ResetPage;
 pub use security::{AppRow, DeviceName, DeviceRow, SecurityNotice, SecurityPage, Way};
@@ -247,6 +247,20 @@ pub enum FormProblem<'a> {
         /// Until the next try.
         wait: Wait,
     },
+}
+
+impl FormProblem<'_> {
+    /// What a form that asks for a mail may meet; for samples.
+    fn of_mail_forms() -> impl Iterator<Item = Self> {
+        [
+            Self::Limited { wait: Wait(60) },
+            Self::CaptchaFailed,
+            Self::FormExpired,
+            Self::CookiesBlocked { host: "localhost:8080" },
+            Self::Unavailable { wait: Wait(5) },
+        ]
+        .into_iter()
+    }
 }
 
 #[cfg(test)]

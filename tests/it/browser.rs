@@ -26,6 +26,13 @@ pub enum Script {
     On,
 }
 
+/// Whether the browser keeps cookies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cookies {
+    Kept,
+    Blocked,
+}
+
 /// A person waits no longer for a page.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time between two looks at a page.
@@ -56,8 +63,17 @@ pub struct Chromium {
 /// Tells `told` to a fresh browser. If it fails, `browser/<name>.png` and `.html` in the target folder's `tmp` hold the
 /// page where it ended. S-65: a page that breaks the policy it came with fails the story.
 pub async fn story(name: &str, script: Script, told: impl AsyncFnOnce(&Chromium)) {
+    tell(name, script, Cookies::Kept, told).await;
+}
+
+/// The same in a browser that keeps no cookie and runs no script.
+pub async fn story_without_cookies(name: &str, told: impl AsyncFnOnce(&Chromium)) {
+    tell(name, Script::Off, Cookies::Blocked, told).await;
+}
+
+async fn tell(name: &str, script: Script, cookies: Cookies, told: impl AsyncFnOnce(&Chromium)) {
     let _seat = SEATS.acquire().await.unwrap();
-    let chromium = Chromium::start(script).await;
+    let chromium = Chromium::start(script, cookies).await;
     let outcome = AssertUnwindSafe(async {
         told(&chromium).await;
         chromium.keeps_the_policy().await;
@@ -74,19 +90,23 @@ pub async fn story(name: &str, script: Script, told: impl AsyncFnOnce(&Chromium)
 }
 
 impl Chromium {
-    async fn start(script: Script) -> Self {
+    async fn start(script: Script, cookies: Cookies) -> Self {
         let driver = Driver::shared();
         let profile = tempfile::tempdir().unwrap();
         let mut flags = FLAGS.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
         flags.push("--window-size=1280,900".to_owned());
         let scripts = if script == Script::On { 1 } else { 2 }; // allow, block
+        let cookies = if cookies == Cookies::Kept { 1 } else { 2 };
         let wanted = json!({
             "browserName": "chrome",
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "goog:chromeOptions": {
                 "args": flags,
-                "prefs": { "profile.managed_default_content_settings.javascript": scripts },
+                "prefs": {
+                    "profile.managed_default_content_settings.javascript": scripts,
+                    "profile.managed_default_content_settings.cookies": cookies,
+                },
             },
         });
         let Value::Object(wanted) = wanted else { unreachable!("an object") };
@@ -153,6 +173,11 @@ impl Chromium {
         self.find(Locator::Id(field)).await.send_keys(text).await.unwrap();
     }
 
+    /// Empties a field.
+    pub async fn clears(&self, field: &str) {
+        self.find(Locator::Id(field)).await.clear().await.unwrap();
+    }
+
     /// Ticks a box.
     pub async fn ticks(&self, field: &str) {
         self.find(Locator::Id(field)).await.click().await.unwrap();
@@ -165,6 +190,38 @@ impl Chromium {
         );
         let path = format!("//*[self::a or self::button][{named}]");
         self.find(Locator::XPath(&path)).await.click().await.unwrap();
+    }
+
+    /// Clicks the first button of the page's form twice, as fast as people do it by mistake.
+    pub async fn presses_twice(&self, label: &str) {
+        let path = format!("//button[normalize-space()='{label}']");
+        let button = self.find(Locator::XPath(&path)).await;
+        let (x, y, width, height) = button.rectangle().await.unwrap();
+        for count in [1, 2] {
+            for kind in ["mousePressed", "mouseReleased"] {
+                let (x, y) = (x + width / 2.0, y + height / 2.0);
+                let click = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": count });
+                self.devtools("Input.dispatchMouseEvent", click).await;
+            }
+        }
+    }
+
+    /// The back button of the browser.
+    pub async fn goes_back(&self) {
+        self.client.back().await.unwrap();
+    }
+
+    /// Opens a further tab and goes to it; the result leads back to the one before.
+    pub async fn opens_tab(&self) -> fantoccini::wd::WindowHandle {
+        let before = self.client.window().await.unwrap();
+        let tab = self.client.new_window(true).await.unwrap().handle;
+        self.client.switch_to_window(tab).await.unwrap();
+        before
+    }
+
+    /// Goes to another tab.
+    pub async fn goes_to(&self, tab: fantoccini::wd::WindowHandle) {
+        self.client.switch_to_window(tab).await.unwrap();
     }
 
     async fn find(&self, place: Locator<'_>) -> Element {

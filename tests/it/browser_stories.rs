@@ -11,6 +11,7 @@ mod mails;
 mod pictures;
 mod script;
 mod two_steps;
+mod unexpected;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.
 const CALLS: [(&str, &str, &str, &str); 6] = [

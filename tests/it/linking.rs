@@ -4,10 +4,10 @@ use http::Method;
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::client::{Answer, Browser, navigation};
+use crate::client::{Answer, Browser};
 use crate::devices::{ADA, PAGE, is_alive, told};
 use crate::harness::{PASSWORD, Plan, TestApp};
-use crate::provider::up_to_callback;
+use crate::provider::{comes_back, up_to_callback};
 use crate::tap::Fault;
 
 const LIST: &str = "/auth/account/identities";
@@ -51,18 +51,7 @@ pub async fn link(browser: &Browser, provider: &str, email: &str) {
 
 async fn back_from(browser: &Browser, provider: &str, email: &str) -> String {
     let (at, chooser) = up_to_chooser(browser, provider).await;
-    let origin = at.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    let state = chooser.field("state");
-    let fields = [("state", state.as_str()), ("email", email), ("name", "Ada"), ("verified", "on")];
-    let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let mut headers = navigation("same-origin").to_vec();
-    headers.extend([("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str())]);
-    let chosen = browser.send(Method::POST, &at, &headers, Some(text)).await;
-    let next = chosen.refresh_url().expect("the chooser leads on");
-    let next = if next.starts_with('/') { format!("{origin}{next}") } else { next };
-    let back = browser.send(Method::GET, &next, &navigation("cross-site"), None).await;
-    let location: url::Url = back.header("location").parse().unwrap();
-    location[url::Position::BeforePath..].to_owned()
+    comes_back(browser, &at, &chooser, email).await
 }
 
 /// Ends the flow of `callback`, and what the security page says then.

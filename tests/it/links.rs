@@ -263,7 +263,7 @@ fn tally(answers: &[Answer]) -> BTreeMap<u16, usize> {
 /// once.
 #[tokio::test]
 async fn fifty_clicks_on_one_link_are_one_session() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(Plan::default().with("BFF_LIMITS_CONFIRM_PER_NETWORK", "1000/1m")).await;
     app.signed_in(ADA).await;
     for by_json in [false, true] {
         app.browser().post("/auth/otp", &json!({ "email": ADA })).await;

@@ -19,6 +19,7 @@ mod weather;
 
 mod account;
 mod anonymous;
+mod at_once;
 mod bearer;
 mod brand;
 mod browser_stories;
@@ -45,6 +46,7 @@ mod limits;
 mod linking;
 mod links;
 mod logs;
+mod mail_server;
 mod mail_sign_in;
 mod matrix;
 mod metrics;

@@ -59,7 +59,7 @@ pub async fn add_app(app: &TestApp, browser: &Browser, name: &str) -> Phone {
 }
 
 /// A site with an account that has an app, and nobody signed in.
-async fn with_app(plan: Plan) -> (TestApp, Phone) {
+pub async fn with_app(plan: Plan) -> (TestApp, Phone) {
     let app = TestApp::with(plan).await;
     let browser = app.signed_in(ADA).await;
     let phone = add_app(&app, &browser, "phone").await;
@@ -70,12 +70,18 @@ async fn with_app(plan: Plan) -> (TestApp, Phone) {
 /// Ada after her password, by JSON.
 async fn half_way(app: &TestApp) -> (Browser, Answer) {
     let browser = app.browser();
-    let answer = browser.post("/auth/login", &json!({ "email": ADA, "password": PASSWORD })).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let answer = half_way_at(&browser).await;
     (browser, answer)
 }
 
-async fn prove(browser: &Browser, code: &str) -> Answer {
+/// The same in this browser.
+pub async fn half_way_at(browser: &Browser) -> Answer {
+    let answer = browser.post("/auth/login", &json!({ "email": ADA, "password": PASSWORD })).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer
+}
+
+pub async fn prove(browser: &Browser, code: &str) -> Answer {
     browser.post("/auth/mfa", &json!({ "code": code })).await
 }
 

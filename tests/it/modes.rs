@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::secret::Secret;
+use supabase_bff::limit::LimitStore;
 use supabase_bff::session::store::Store;
 use supabase_bff::store::redis::Redis;
 use supabase_bff::store::sqlite::Sqlite;
@@ -35,8 +36,17 @@ impl Mode {
         Self::Redis(Arc::new(Redises { server, count: AtomicUsize::new(0), _folder: folder }))
     }
 
+    /// The same, where nodes also count their limits together if they can: on the clock of the Redis, which no story moves.
+    pub fn counting(&self) -> Plan {
+        self.planned(true)
+    }
+
     /// A plan whose sessions rest there.
     pub fn plan(&self) -> Plan {
+        self.planned(false)
+    }
+
+    fn planned(&self, counting: bool) -> Plan {
         match self {
             Self::Cookie => Plan::default(),
             Self::Memory => Plan::in_memory(),
@@ -59,7 +69,8 @@ impl Mode {
                         loop {
                             // A busy machine may be slower than a connection is waited for.
                             if let Ok(store) = Redis::connect(&url, &prefix, clock.clone()).await {
-                                return Store::of(store);
+                                let limits = counting.then(|| Arc::new(store.clone()) as Arc<dyn LimitStore>);
+                                return Store { limits, ..Store::of(store) };
                             }
                         }
                     }

@@ -16,13 +16,18 @@ pub async fn up_to_callback(browser: &Browser, start: &str, email: &str) -> Stri
     let begun = browser.navigate_from("same-origin", start).await;
     assert_eq!(begun.status, 303, "{}", begun.body);
     let (at, page) = browser.follow_from("cross-site", begun.header("location")).await;
+    comes_back(browser, &at, &page, email).await
+}
+
+/// Chooses to be whoever has `email` at the pretend provider, whose page at `at` is `chooser`: the address of the callback.
+pub async fn comes_back(browser: &Browser, at: &str, chooser: &Answer, email: &str) -> String {
     let origin = at.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    let state = page.field("state");
+    let state = chooser.field("state");
     let fields = [("state", state.as_str()), ("email", email), ("name", "Ada"), ("verified", "on")];
     let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let mut headers = navigation("same-origin").to_vec();
     headers.extend([("content-type", "application/x-www-form-urlencoded"), ("origin", origin.as_str())]);
-    let chosen = browser.send(Method::POST, &at, &headers, Some(text)).await;
+    let chosen = browser.send(Method::POST, at, &headers, Some(text)).await;
     let next = chosen.refresh_url().expect("the chooser leads on");
     let next = if next.starts_with('/') { format!("{origin}{next}") } else { next };
     let back = browser.send(Method::GET, &next, &navigation("cross-site"), None).await;

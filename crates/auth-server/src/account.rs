@@ -21,6 +21,7 @@ use crate::limit::Bucket;
 use crate::mail::MailKind;
 use crate::mailing::Mailing;
 use crate::pkce::Challenge;
+use crate::rotation::NewSession;
 use crate::token::{self, Extra, begin_session, present};
 use crate::wire::{Stamp, UserBody};
 use crate::{App, email, password};
@@ -96,7 +97,7 @@ pub(crate) async fn sign_up(
     let now = app.clock.now();
     let challenge = challenge.filter(|_| app.settings.confirm_email);
     let mailing = Mailing::draw(&app, MailKind::Signup, challenge, redirect_to);
-    let (user, session) = (app.entropy.uuid(), app.entropy.uuid());
+    let (user, session) = (app.entropy.uuid(), app.draw_session());
     let new = NewAccount {
         id: user,
         identity: app.entropy.uuid(),
@@ -153,7 +154,7 @@ fn sign_up_at_once(
     db: &Connection,
     app: &App,
     new: NewAccount,
-    session: Uuid,
+    session: NewSession,
     now: OffsetDateTime,
 ) -> Answer<SignedUp> {
     let id = match users::find_by_email(db, &new.email)? {
@@ -259,7 +260,7 @@ async fn anonymous(app: &App, data: Map<String, Value>) -> Answer<Response> {
     let mut user = User::new(app.entropy.uuid(), now);
     user.is_anonymous = true;
     user.user_metadata = data;
-    let session = app.entropy.uuid();
+    let session = app.draw_session();
     let (user, session) = app.db.write(move |db| begin_session(db, user, session, "anonymous", now)).await?;
     token::answer(app, &user, &session, Extra::default())
 }

@@ -179,7 +179,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
     let now = app.clock.now();
     let mailing = Mailing::draw(app, MailKind::Signup, None, flow.redirect_to.clone());
     let drawn = Drawn { user: app.entropy.uuid(), identity: app.entropy.uuid(), mailing: mailing.clone() };
-    let (session, own_code) = (app.entropy.uuid(), app.entropy.uuid().to_string());
+    let (session, own_code) = (app.draw_session(), app.entropy.uuid().to_string());
     let (context, target) = (app.clone(), flow.redirect_to.clone());
     let (code_digest, sealed) = (digest_of(&own_code), app.seal_provider_tokens(&provider_tokens));
     let done = app.db.write(move |db| {
@@ -206,7 +206,7 @@ async fn finish(app: &App, flow: Flow, code: &str) -> Answer<Response> {
             let extra = Extra { provider_tokens: Some(provider_tokens), ..Extra::default() };
             let tokens = token::tokens(app, &user, &session, extra)?;
             let mut response = redirect(StatusCode::FOUND, &tokens_in_fragment(&target, &tokens, None));
-            token::name_session(&mut response, &session);
+            token::name_session(app, &mut response, &session);
             Ok(response)
         }
         Done::Unconfirmed { email, mail } => {

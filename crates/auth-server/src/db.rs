@@ -3,6 +3,7 @@
 pub(crate) mod factors;
 pub(crate) mod flows;
 pub(crate) mod one_time;
+pub(crate) mod refresh_tokens;
 pub(crate) mod sessions;
 pub(crate) mod users;
 
@@ -16,7 +17,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-const MIGRATIONS: &[&str] = &[include_str!("db/1.sql"), include_str!("db/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("db/1.sql"), include_str!("db/2.sql"), include_str!("db/3.sql")];
 
 /// Where people and sessions rest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -240,6 +240,7 @@ impl Proof {
         }
         session.raise(factor.id, METHOD, now);
         sessions::save(db, &session)?;
+        app.refresh_tokens.replace(db, None, &session, now)?;
         sessions::end_aal1(db, session.user, session.id)?;
         factors::delete_of_user(db, session.user, false)?;
         let user = users::find(db, session.user)?.ok_or_else(gone)?;

@@ -69,7 +69,8 @@ pub use mail::{Mail, MailKind};
 pub use people::{Account, UserError, Users};
 pub use serve::{Handle, StartError, start};
 pub use settings::{
-    Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, Smtp, VARIABLES,
+    Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, RefreshTokenForm, Settings, Smtp,
+    VARIABLES,
 };
 
 /// What handlers may ask for.
@@ -106,6 +107,11 @@ struct Server {
 type App = Arc<Server>;
 
 impl Server {
+    /// A session that is about to begin.
+    fn draw_session(&self) -> rotation::NewSession {
+        self.refresh_tokens.begin(self.entropy.uuid())
+    }
+
     fn code_mac(&self, address: &str, code: &str) -> String {
         use base64::Engine;
         let mac = self.codes.mac(&[address.as_bytes(), code.as_bytes()]);

@@ -80,7 +80,7 @@ pub(crate) async fn redeem(State(app): State<App>, Json(body): Json<VerifyBody>)
             return Err(ApiError::invalid(text));
         }
     };
-    let (now, session) = (app.clock.now(), app.entropy.uuid());
+    let (now, session) = (app.clock.now(), app.draw_session());
     let context = app.clone();
     let identity = app.entropy.uuid();
     let done = app
@@ -171,7 +171,7 @@ pub(crate) async fn open_link(State(app): State<App>, Params(query): Params<Link
     };
     let target = app.redirects.choose(query.redirect_to.as_deref());
     let pkce = link.starts_with(PKCE_PREFIX);
-    let (now, session, code) = (app.clock.now(), app.entropy.uuid(), app.entropy.uuid().to_string());
+    let (now, session, code) = (app.clock.now(), app.draw_session(), app.entropy.uuid().to_string());
     let (context, code_digest) = (app.clone(), digest_of(&code));
     let (kind, identity) = (word.clone(), app.entropy.uuid());
     let opened = app.db.write(move |db| {
@@ -196,7 +196,7 @@ pub(crate) async fn open_link(State(app): State<App>, Params(query): Params<Link
         Ok(Opened::Session(user, session)) => {
             let tokens = token::tokens(&app, &user, &session, Extra::default())?;
             let mut response = see_other(&tokens_in_fragment(&target, &tokens, Some(&kind)));
-            token::name_session(&mut response, &session);
+            token::name_session(&app, &mut response, &session);
             Ok(response)
         }
         Ok(Opened::Half) => {

@@ -4,8 +4,11 @@
 //! the database, so the database holds nothing from which a token could be made, yet the current one can be told
 //! again to a client that missed it.
 
+mod legacy;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::http::HeaderValue;
 use base::seal::Sealer;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,9 +16,11 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::db::refresh_tokens;
 use crate::db::sessions::{self, Scope, Session};
 use crate::db::users::{self, User};
-use crate::settings::Settings;
+use crate::settings::{RefreshTokenForm, Settings};
+use crate::token::digest_of;
 
 const VERSION: u8 = 0;
 const TAG: usize = 16;
@@ -23,43 +28,92 @@ const CHECKSUM: usize = 4;
 
 /// Makes and reads refresh tokens.
 #[derive(Debug)]
-pub(crate) struct RefreshTokens(Sealer);
+pub(crate) struct RefreshTokens {
+    form: RefreshTokenForm,
+    sealer: Sealer,
+}
 
 /// What a presented text is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Presented {
     /// Not of any known form.
     Malformed,
     /// Of a known form, but not made by this server.
     Foreign,
+    /// To be looked for.
+    Ours(Given),
+}
+
+/// A refresh token that this server may have given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Given {
     /// The `counter`-th token of a session.
-    Ours { session: Uuid, counter: u64 },
+    Counted { session: Uuid, counter: u64 },
+    /// One of the older form; its digest.
+    Legacy(String),
+}
+
+/// A session that is about to begin.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    pub(crate) id: Uuid,
+    /// What is to be written down of its first refresh token, if its form asks for that.
+    pub(crate) first_token: Option<String>,
 }
 
 impl RefreshTokens {
     /// `sealer` serves this purpose alone.
-    pub(crate) fn new(sealer: Sealer) -> Self {
-        Self(sealer)
+    pub(crate) fn new(form: RefreshTokenForm, sealer: Sealer) -> Self {
+        Self { form, sealer }
+    }
+
+    /// Prepares a session with this id.
+    pub(crate) fn begin(&self, id: Uuid) -> NewSession {
+        let legacy = self.form == RefreshTokenForm::Legacy;
+        NewSession { id, first_token: legacy.then(|| digest_of(&self.legacy(id, 0))) }
     }
 
     /// The current token of `session`; the same each time it is asked for.
     pub(crate) fn current(&self, session: &Session) -> String {
+        match self.form {
+            RefreshTokenForm::V2 => self.counted(session.id, session.counter),
+            RefreshTokenForm::Legacy => self.legacy(session.id, session.counter),
+        }
+    }
+
+    /// The header that tells something of the current token, and nothing that helps to guess it (contract, section
+    /// 1.4).
+    pub(crate) fn described(&self, session: &Session) -> (&'static str, HeaderValue) {
+        match self.form {
+            RefreshTokenForm::V2 => ("sb-auth-refresh-token-counter", HeaderValue::from(session.counter)),
+            RefreshTokenForm::Legacy => {
+                let prefix =
+                    self.current(session).get(..5).and_then(|prefix| HeaderValue::from_str(prefix).ok());
+                ("sb-auth-refresh-token-prefix", prefix.unwrap_or(HeaderValue::from_static("")))
+            }
+        }
+    }
+
+    fn counted(&self, session: Uuid, counter: u64) -> String {
         let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(session.id.as_bytes());
-        write_varint(&mut bytes, session.counter);
-        bytes.extend_from_slice(&self.0.mac(&[&bytes])[..TAG]);
+        bytes.extend_from_slice(session.as_bytes());
+        write_varint(&mut bytes, counter);
+        bytes.extend_from_slice(&self.sealer.mac(&[&bytes])[..TAG]);
         let checksum = digest(&SHA256, &bytes);
         bytes.extend_from_slice(&checksum.as_ref()[..CHECKSUM]);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads what a client sent.
+    /// Reads what a client sent. A token of the form that is not set is none of ours.
     pub(crate) fn read(&self, text: &str) -> Presented {
-        let legacy = |b: u8| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b);
-        if text.len() == 12 && text.bytes().all(legacy) {
-            return Presented::Foreign;
+        match (self.form, legacy::is_legacy(text)) {
+            (RefreshTokenForm::Legacy, true) => Presented::Ours(Given::Legacy(digest_of(text))),
+            (RefreshTokenForm::V2, true) => Presented::Foreign,
+            (RefreshTokenForm::V2, false) => self.read_current(text).unwrap_or(Presented::Malformed),
+            (RefreshTokenForm::Legacy, false) => {
+                self.read_current(text).map_or(Presented::Malformed, |_| Presented::Foreign)
+            }
         }
-        self.read_current(text).unwrap_or(Presented::Malformed)
     }
 
     fn read_current(&self, text: &str) -> Option<Presented> {
@@ -71,9 +125,9 @@ impl RefreshTokens {
         let (signed, tag) = rest.split_last_chunk::<TAG>()?;
         let (session, counter) = signed.strip_prefix(&[VERSION])?.split_first_chunk::<16>()?;
         let counter = read_varint(counter)?;
-        let ours = verify_slices_are_equal(&self.0.mac(&[signed])[..TAG], tag).is_ok();
+        let ours = verify_slices_are_equal(&self.sealer.mac(&[signed])[..TAG], tag).is_ok();
         let session = Uuid::from_bytes(*session);
-        Some(if ours { Presented::Ours { session, counter } } else { Presented::Foreign })
+        Some(if ours { Presented::Ours(Given::Counted { session, counter }) } else { Presented::Foreign })
     }
 }
 
@@ -115,15 +169,33 @@ pub(crate) enum Refreshed {
     Banned,
 }
 
+/// What a presented token does to its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// A new token takes its place.
+    Next,
+    /// The current token is told again.
+    Same,
+    /// It is refused, and the refresh tokens of the session with it.
+    End,
+}
+
 /// Takes a token to the session it belongs to. Runs inside one write transaction: of fifty parallel calls with the
 /// current token the first rotates, and the others present its predecessor (S-76).
 pub(crate) fn refresh(
     db: &Connection,
+    tokens: &RefreshTokens,
     settings: &Settings,
-    session: Uuid,
-    counter: u64,
+    given: &Given,
     now: OffsetDateTime,
 ) -> rusqlite::Result<Refreshed> {
+    let (session, counter, row) = match given {
+        Given::Counted { session, counter } => (*session, *counter, None),
+        Given::Legacy(digest) => {
+            let Some(row) = refresh_tokens::find(db, digest)? else { return Ok(Refreshed::NotFound) };
+            (row.session, row.counter, Some(row))
+        }
+    };
     let Some(mut session) = sessions::find(db, session)? else { return Ok(Refreshed::NotFound) };
     let Some(user) = users::find(db, session.user)? else { return Ok(Refreshed::NotFound) };
     if user.is_banned(now) {
@@ -135,14 +207,30 @@ pub(crate) fn refresh(
     if counter > session.counter {
         return Ok(Refreshed::Impossible);
     }
-    if counter == session.counter {
-        session.counter += 1;
-    } else if counter + 1 < session.counter && session.refreshed_at + settings.refresh_reuse_interval <= now {
-        sessions::end(db, session.user, Scope::Local(session.id))?;
-        return Ok(Refreshed::Reused);
+    let interval = settings.refresh_reuse_interval;
+    let step = match &row {
+        Some(row) => legacy::judge(db, row, interval, now)?,
+        None if counter == session.counter => Step::Next,
+        None if counter + 1 == session.counter || session.refreshed_at + interval > now => Step::Same,
+        None => Step::End,
+    };
+    match (step, &row) {
+        (Step::Next, _) => session.counter += 1,
+        (Step::Same, _) => {}
+        (Step::End, Some(_)) => {
+            refresh_tokens::revoke(db, session.id, None, now)?;
+            return Ok(Refreshed::Reused);
+        }
+        (Step::End, None) => {
+            sessions::end(db, session.user, Scope::Local(session.id))?;
+            return Ok(Refreshed::Reused);
+        }
     }
     session.refreshed_at = crate::db::micros(now);
     sessions::save(db, &session)?;
+    if step == Step::Next {
+        tokens.replace(db, Some(counter), &session, now)?;
+    }
     Ok(Refreshed::Goes(Box::new(user), session))
 }
 
@@ -160,7 +248,7 @@ mod tests {
 
     fn tokens() -> RefreshTokens {
         let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy);
-        RefreshTokens::new(Keyring::new(&[key]).unwrap().purpose("refresh tokens"))
+        RefreshTokens::new(RefreshTokenForm::V2, Keyring::new(&[key]).unwrap().purpose("refresh tokens"))
     }
 
     fn session(counter: u64) -> Session {
@@ -175,7 +263,8 @@ mod tests {
         for counter in [0, 1, 127, 128, 300, u64::from(u32::MAX)] {
             let text = tokens.current(&session(counter));
             assert!((51..128).contains(&text.len()));
-            assert_eq!(tokens.read(&text), Presented::Ours { session: Uuid::from_u128(7), counter });
+            let ours = Given::Counted { session: Uuid::from_u128(7), counter };
+            assert_eq!(tokens.read(&text), Presented::Ours(ours));
         }
     }
 

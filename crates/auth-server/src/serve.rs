@@ -185,7 +185,7 @@ fn build(
     Ok(Server {
         db: Db::open(&settings.database)?,
         signer,
-        refresh_tokens: RefreshTokens::new(secrets.ring.purpose("refresh tokens")),
+        refresh_tokens: RefreshTokens::new(settings.refresh_tokens, secrets.ring.purpose("refresh tokens")),
         codes: secrets.ring.purpose("one-time codes"),
         provider_tokens: secrets.ring.purpose("provider tokens"),
         factor_secrets: secrets.ring.purpose("second factors"),

@@ -38,6 +38,16 @@ pub enum Algorithm {
     Hs256,
 }
 
+/// The form of refresh tokens (contract, section 5.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshTokenForm {
+    /// The counted and signed form; one that comes again too late ends its session (S-76).
+    V2,
+    /// 12 characters with a row each, as older projects have them; one that comes again too late ends all refresh
+    /// tokens of its session, but its access token lives on.
+    Legacy,
+}
+
 /// Where the links in mails lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailLinks {
@@ -106,6 +116,8 @@ pub struct Settings {
     pub signing_keys_file: Option<PathBuf>,
     /// `AUTH_ACCESS_TOKEN_LIFETIME` or `AUTH_ACCESS_TOKEN_EXPIRE_MINUTES`.
     pub access_token_lifetime: Duration,
+    /// `AUTH_REFRESH_TOKENS`.
+    pub refresh_tokens: RefreshTokenForm,
     /// How long an older refresh token still works. `AUTH_REFRESH_REUSE_INTERVAL`.
     pub refresh_reuse_interval: Duration,
     /// Longest life of a session. `AUTH_SESSION_LIFETIME`; `None`: no limit.
@@ -163,6 +175,7 @@ impl Settings {
             secret_key: None,
             signing_keys_file: None,
             access_token_lifetime: Duration::minutes(30),
+            refresh_tokens: RefreshTokenForm::V2,
             refresh_reuse_interval: Duration::seconds(10),
             session_lifetime: None,
             session_idle: None,

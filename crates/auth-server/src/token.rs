@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use crate::App;
 use crate::db::flows;
+use crate::db::refresh_tokens;
 use crate::db::sessions::{self, Session};
 use crate::db::users::{self, User};
 use crate::error::{Answer, ApiError};
@@ -22,7 +23,7 @@ use crate::http::{Json, Params};
 use crate::keys::Claims;
 use crate::password::Verified;
 use crate::providers::ProviderTokens;
-use crate::rotation::{self, Presented, Refreshed};
+use crate::rotation::{self, NewSession, Presented, Refreshed};
 use crate::wire::{SessionBody, UserBody};
 
 #[derive(Deserialize)]
@@ -119,7 +120,7 @@ async fn by_password(app: &App, body: GrantBody) -> Answer<Response> {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "email_not_confirmed", "Email not confirmed"));
     }
     let fresh = if rehash { Some(app.hasher.hash(password).await?) } else { None };
-    let (id, session) = (user.id, app.entropy.uuid());
+    let (id, session) = (user.id, app.draw_session());
     let (user, session) = app
         .db
         .write(move |db| {
@@ -138,16 +139,18 @@ async fn by_refresh_token(app: &App, body: GrantBody) -> Answer<Response> {
     let not_found = || refuse("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found");
     let malformed = || ApiError::invalid("Refresh token is not valid");
     let token = body.refresh_token.ok_or_else(malformed)?;
-    let (session, counter) = match app.refresh_tokens.read(token.expose()) {
+    let presented = match app.refresh_tokens.read(token.expose()) {
         Presented::Malformed => return Err(malformed()),
         Presented::Foreign => return Err(not_found()),
-        Presented::Ours { session, counter } => (session, counter),
+        Presented::Ours(presented) => presented,
     };
-    let now = app.clock.now();
-    let settings = app.settings.clone();
+    let (now, context) = (app.clock.now(), app.clone());
     let done = app
         .db
-        .write(move |db| Ok::<_, ApiError>(rotation::refresh(db, &settings, session, counter, now)?))
+        .write(move |db| {
+            let (tokens, settings) = (&context.refresh_tokens, &context.settings);
+            Ok::<_, ApiError>(rotation::refresh(db, tokens, settings, &presented, now)?)
+        })
         .await?;
     match done {
         Refreshed::Goes(user, session) => answer(app, &user, &session, Extra::default()),
@@ -156,7 +159,7 @@ async fn by_refresh_token(app: &App, body: GrantBody) -> Answer<Response> {
         Refreshed::Reused => {
             tracing::warn!(
                 event = "token_reuse",
-                "an old refresh token came again: its session has been ended"
+                "an old refresh token came again: nothing of its session can be refreshed any more"
             );
             Err(refuse("refresh_token_already_used", "Invalid Refresh Token: Already Used"))
         }
@@ -176,7 +179,7 @@ async fn by_code(app: &App, body: GrantBody) -> Answer<Response> {
     };
     let now = app.clock.now();
     let code_digest = digest_of(code.expose());
-    let session = app.entropy.uuid();
+    let session = app.draw_session();
     let (user, session, provider_token) = app
         .db
         .write(move |db| {
@@ -244,15 +247,19 @@ pub(crate) fn present(text: Option<String>) -> Option<String> {
 pub(crate) fn begin_session(
     db: &Connection,
     mut user: User,
-    session: uuid::Uuid,
+    session: NewSession,
     method: &str,
     now: OffsetDateTime,
 ) -> Answer<(User, Session)> {
-    let session = Session::new(session, user.id, method, now);
+    let first = session.first_token;
+    let session = Session::new(session.id, user.id, method, now);
     user.last_sign_in_at = Some(session.created_at);
     user.updated_at = session.created_at;
     users::save(db, &user)?;
     sessions::insert(db, &session)?;
+    if let Some(digest) = first {
+        refresh_tokens::insert(db, &digest, (session.id, session.counter, None), now)?;
+    }
     Ok((user, session))
 }
 
@@ -290,18 +297,18 @@ pub(crate) fn tokens(app: &App, user: &User, session: &Session, extra: Extra) ->
 pub(crate) fn answer(app: &App, user: &User, session: &Session, extra: Extra) -> Answer<Response> {
     let body = tokens(app, user, session, extra)?;
     let mut response = axum::Json(body).into_response();
-    name_session(&mut response, session);
+    name_session(app, &mut response, session);
     Ok(response)
 }
 
 /// The headers that go with every answer that carries tokens (contract, section 1.4).
-pub(crate) fn name_session(response: &mut Response, session: &Session) {
+pub(crate) fn name_session(app: &App, response: &mut Response, session: &Session) {
     let headers = response.headers_mut();
     for (name, id) in [("sb-auth-user-id", session.user), ("sb-auth-session-id", session.id)] {
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(HeaderName::from_static(name), id);
         }
     }
-    headers
-        .insert(HeaderName::from_static("sb-auth-refresh-token-counter"), HeaderValue::from(session.counter));
+    let (name, value) = app.refresh_tokens.described(session);
+    headers.insert(HeaderName::from_static(name), value);
 }

@@ -1,21 +1,22 @@
 //! `/auth/account/email`: another address, confirmed by mails; for an anonymous account the first one, by which it
 //! becomes a full one and keeps its id.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::mail_form::{self, Opened};
 use super::{account, problem};
-use crate::flow::{AddressChange, EmailChange, Failure, NewAddress, Problem};
+use crate::flow::{AddressChange, EmailChange, Failure, NewAddress};
 use crate::session::Current;
 use crate::web::error::Error;
-use crate::web::extract::{Fields, Input};
+use crate::web::extract::Fields;
 use crate::web::proof::{self, Proven};
-use crate::web::views::{AccountForm, AccountFormKind, FieldProblem};
-use crate::web::visit::{Visit, is_form};
+use crate::web::views::{AccountForm, AccountFormKind};
+use crate::web::visit::Visit;
 
 /// Where the form is.
 pub(super) const PATH: &str = "/auth/account/email";
@@ -53,23 +54,14 @@ fn kind(current: &Current) -> AccountFormKind {
 #[tracing::instrument(name = "address.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    let form = is_form(request.headers());
-    let mail = match app.flows.count_mail(visit.client()).await.passed() {
-        Ok(mail) => mail,
-        Err(failure) if form => {
+    let (input, mail) = match mail_form::open::<AddressForm>(&visit, request).await? {
+        Opened::Read(input, mail) => (input, mail),
+        Opened::Over(failure) => {
             let current = proof::complete(&visit).await?;
             let shown =
                 AccountForm { problem: problem::of_failure(&failure), ..AccountForm::of(kind(&current)) };
             let page = account::form(&visit, StatusCode::OK, &current, shown);
             return Ok(problem::answer(&visit, failure, page));
-        }
-        Err(failure) => return Err(failure.into()),
-    };
-    let input = match Input::<AddressForm>::from_request(request, &()).await {
-        Ok(input) => input,
-        Err(error) => {
-            mail.give_back();
-            return Err(error);
         }
     };
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
@@ -121,14 +113,8 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     let rules = app.flows.passwords();
     let shown = match &failure {
         Failure::StepUp => return Ok(proof::ask(&visit, PATH)),
-        Failure::Form(Problem::Required("email")) => {
-            AccountForm { email_problem: Some(FieldProblem::Required), ..shown }
-        }
-        Failure::Form(Problem::EmailInvalid) => {
-            AccountForm { email_problem: Some(FieldProblem::EmailInvalid), ..shown }
-        }
-        Failure::Form(Problem::SameEmail) => {
-            AccountForm { email_problem: Some(FieldProblem::SameEmail), ..shown }
+        other if problem::of_email(other).is_some() => {
+            AccountForm { email_problem: problem::of_email(other), ..shown }
         }
         Failure::Form(problem) if problem::of_password(problem, rules).is_some() => {
             AccountForm { password_problem: problem::of_password(problem, rules), ..shown }

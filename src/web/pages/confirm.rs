@@ -1,5 +1,6 @@
 //! `/auth/confirm`: where mail links land. GET shows a button, POST redeems: mail scanners cannot burn a link (S-30).
 
+use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
@@ -74,13 +75,22 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 
 /// `POST /auth/confirm`.
 #[tracing::instrument(name = "confirm.submit", skip_all)]
-pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Response, Error> {
+pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
+    let tried = app.flows.count_redemption(visit.client()).await.passed()?;
+    let input = match Input::<ConfirmForm>::from_request(request, &()).await {
+        Ok(input) => input,
+        Err(error) => {
+            tried.give_back();
+            return Err(error);
+        }
+    };
     let form = &input.fields;
     let kind = LinkKind::parse(&form.kind).ok_or(Code::LinkExpired)?;
     let target = app.flows.targets().choose(form.return_to.as_deref());
     let shown = |status, step, problem| page(&visit, status, kind, step, target.as_str(), problem);
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
+        tried.give_back();
         return Ok(shown(StatusCode::FORBIDDEN, form.step(), Some(problem)));
     }
     let hash = Secret::new(form.token_hash.clone());
@@ -91,7 +101,12 @@ pub(crate) async fn submit(visit: Visit, input: Input<ConfirmForm>) -> Result<Re
         switch: form.switch,
         form: input.token.as_deref(),
     };
-    let failure = match app.flows.confirm(&mail, visit.slot(), visit.client()).await {
+    let done = app.flows.confirm(&mail, visit.slot(), visit.client()).await;
+    // What asked nothing of GoTrue, and what was good, counts no more.
+    if matches!(done, Ok(_) | Err(Failure::Form(Problem::Required(_) | Problem::EmailInvalid))) {
+        tried.give_back();
+    }
+    let failure = match done {
         Ok(Confirmed::AskFirst) if !input.form => return Err(Code::SessionOpen.into()),
         Ok(Confirmed::AskFirst) => {
             let current = app.sessions.current(visit.slot()).await?;

@@ -7,14 +7,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fields::tick;
+use super::mail_form::{self, Wish};
 use super::problem;
-use crate::flow::{Again, Asked, Awaited, Counted, Failure, Problem, Purpose, ReturnTo, Typed};
+use crate::flow::{Again, Awaited, Counted, Failure, Problem, Purpose, Typed};
 use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params};
-use crate::web::views::{self, CheckMailPage, CheckNotice, FieldProblem, FormProblem, OtpPage, Wait};
-use crate::web::visit::{Visit, see_other};
+use crate::web::views::{self, CheckMailPage, CheckNotice, FieldProblem, FormProblem, Wait};
+use crate::web::visit::Visit;
 
 /// What the form and the JSON body hold: an address, a code, or the wish for another mail.
 #[derive(Deserialize)]
@@ -58,7 +59,8 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
         None => None,
     };
     let email = known.as_ref().map_or("", |current| current.claims.email.as_str());
-    Ok(page(&visit, StatusCode::OK, &Shown { email, ..Shown::plain(&target) }))
+    let wish = Wish::none(Purpose::Email, email, &target);
+    Ok(mail_form::page(&visit, StatusCode::OK, &wish, None, None))
 }
 
 /// `POST /auth/otp`.
@@ -86,48 +88,16 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
 
 /// The first mail.
 async fn ask(visit: &Visit, input: &Input<OtpForm>, mail: Counted) -> Result<Response, Error> {
-    let (flows, form) = (&visit.app().flows, &input.fields);
-    let target = flows.targets().choose(form.return_to.as_deref());
-    let shown = Shown { email: &form.email, ..Shown::plain(&target) };
-    if let Some(problem) = problem::of_lock(input.lock, visit) {
-        mail.give_back();
-        return Ok(page(visit, StatusCode::FORBIDDEN, &Shown { problem: Some(problem), ..shown }));
-    }
-    let wish = Asked {
+    let form = &input.fields;
+    let wish = Wish {
         purpose: Purpose::Email,
         email: &form.email,
-        return_to: &target,
+        target: &visit.app().flows.targets().choose(form.return_to.as_deref()),
         captcha: form.captcha_token.as_deref(),
-        public: visit.public(),
+        lock: input.lock,
+        form: input.form,
     };
-    let sent = match mail.passed() {
-        Ok(mail) => flows.ask_for_mail(&wish, mail, visit.slot(), visit.client()).await,
-        Err(failure) => Err(failure),
-    };
-    let failure = match sent {
-        Ok(cookies) => {
-            cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
-            if input.form {
-                return Ok(see_other("/auth/otp"));
-            }
-            return Ok(visit.json(StatusCode::OK, &json!({ "status": "sent" })));
-        }
-        Err(failure) => failure,
-    };
-    if !input.form {
-        return Err(failure.into());
-    }
-    let shown = match &failure {
-        Failure::Form(Problem::EmailInvalid) => {
-            Shown { email_problem: Some(FieldProblem::EmailInvalid), ..shown }
-        }
-        Failure::Form(Problem::Required(_)) => Shown { email_problem: Some(FieldProblem::Required), ..shown },
-        other => match problem::of_failure(other) {
-            Some(problem) => Shown { problem: Some(problem), ..shown },
-            None => return Err(failure.into()),
-        },
-    };
-    Ok(problem::answer(visit, failure, page(visit, StatusCode::OK, &shown)))
+    mail_form::ask(visit, &wish, mail.passed()).await
 }
 
 /// Another mail.
@@ -171,8 +141,13 @@ async fn enter(visit: &Visit, input: &Input<OtpForm>) -> Result<Response, Error>
         code: form.code.as_deref().unwrap_or_default(),
         form: input.token.as_deref(),
     };
+    let tried = match flows.count_redemption(visit.client()).await.passed() {
+        Ok(tried) => tried,
+        Err(failure) => return come_back(visit, input, failure, shown).await,
+    };
     match flows.enter(&typed, visit.slot(), visit.client()).await {
         Ok(entered) => {
+            tried.give_back();
             entered.cookie.into_iter().for_each(|cookie| visit.set_cookie(cookie));
             if input.form {
                 return Ok(visit.onwards(&entered.return_to));
@@ -229,32 +204,6 @@ fn waiting_of(visit: &Visit, form: &OtpForm) -> Awaited {
         return_to: flows.targets().default(),
         again_in: time::Duration::ZERO,
     })
-}
-
-/// What varies on the page that asks for an address.
-struct Shown<'a> {
-    email: &'a str,
-    target: &'a ReturnTo,
-    problem: Option<FormProblem<'a>>,
-    email_problem: Option<FieldProblem>,
-}
-
-impl<'a> Shown<'a> {
-    fn plain(target: &'a ReturnTo) -> Self {
-        Self { email: "", target, problem: None, email_problem: None }
-    }
-}
-
-fn page(visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Response {
-    let token = visit.form_token("otp");
-    let view = OtpPage {
-        form_token: &token,
-        email: shown.email,
-        return_to: Some(shown.target.as_str()),
-        problem: shown.problem,
-        email_problem: shown.email_problem,
-    };
-    visit.page(status, &view)
 }
 
 /// What varies on the page that waits.

@@ -43,6 +43,16 @@ pub(super) fn of_failure(failure: &Failure) -> Option<FormProblem<'static>> {
     }
 }
 
+/// What stands beside the field of an address.
+pub(super) fn of_email(failure: &Failure) -> Option<FieldProblem> {
+    Some(match failure {
+        Failure::Form(Problem::Required("email")) => FieldProblem::Required,
+        Failure::Form(Problem::EmailInvalid) => FieldProblem::EmailInvalid,
+        Failure::Form(Problem::SameEmail) => FieldProblem::SameEmail,
+        _ => return None,
+    })
+}
+
 /// What stands beside the field of a new password.
 pub(super) fn of_password(problem: &Problem, rules: &PasswordRules) -> Option<FieldProblem> {
     let number = |number| u32::try_from(number).unwrap_or(u32::MAX);

@@ -1,6 +1,6 @@
 //! `/auth/signup`: a new account.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use base::secret::Secret;
 use http::StatusCode;
@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::fields::tick;
+use super::mail_form::{self, Opened};
 use super::problem;
 use crate::flow::{Account, Failure, Problem, ReturnTo, SignedUp};
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
-use crate::web::extract::{Fields, Input, Params};
+use crate::web::extract::{Fields, Params};
 use crate::web::views::{FieldProblem, FormProblem, Provider, SignupPage};
-use crate::web::visit::{Visit, is_form, see_other};
+use crate::web::visit::{Visit, see_other};
 
 /// Largest `data`, as JSON in bytes: it rides in every token, and tokens must fit into the session's cookies.
 const DATA: usize = 4 << 10;
@@ -58,20 +59,12 @@ pub(crate) async fn show(visit: Visit, params: Params) -> Result<Response, Error
 #[tracing::instrument(name = "signup.submit", skip_all)]
 pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    let mail = match app.flows.count_mail(visit.client()).await.passed() {
-        Ok(mail) => mail,
-        Err(failure) if is_form(request.headers()) => {
+    let (input, mail) = match mail_form::open::<SignupForm>(&visit, request).await? {
+        Opened::Read(input, mail) => (input, mail),
+        Opened::Over(failure) => {
             let target = app.flows.targets().default();
             let shown = Shown { problem: problem::of_failure(&failure), ..Shown::plain(&target) };
             return Ok(problem::answer(&visit, failure, page(&visit, StatusCode::OK, &shown).await));
-        }
-        Err(failure) => return Err(failure.into()),
-    };
-    let input = match Input::<SignupForm>::from_request(request, &()).await {
-        Ok(input) => input,
-        Err(error) => {
-            mail.give_back();
-            return Err(error);
         }
     };
     let form = input.fields;
@@ -119,11 +112,8 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     let beside = || rules.judge(form.password.expose(), &[]).as_ref().and_then(password);
     let shown = match &failure {
         Failure::Form(Problem::SignupClosed) => Shown { closed: true, ..shown },
-        Failure::Form(Problem::EmailInvalid) => {
-            Shown { email_problem: Some(FieldProblem::EmailInvalid), password_problem: beside(), ..shown }
-        }
-        Failure::Form(Problem::Required("email")) => {
-            Shown { email_problem: Some(FieldProblem::Required), password_problem: beside(), ..shown }
+        other if problem::of_email(other).is_some() => {
+            Shown { email_problem: problem::of_email(other), password_problem: beside(), ..shown }
         }
         Failure::Form(problem) if password(problem).is_some() => {
             Shown { password_problem: password(problem), ..shown }

@@ -83,6 +83,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Those with which the pages show everything they can; for pictures of them, and to look at them without a server.
+    pub fn to_look_at() -> Self {
+        Self {
+            title: Some("Harbour".to_owned()),
+            terms_url: Some("/terms".to_owned()),
+            privacy_url: Some("/privacy".to_owned()),
+            help_url: Some("mailto:help@example.test".to_owned()),
+            languages: vec!["en".to_owned(), "de".to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// Reads `pages.*` and the files it names. Faults go to `problems`; `None` if one of them leaves no usable value.
     pub fn read(vars: &dyn Vars, problems: &mut Problems) -> Option<Self> {
         let words = [("auto", SignUp::Auto), ("on", SignUp::On), ("off", SignUp::Off)];

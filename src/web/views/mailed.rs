@@ -4,79 +4,61 @@ use serde::Serialize;
 
 use super::{FieldProblem, FormProblem, View, Wait};
 
+/// A form that asks for an address to send a mail to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MailForm<'a> {
+    /// Binds the form to this browser, purpose `recover` or `otp` (S-15).
+    pub form_token: &'a str,
+    /// Kept after an error; at `/auth/otp` the person's own if one is signed in.
+    pub email: &'a str,
+    /// Where to go afterwards, already checked (S-20).
+    pub return_to: Option<&'a str>,
+    /// Why this page came back.
+    pub problem: Option<FormProblem<'a>>,
+    /// Beside the e-mail.
+    pub email_problem: Option<FieldProblem>,
+}
+
+impl MailForm<'_> {
+    /// Nothing typed, kept after an error, and what any form may meet.
+    fn samples() -> impl Iterator<Item = Self> {
+        let plain = Self { form_token: "form-token", return_to: Some("/notes"), ..Self::default() };
+        let typed = Self { email: "ada@example.test", ..plain.clone() };
+        let fields = [
+            plain.clone(),
+            Self { email_problem: Some(FieldProblem::Required), ..plain.clone() },
+            Self { email: "ada@example", email_problem: Some(FieldProblem::EmailInvalid), ..plain },
+        ];
+        let problems = FormProblem::of_mail_forms();
+        fields
+            .into_iter()
+            .chain(problems.map(move |problem| Self { problem: Some(problem), ..typed.clone() }))
+    }
+}
+
 /// What `recover.html` shows: whose password was forgotten?
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct RecoverPage<'a> {
-    /// Binds the form to this browser, purpose `recover` (S-15).
-    pub form_token: &'a str,
-    /// Kept after an error.
-    pub email: &'a str,
-    /// Where to go afterwards, already checked (S-20).
-    pub return_to: Option<&'a str>,
-    /// Why this page came back.
-    pub problem: Option<FormProblem<'a>>,
-    /// Beside the e-mail.
-    pub email_problem: Option<FieldProblem>,
-}
-
-/// What `otp.html` shows: where shall the code go?
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct OtpPage<'a> {
-    /// For `POST /auth/otp`, purpose `otp` (S-15).
-    pub form_token: &'a str,
-    /// Kept after an error; the person's own if one is signed in.
-    pub email: &'a str,
-    /// Where to go afterwards, already checked (S-20).
-    pub return_to: Option<&'a str>,
-    /// Why this page came back.
-    pub problem: Option<FormProblem<'a>>,
-    /// Beside the e-mail.
-    pub email_problem: Option<FieldProblem>,
-}
-
-/// Every state that both pages share: nothing typed, kept after an error, and what any form may meet.
-fn states<'a, P>(page: impl Fn(&'a str, Option<FormProblem<'a>>, Option<FieldProblem>) -> P) -> Vec<P> {
-    let problems = [
-        FormProblem::Limited { wait: Wait(60) },
-        FormProblem::CaptchaFailed,
-        FormProblem::FormExpired,
-        FormProblem::CookiesBlocked { host: "localhost:8080" },
-        FormProblem::Unavailable { wait: Wait(5) },
-    ];
-    let mut all = vec![
-        page("", None, None),
-        page("", None, Some(FieldProblem::Required)),
-        page("ada@example", None, Some(FieldProblem::EmailInvalid)),
-    ];
-    all.extend(problems.map(|problem| page("ada@example.test", Some(problem), None)));
-    all
-}
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct RecoverPage<'a>(pub MailForm<'a>);
 
 impl View for RecoverPage<'_> {
     const TEMPLATE: &'static str = "recover.html";
 
     fn samples() -> Vec<Self> {
-        states(|email, problem, email_problem| Self {
-            form_token: "form-token",
-            email,
-            return_to: Some("/notes"),
-            problem,
-            email_problem,
-        })
+        MailForm::samples().map(Self).collect()
     }
 }
+
+/// What `otp.html` shows: where shall the code go?
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct OtpPage<'a>(pub MailForm<'a>);
 
 impl View for OtpPage<'_> {
     const TEMPLATE: &'static str = "otp.html";
 
     fn samples() -> Vec<Self> {
-        states(|email, problem, email_problem| Self {
-            form_token: "form-token",
-            email,
-            return_to: Some("/notes"),
-            problem,
-            email_problem,
-        })
+        MailForm::samples().map(Self).collect()
     }
 }
 

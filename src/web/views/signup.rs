@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{FieldProblem, FormProblem, Provider, View, Wait};
+use super::{FieldProblem, FormProblem, Provider, View};
 
 /// What `signup.html` shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -44,13 +44,6 @@ impl View for SignupPage<'_> {
             ],
             ..Self::default()
         };
-        let problems = [
-            FormProblem::Limited { wait: Wait(60) },
-            FormProblem::CaptchaFailed,
-            FormProblem::FormExpired,
-            FormProblem::CookiesBlocked { host: "localhost:8080" },
-            FormProblem::Unavailable { wait: Wait(5) },
-        ];
         let mut all = vec![
             Self { email: "", ..plain.clone() },
             Self { email: "", providers: &[], return_to: None, ..plain.clone() },
@@ -63,7 +56,9 @@ impl View for SignupPage<'_> {
                 ..plain.clone()
             },
         ];
-        all.extend(problems.map(|problem| Self { problem: Some(problem), ..plain.clone() }));
+        all.extend(
+            FormProblem::of_mail_forms().map(|problem| Self { problem: Some(problem), ..plain.clone() }),
+        );
         all
     }
 }

@@ -10,22 +10,13 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use supabase_bff::web::assets::{Assets, PREFIX};
-use supabase_bff::web::templates::{Development, Language, Settings, Templates};
-use supabase_bff::web::views::{Frame, Tongue};
+use supabase_bff::web::templates::{Development, Settings, Sheet, Templates};
 use tokio::net::TcpListener;
 
 use crate::browser::{Chromium, Script, story};
 use crate::demo_app::DemoApp;
 use crate::harness::PASSWORD;
 use crate::headers::POLICY;
-
-/// One state of one page in one language.
-pub struct Sheet {
-    /// File of the template, number of the sample, language.
-    pub name: String,
-    pub template: &'static str,
-    pub html: String,
-}
 
 /// Pages on a port of their own, under the policy and with the files of the real ones.
 pub struct Sheets {
@@ -34,31 +25,18 @@ pub struct Sheets {
 }
 
 impl Sheets {
-    /// Every sample of every view, in a frame that has everything a frame can have.
+    /// Every sample of every view; those that look the same once.
     pub async fn lay_out(development: Option<Development>) -> Self {
-        let settings = Settings {
-            title: Some("Harbour".to_owned()),
-            terms_url: Some("/terms".to_owned()),
-            privacy_url: Some("/privacy".to_owned()),
-            help_url: Some("mailto:help@example.test".to_owned()),
-            languages: vec!["en".to_owned(), "de".to_owned()],
-            ..Settings::default()
-        };
+        let settings = Settings::to_look_at();
         let assets = Assets::new(&settings);
         let templates = Templates::new(&settings, &assets, development).unwrap();
-        let mut all = Vec::new();
-        for (language, code, _) in templates.languages().all() {
-            let tongues = tongues(&templates, language);
-            let frame =
-                Frame { host: "localhost", sign_out: Some("form-token"), language, tongues: &tongues };
-            let mut seen = BTreeSet::new();
-            for (number, (template, html)) in templates.samples(&frame).unwrap().into_iter().enumerate() {
-                let html = html.replace("http-equiv=\"refresh\"", "name=\"refresh\""); // a bounce is looked at, not followed
-                if seen.insert(html.clone()) {
-                    all.push(Sheet { name: format!("{template} #{number} {code}"), template, html });
-                }
-            }
+        let mut seen = BTreeSet::new();
+        let mut all = templates.sheets("localhost").unwrap();
+        for sheet in &mut all {
+            // A bounce is looked at, not followed.
+            sheet.html = sheet.html.replace("http-equiv=\"refresh\"", "name=\"refresh\"");
         }
+        all.retain(|sheet| seen.insert(sheet.html.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let pages: Vec<_> = all.iter().map(|sheet| sheet.html.clone()).collect();
@@ -70,13 +48,6 @@ impl Sheets {
     pub fn at(&self, number: usize) -> String {
         format!("{}/{number}", self.base)
     }
-}
-
-fn tongues(templates: &Templates, spoken: Language) -> Vec<Tongue<'_>> {
-    let all = templates.languages().all();
-    let url = |code| format!("/auth/login?lang={code}");
-    all.map(|(language, code, name)| Tongue { code, name, url: (language != spoken).then(|| url(code)) })
-        .collect()
 }
 
 /// A page or a file of the pages.
@@ -128,8 +99,8 @@ async fn no_page_has_a_barrier() {
                 chromium.brings_axe().await;
                 for (number, sheet) in sheets.all.iter().enumerate().filter(|(at, _)| at % 2 == remainder) {
                     chromium.open(&sheets.at(number)).await;
-                    found_here
-                        .extend(is_open_to_all(chromium, &sheet.name, sheet.name.ends_with("de")).await);
+                    let name = format!("{} #{} {}", sheet.template, sheet.number, sheet.language);
+                    found_here.extend(is_open_to_all(chromium, &name, sheet.language == "de").await);
                 }
             })
             .await;

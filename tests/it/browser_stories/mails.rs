@@ -11,12 +11,12 @@ const ADA: &str = "ada@example.test";
 const GRACE: &str = "grace@example.test";
 const NEW: &str = "lantern quarry 58 oboe";
 
-async fn with_mails() -> TestApp {
+pub(super) async fn with_mails() -> TestApp {
     TestApp::with(Plan { auth: |settings| settings.confirm_email = true, ..Plan::default() }).await
 }
 
 /// Opens the link of the newest mail to `to`, as a click in a mail program on another site does.
-async fn opens_mail(chromium: &Chromium, app: &TestApp, to: &str) {
+pub(super) async fn opens_mail(chromium: &Chromium, app: &TestApp, to: &str) {
     let link = format!("{}{}", app.base, letter(app, to).await.link);
     let other = format!("data:text/html,<a href=\"{}\">Open</a>", link.replace('&', "%26amp;"));
     chromium.open(&other).await;

@@ -35,7 +35,7 @@ async fn pictures_are_taken() {
     story("pictures", Script::Off, async |chromium| {
         let mut taken = BTreeSet::new();
         for (number, sheet) in sheets.all.iter().enumerate() {
-            let code = &sheet.name[sheet.name.len() - 2..];
+            let code = sheet.language.as_str();
             let name = picture(sheet.template, code);
             if !taken.insert(name.clone()) {
                 continue;

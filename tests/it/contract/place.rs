@@ -49,8 +49,11 @@ pub fn random() -> uuid::Uuid {
 }
 
 /// Stories ask for more mails and refreshes than a person would.
-const HURRIED: [(&str, &str); 2] =
-    [("BFF_SESSION_REFRESH_COOLDOWN", "1ms"), ("BFF_LIMITS_MAIL_PER_RECIPIENT", "100/1m")];
+const HURRIED: [(&str, &str); 3] = [
+    ("BFF_SESSION_REFRESH_COOLDOWN", "1ms"),
+    ("BFF_LIMITS_MAIL_PER_RECIPIENT", "100/1m"),
+    ("BFF_LIMITS_CONFIRM_PER_NETWORK", "1000/1m"),
+];
 
 impl Place {
     /// The embedded server, made as `needs` say.

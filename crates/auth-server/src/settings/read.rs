@@ -7,7 +7,10 @@ use base::vars::{self, Problems, REDACTED, Vars};
 use time::Duration;
 use url::Url;
 
-use super::{Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, Settings, smtp, unsafe_start};
+use super::{
+    Algorithm, Client, Database, Defaults, MailLinks, PasswordRules, RefreshTokenForm, Settings, smtp,
+    unsafe_start,
+};
 
 /// Every variable that [`Settings::read`] asks for. Others with the prefix `AUTH_` are the caller's to refuse.
 pub const VARIABLES: &[&str] = &[
@@ -33,6 +36,7 @@ pub const VARIABLES: &[&str] = &[
     "AUTH_SIGNING_KEYS_FILE",
     "AUTH_ACCESS_TOKEN_EXPIRE_MINUTES",
     "AUTH_ACCESS_TOKEN_LIFETIME",
+    "AUTH_REFRESH_TOKENS",
     "AUTH_REFRESH_REUSE_INTERVAL",
     "AUTH_SESSION_LIFETIME",
     "AUTH_SESSION_IDLE",
@@ -97,6 +101,13 @@ impl Settings {
             algorithm: algorithm(vars, problems),
             secret_key: vars::secret(vars, "AUTH_SECRET_KEY", problems),
             access_token_lifetime: access_token_lifetime(vars, problems),
+            refresh_tokens: vars::choice(
+                vars,
+                "AUTH_REFRESH_TOKENS",
+                &[("v2", RefreshTokenForm::V2), ("legacy", RefreshTokenForm::Legacy)],
+                RefreshTokenForm::V2,
+                problems,
+            ),
             refresh_reuse_interval: vars::span(
                 vars,
                 "AUTH_REFRESH_REUSE_INTERVAL",

@@ -3,6 +3,7 @@
 mod accounts;
 mod address;
 mod admin;
+mod closed;
 mod factors;
 mod google;
 mod harness;

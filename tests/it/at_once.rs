@@ -1,0 +1,194 @@
+//! One secret, two nodes, the same instant: of all who come one gets in (S-75, S-76).
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use http::Method;
+use serde_json::json;
+use time::Duration;
+
+use crate::client::{Answer, Browser, script};
+use crate::harness::{Plan, TestApp};
+use crate::mailbox::{letter, press};
+use crate::mfa::{ADA, half_way_at, prove, with_app};
+use crate::modes::Mode;
+use crate::provider::up_to_callback;
+use crate::tap::Fault;
+
+/// Limits that stand in nobody's way.
+fn wide(plan: Plan) -> Plan {
+    let wide = [
+        "CODE_TRIES",
+        "CONFIRM_PER_NETWORK",
+        "MAIL_PER_RECIPIENT",
+        "PASSWORD_PER_ACCOUNT",
+        "PASSWORD_PER_NETWORK",
+    ];
+    let open = plan.with("BFF_LIMITS_GOTRUE_BUDGET", "off");
+    wide.iter().fold(open, |plan, name| plan.with(&format!("BFF_LIMITS_{name}"), "1000/1m"))
+}
+
+/// Cookies, where only GoTrue's own single use holds the nodes together, and one Redis for both.
+fn plans() -> Vec<Plan> {
+    vec![wide(Plan::default()), wide(Mode::redis().counting())]
+}
+
+/// Fifty browsers, every other one at a second node.
+fn fifty(app: &TestApp, second: &str) -> Vec<Browser> {
+    (0..50).map(|n| if n % 2 == 0 { app.browser() } else { app.browser().at(second) }).collect()
+}
+
+fn good(answers: &[Answer]) -> usize {
+    answers.iter().filter(|answer| answer.status == 200).count()
+}
+
+/// S-75: one link, and one code.
+#[tokio::test]
+async fn a_link_and_a_code_let_one_in() {
+    for plan in plans() {
+        let app = TestApp::with(plan).await;
+        let second = app.node(&[]).await;
+        app.signed_in(ADA).await;
+        for by_code in [false, true] {
+            assert_eq!(app.browser().post("/auth/otp", &json!({ "email": ADA })).await.status, 200);
+            let mail = letter(&app, ADA).await;
+            let browsers = fifty(&app, &second);
+            let answers = join_all(browsers.iter().map(|browser| async {
+                if by_code {
+                    return browser.post("/auth/otp", &json!({ "email": ADA, "code": mail.code })).await;
+                }
+                let body = json!({ "token_hash": mail.hash, "type": "magiclink" });
+                browser.post("/auth/confirm", &body).await
+            }))
+            .await;
+            let refused = if by_code { 422 } else { 410 };
+            let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+            assert!(statuses.iter().all(|status| [200, refused].contains(status)), "{statuses:?}");
+            assert_eq!(good(&answers), 1, "{statuses:?}");
+            let inside = browsers.iter().filter(|browser| browser.cookie("sb_session").is_some()).count();
+            assert_eq!(inside, 1);
+            app.clock.advance(Duration::minutes(2));
+        }
+    }
+}
+
+/// S-26, S-76: one authorization code, whose callback came to both nodes.
+#[tokio::test]
+async fn a_callback_makes_one_session() {
+    for plan in plans() {
+        let app = TestApp::with(plan).await;
+        let second = app.node(&[]).await;
+        let browser = app.browser();
+        let callback = up_to_callback(&browser, "/auth/start/google", ADA).await;
+        let tabs: Vec<_> = (0..50)
+            .map(|n| if n % 2 == 0 { browser.stolen() } else { browser.stolen().at(&second) })
+            .collect();
+        let answers = join_all(tabs.iter().map(|tab| tab.navigate_from("cross-site", &callback))).await;
+        assert!(answers.iter().all(|answer| answer.status == 303));
+        let made = app.auth.answers("grant_type=pkce");
+        assert_eq!(made.iter().filter(|body| body.contains("access_token")).count(), 1, "{}", made.len());
+        let inside: BTreeSet<_> = tabs.iter().filter_map(|tab| tab.cookie("sb_session")).collect();
+        assert!(!inside.is_empty());
+    }
+}
+
+/// S-76: one refresh token that ran out in both: one lineage, and nobody is signed out.
+#[tokio::test]
+async fn a_refresh_token_has_one_successor() {
+    for (plan, most) in plans().into_iter().zip([2, 1]) {
+        let app = TestApp::with(plan).await;
+        let second = app.node(&[]).await;
+        let browser = app.signed_in(ADA).await;
+        app.past_expiry();
+        let tabs: Vec<_> = (0..50)
+            .map(|n| if n % 2 == 0 { browser.stolen() } else { browser.stolen().at(&second) })
+            .collect();
+        let answers = join_all(tabs.iter().map(|tab| tab.get("/api/notes"))).await;
+        assert_eq!(good(&answers), 50);
+        let told = app.auth.answers("grant_type=refresh_token");
+        let read = |body: &String| {
+            serde_json::from_str::<serde_json::Value>(body).unwrap()["refresh_token"].to_string()
+        };
+        let tokens: BTreeSet<_> = told.iter().map(read).collect();
+        assert!(tokens.len() == 1 && told.len() <= most, "{} of {}", tokens.len(), told.len());
+    }
+}
+
+/// S-75: one step of an authenticator app.
+#[tokio::test]
+async fn a_step_of_the_app_lets_one_in() {
+    for plan in plans() {
+        let (app, phone) = with_app(plan).await;
+        let second = app.node(&[]).await;
+        let browsers = fifty(&app, &second);
+        for browser in &browsers {
+            half_way_at(browser).await;
+        }
+        let code = phone.code(&app);
+        let answers = join_all(browsers.iter().map(|browser| prove(browser, &code))).await;
+        assert_eq!(good(&answers), 1, "{:?}", answers.iter().map(|a| a.status).collect::<Vec<_>>());
+    }
+}
+
+/// A GoTrue that takes no lock would give two nodes a session each; nodes with one Redis ask it one after the other.
+#[tokio::test]
+async fn nodes_redeem_one_after_the_other() {
+    let app = TestApp::with(wide(Mode::redis().counting())).await;
+    let second = app.node(&[]).await;
+    app.signed_in(ADA).await;
+    app.browser().post("/auth/otp", &json!({ "email": ADA })).await;
+    let body = json!({ "token_hash": letter(&app, ADA).await.hash, "type": "magiclink" });
+    app.auth.fail_once("/verify", Fault::Hold);
+    let (here, there) = (app.browser(), app.browser().at(&second));
+    let first = tokio::spawn({
+        let body = body.clone();
+        async move { here.post("/auth/confirm", &body).await.status }
+    });
+    app.auth.arrived("/verify", 1).await;
+    let late = tokio::spawn(async move { there.post("/auth/confirm", &body).await.status });
+    let other = app.browser().at(&second);
+    for _ in 0..100 {
+        assert_eq!(other.get("/auth/login").await.status, 200);
+    }
+    assert_eq!(app.auth.calls("/verify"), 1, "the second node waits");
+    app.auth.release();
+    assert_eq!((first.await.unwrap(), late.await.unwrap()), (200, 410));
+    assert_eq!(app.auth.calls("/verify"), 2);
+}
+
+/// S-84, S-85: all networks share one bucket of GoTrue's: who tries links or codes at random does not use it up. The body
+/// is not read any more, another network is not held up, and what was good counts nothing.
+#[tokio::test]
+async fn links_are_tried_so_often_by_a_network() {
+    let plan = Plan::default()
+        .with("BFF_LIMITS_CONFIRM_PER_NETWORK", "3/5m")
+        .with("BFF_TRUSTED_PROXIES", "127.0.0.1/32");
+    let app = TestApp::with(plan).await;
+    app.signed_in(ADA).await;
+    let from = async |network: &str, path: &str, body: &str| {
+        let mut headers = script().to_vec();
+        headers.extend([("content-type", "application/json"), ("x-forwarded-for", network)]);
+        let answer = app.browser().send(Method::POST, path, &headers, Some(body.to_owned())).await;
+        (answer.status, answer.code())
+    };
+    let guess = json!({ "token_hash": "0123456789abcdef", "type": "magiclink" }).to_string();
+    let typed = json!({ "email": "grace@example.test", "code": "123456" }).to_string();
+    assert_eq!(from("203.0.113.7", "/auth/confirm", "{").await.0, 400, "what is no wish counts nothing");
+    assert_eq!(from("203.0.113.7", "/auth/confirm", &guess).await.0, 410);
+    assert_eq!(from("203.0.113.7", "/auth/otp", &typed).await.0, 422);
+    assert_eq!(from("203.0.113.7", "/auth/confirm", &guess).await.0, 410);
+    let refused = (429, "rate_limited".to_owned());
+    for (path, body) in [("/auth/confirm", &*guess), ("/auth/confirm", "{"), ("/auth/otp", &typed)] {
+        assert_eq!(from("203.0.113.7", path, body).await, refused, "{path} {body}");
+    }
+    assert_eq!(app.auth.calls("/verify"), 3);
+    assert_eq!(from("203.0.113.8", "/auth/confirm", &guess).await.0, 410);
+
+    for _ in 0..5 {
+        app.browser().post("/auth/otp", &json!({ "email": ADA })).await;
+        let browser = app.browser();
+        let link = letter(&app, ADA).await.link;
+        assert_eq!(press(&browser, &link, &[]).await.status, 303);
+        app.clock.advance(Duration::seconds(61)); // another mail is due; of three tries in 5 minutes none would be back
+    }
+}
