@@ -150,6 +150,7 @@ impl Bff {
             settings.pages.allowed_return_origins.iter().map(Origin::ascii_serialization).collect();
         let targets =
             Targets::new(&public_url, &others, &settings.pages.default_return).ok_or(Error::DefaultReturn)?;
+        let sockets = web::Sockets::new(settings.limits.sockets_per_session);
         let in_flight = Arc::new(Semaphore::new(settings.limits.in_flight));
         let flows = Flows::new(flow::Parts {
             gotrue,
@@ -190,6 +191,7 @@ impl Bff {
             mount: settings.site.mount,
             expose_claims,
             ask_remember,
+            sockets,
             in_flight,
             hooks: settings.hooks.map(web::Hooks::new),
             forward_auth: settings.forward_auth,
@@ -207,6 +209,11 @@ impl Bff {
     pub async fn warm_up(&self) {
         self.state.sessions.follow();
         tokio::join!(self.state.verifier.warm_up(), self.state.flows.warm_up());
+    }
+
+    /// Ends every WebSocket, and waits for that as long as `time`. Belongs before the end of the process.
+    pub async fn close_sockets(&self, time: Duration) {
+        self.state.sockets.close(time).await;
     }
 
     /// The public port.

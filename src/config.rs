@@ -8,7 +8,6 @@ mod file;
 mod hooks;
 mod keys;
 pub mod known;
-mod later;
 mod network;
 mod project;
 mod providers;
@@ -100,7 +99,6 @@ impl Settings {
         embedded: Option<&Embedded>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        later::refuse(sources, problems);
         let log = Log::read(sources, problems);
         let cors = Cors::read(sources, problems);
         let bearer = base::vars::flag(sources, "bearer.enabled", true, problems);

@@ -8,10 +8,13 @@ mod answer;
 mod body;
 mod client;
 mod context;
+mod folder;
 mod headers;
 mod location;
 pub mod path;
+pub mod realtime;
 pub mod settings;
+pub mod socket;
 mod target;
 pub mod upstream;
 
@@ -22,7 +25,7 @@ use std::borrow::Cow;
 
 use axum::BoxError;
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -37,6 +40,8 @@ use client::{Client, Lease};
 use headers::About;
 use location::Here;
 use path::{BadPath, Path};
+use socket::{Handshake, UpstreamHalf};
+use target::Target;
 use upstream::{Service, Upstream};
 
 use crate::policy::{Allow, Permit};
@@ -51,7 +56,8 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Route {
     upstream: Upstream,
-    client: Client,
+    /// `None` for a folder.
+    client: Option<Client>,
 }
 
 /// What the caller knows about a request and its headers do not say.
@@ -69,6 +75,8 @@ pub struct Extra<'a> {
     pub request_id: &'a HeaderValue,
     /// The present moment.
     pub begun: Instant,
+    /// The request is to become a WebSocket. Only for an upstream that [takes them](Upstream::takes_sockets).
+    pub socket: Option<&'a Handshake>,
 }
 
 /// Why a request was not answered by its upstream.
@@ -107,7 +115,8 @@ impl Gateway {
     /// A gateway to `upstreams`, by name. `tls` verifies those with https.
     pub fn new(upstreams: Vec<Upstream>, tls: &rustls::ClientConfig) -> Self {
         let route = |upstream: Upstream| {
-            let client = Client::new(tls.clone(), upstream.target.address.clone(), upstream.connect);
+            let to = |target: &Target| Client::new(tls.clone(), target.address.clone(), upstream.connect);
+            let client = upstream.target.as_ref().map(to);
             Route { upstream, client }
         };
         Self { routes: upstreams.into_iter().map(route).collect() }
@@ -124,7 +133,8 @@ impl Gateway {
 
     /// Sends `request` where `permit` says and answers with what comes back. Its headers and its body are taken out.
     ///
-    /// Dropping the future, or the answer's body, ends the call to the upstream. `request` carries the path as it
+    /// With a handshake the answer may be a 101 with an [`UpstreamHalf`] in its extensions. Dropping the future, or the answer's
+    /// body, ends the call to the upstream. `request` carries the path as it
     /// came from the network; it is judged here with what its upstream allows, whatever the caller's look-up
     /// allowed.
     ///
@@ -152,11 +162,28 @@ impl Gateway {
         let from = request.uri();
         let path = Path::judge(from.path(), upstream.allow_encoded(permit.rule()))?;
         let rest = path.below(permit.strip()).ok_or(Error::NoUpstream)?;
+        let public = permit.allow() == Allow::Public;
+        let here = Here {
+            proto: extra.proto,
+            host: extra.host.to_str().unwrap_or_default(),
+            path: &path,
+            prefix: permit.strip(),
+        };
+        if let Some(folder) = &upstream.folder {
+            let mut answer = folder.answer(rest, request.method(), &headers).await?;
+            let (status, has_body) = (answer.status(), !answer.body().is_end_stream());
+            let asked = Asked { upstream, service, public, as_document: false, here };
+            answer::clean(answer.headers_mut(), status, has_body, &asked)?;
+            return Ok(answer);
+        }
+        let (Some(target), Some(client)) = (&upstream.target, &route.client) else {
+            return Err(Error::NoUpstream);
+        };
         let query = from.query().map(|query| match &upstream.api_key {
             Some(key) => target::with_key(query, key.text.expose()),
             None => Cow::Borrowed(query),
         });
-        let uri = upstream.target.uri(from.path_and_query(), rest, query).ok_or(Error::NoUpstream)?;
+        let uri = target.uri(from.path_and_query(), rest, query).ok_or(Error::NoUpstream)?;
 
         let wants_token = upstream.takes_token && permit.allow() != Allow::Public;
         let bearer = match extra.bearer.filter(|_| wants_token) {
@@ -164,7 +191,6 @@ impl Gateway {
             None if wants_token && permit.allow() == Allow::User => return Err(Error::NoToken),
             None => None,
         };
-        let public = permit.allow() == Allow::Public;
         let as_document = service.is_some_and(Service::is_storage) && context::is_document(&headers);
         headers::strip(&mut headers, upstream, service);
         let about = About {
@@ -178,26 +204,30 @@ impl Gateway {
             Some(key) => headers::add_key(&mut headers, key.plain.clone(), about.request_id.clone()),
             None => headers::add_forwarded(&mut headers, about, permit.strip(), identity),
         }
-        headers.insert(header::HOST, upstream.target.host.clone());
+        headers.insert(header::HOST, target.host.clone());
         if let Some(bearer) = bearer.or_else(|| upstream.api_key.as_ref().map(|key| key.bearer.clone())) {
             headers.insert(header::AUTHORIZATION, bearer);
         }
 
         set_length(&mut headers, request.method(), &body);
+        let socket = extra.socket.filter(|_| upstream.takes_sockets(permit.rule()));
+        if let Some(handshake) = socket {
+            handshake.write(&mut headers);
+        }
         let mut onwards = Request::new(body);
         (*onwards.method_mut(), *onwards.uri_mut(), *onwards.headers_mut()) =
             (request.method().clone(), uri, headers);
-        let (answer, lease) = send(&route.client, onwards, limits, extra.begun).await?;
+        let (answer, lease) = send(client, onwards, limits, extra.begun, socket.is_some()).await?;
         let (mut head, body) = answer.into_parts();
+        if let (Some(handshake), StatusCode::SWITCHING_PROTOCOLS) = (socket, head.status) {
+            let mut answer = handshake.accept(handshake.judge(&head.headers)?);
+            let upgraded = head.extensions.remove().ok_or(Error::UpstreamFailed(None))?;
+            answer.extensions_mut().insert(UpstreamHalf { upgraded, idle: limits.idle });
+            return Ok(answer);
+        }
         if head.status.is_informational() {
             return Err(Error::UpstreamFailed(None)); // a 101 that nobody asked for
         }
-        let here = Here {
-            proto: extra.proto,
-            host: extra.host.to_str().unwrap_or_default(),
-            path: &path,
-            prefix: permit.strip(),
-        };
         let asked = Asked { upstream, service, public, as_document, here };
         answer::clean(&mut head.headers, head.status, !body.is_end_stream(), &asked)?;
         let mut answer = Response::new(Body::new(AnswerBody::new(body, lease, limits.idle)));
@@ -229,6 +259,7 @@ async fn send(
     request: Request<Body>,
     limits: upstream::Limits,
     begun: Instant,
+    upgradable: bool,
 ) -> Result<(Response<hyper::body::Incoming>, Lease), Error> {
     let mut progress = None;
     let request = request.map(|body| {
@@ -247,7 +278,7 @@ async fn send(
     };
     tokio::select! {
         biased;
-        answer = client.request(request) => answer,
+        answer = client.request(request, upgradable) => answer,
         () = hangs => Err(Error::UpstreamTimeout),
     }
 }

@@ -22,6 +22,7 @@ pub use decide::{Denied, Identity, Permit, Via, Who};
 pub use explain::{Explanation, Line};
 pub use grants::{Access, ClaimPaths, Grants};
 pub use in_use::InUse;
+pub use mount::REALTIME_SOCKET;
 pub use rules::Rule;
 pub use settings::{Allow, RuleSettings, Switch};
 

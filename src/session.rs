@@ -14,6 +14,7 @@ pub mod cookie;
 mod devices;
 mod ended;
 pub(crate) mod flights;
+mod held;
 mod label;
 mod later;
 mod live;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 pub use begin::Proof;
 pub use devices::Device;
+pub use held::{Held, NotHeld, Over, Standing};
 pub use program::Granted;
 pub use record::{Limited, Session};
 pub use sessions::{Current, Parts, Sessions};

@@ -13,7 +13,10 @@ mod pages;
 mod proof;
 mod qr;
 mod routes;
+mod sockets;
 pub mod state;
+mod streams;
+mod supabase;
 pub mod templates;
 pub mod views;
 mod visit;
@@ -27,6 +30,7 @@ pub use api::hooks::Hooks;
 pub use api::openapi::{About, document};
 pub use api::verify::{Around, Family, ForwardAuth};
 pub use layers::Site;
+pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 

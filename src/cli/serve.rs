@@ -59,7 +59,8 @@ async fn serve(loaded: Loaded, flags: &Flags) -> anyhow::Result<()> {
     let ended = wait(&mut front, &mut side, flags, &bff).await;
     tracing::info!("shutting down: open requests may end within {}", drain);
     let drain = drain.try_into().unwrap_or_default();
-    let _ = tokio::join!(front.drain(drain), side.drain(drain)); // what is left is closed
+    // What is left after that is closed.
+    let _ = tokio::join!(bff.close_sockets(drain), front.drain(drain), side.drain(drain));
     #[cfg(feature = "embedded")]
     if let Some(auth) = auth {
         auth.shutdown().await.context("the auth server did not end well")?;

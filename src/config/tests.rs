@@ -176,7 +176,7 @@ fn seeded_faults_are_refused() {
         ("BFF_HOOKS_SECRETS", "v1,whsec_x", "BFF-CONF-002"),
         ("BFF_TOKEN_ENABLED", "sometimes", "BFF-CONF-002"),
         ("BFF_MFA_ENFORCE", "always", "BFF-CONF-002"),
-        ("BFF_LIMITS_SOCKETS_PER_SESSION", "5", "BFF-CONF-003"),
+        ("BFF_LIMITS_SOCKETS_PER_SESSION", "0", "BFF-CONF-002"),
         ("BFF_LOG_LEVEL", "loud", "BFF-CONF-002"),
         ("BFF_CORS_ORIGINS", "*", "BFF-CONF-002"),
         ("BFF_CORS_ORIGINS", "https://app.example.test/x", "BFF-CONF-002"),

@@ -50,15 +50,18 @@ impl Client {
     /// Sends `request`, whose target is a path, and returns the head of the answer. The connection is busy until the
     /// lease is dropped, which belongs behind the last byte of the body.
     ///
-    /// A request that no byte of had left when its kept connection turned out to be closed goes over another one.
+    /// A request that no byte of had left when its kept connection turned out to be closed goes over another one. With
+    /// `upgradable` it goes over a connection of its own, which may become something else than HTTP.
     pub(super) async fn request(
         &self,
         mut request: Request<RequestBody>,
+        upgradable: bool,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         loop {
-            let (mut sender, kept) = match self.rest.take() {
+            let resting = if upgradable { None } else { self.rest.take() };
+            let (mut sender, kept) = match resting {
                 Some(sender) => (sender, true),
-                None => (Box::pin(self.connect()).await?, false), // rare: no weight on every request
+                None => (Box::pin(self.connect(upgradable)).await?, false), // rare: no weight on every request
             };
             let mut failed = match sender.try_send_request(request).await {
                 Ok(answer) => return Ok((answer, self.rest.lease(sender))),
@@ -71,7 +74,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<RequestBody>, Error> {
+    async fn connect(&self, upgradable: bool) -> Result<SendRequest<RequestBody>, Error> {
         let connecting = async {
             let mut https = self.https.clone();
             std::future::poll_fn(|cx| https.poll_ready(cx)).await?;
@@ -82,7 +85,12 @@ impl Client {
         let (sender, connection) = connected
             .map_err(|_| Error::UpstreamTimeout)?
             .map_err(|error| Error::UpstreamFailed(Some(error)))?;
-        tokio::spawn(connection); // what goes wrong there is told to the request, too
+        // What goes wrong there is told to the request, too.
+        if upgradable {
+            tokio::spawn(connection.with_upgrades());
+        } else {
+            tokio::spawn(connection);
+        }
         Ok(sender)
     }
 }

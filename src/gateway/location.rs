@@ -35,12 +35,13 @@ pub(super) fn judge(location: &str, upstream: &Upstream, here: Here<'_>) -> Resu
     let url = site.join(location).map_err(|_| Astray)?;
     let origin = url.origin();
     let path = &url[Position::BeforePath..];
-    let target = &upstream.target;
     if origin == site.origin() {
         let misses_mount = upstream.api_key.is_some() && !is_below(path, here.prefix);
         return on_site(if misses_mount { here.prefix } else { "" }, path).map(Some);
     }
-    if origin == target.origin || Some(&origin) == upstream.alias.as_ref() {
+    if let Some(target) = &upstream.target
+        && (origin == target.origin || Some(&origin) == upstream.alias.as_ref())
+    {
         if !is_below(path, &target.base) {
             return Err(Astray);
         }

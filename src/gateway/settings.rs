@@ -19,7 +19,7 @@ pub type UpstreamTable = BTreeMap<String, UpstreamSettings>;
 pub struct UpstreamSettings {
     /// Scheme, host, port and a first part of the path. Either this or `folder`.
     pub url: Option<String>,
-    /// Static files instead of a server.
+    /// Static files instead of a server: the site itself, `kind = "app"`.
     pub folder: Option<String>,
     /// `index.html` for paths without a file; only with `folder`.
     #[serde(default)]

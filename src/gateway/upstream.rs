@@ -1,5 +1,6 @@
 //! Where requests may go: a fixed scheme, host and port, with what may travel there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use base::secret::Secret;
@@ -7,9 +8,11 @@ use base::vars::Problems;
 use http::HeaderValue;
 use url::{Origin, Url};
 
+use super::folder::Folder;
 use super::path::AllowEncoded;
 use super::settings::{Cache, Kind, TokenKind, UpstreamSettings};
 use super::target::{Target, VALUE, origins};
+use crate::policy::REALTIME_SOCKET;
 
 /// What the whole configuration says about upstreams.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +32,11 @@ pub struct Upstream {
     pub(super) kind: Kind,
     /// Whether the user's token goes there: only with `token = "user"` over TLS, loopback or a host named as dangerous.
     pub(super) takes_token: bool,
-    pub(super) target: Target,
+    takes_sockets: bool,
+    /// Where it is; `None` for a folder.
+    pub(super) target: Option<Target>,
+    /// Files in place of a server.
+    pub(super) folder: Option<Folder>,
     /// Under which other origin it knows itself: a `Location` there is one below our own path, too.
     pub(super) alias: Option<Origin>,
     /// Other origins that a `Location` may name.
@@ -99,20 +106,7 @@ impl Upstream {
     ) -> Option<Self> {
         let place = |key: &str| format!("bff.toml: upstreams.{name}.{key}");
         let before = problems.list().len();
-        if settings.folder.is_some() || settings.spa {
-            let why = "Serving a folder is not available yet.";
-            problems.fault(
-                UNAVAILABLE,
-                place("folder"),
-                settings.folder.as_deref(),
-                why,
-                "Name a server: url.",
-            );
-        }
-        if settings.websocket {
-            let why = "Passing WebSockets on is not available yet.";
-            problems.fault(UNAVAILABLE, place("websocket"), Some("true"), why, "Remove the key.");
-        }
+        let folder = folder(&settings, &place, problems);
         for cookie in &settings.pass_cookies {
             if is_own_cookie(cookie, around.own_cookies) || !is_cookie_name(cookie) {
                 let why = "This cookie is one of our own, or not a cookie's name.";
@@ -143,12 +137,16 @@ impl Upstream {
             }
         };
         let sound = problems.list().len() == before;
-        let target = target.filter(|_| sound)?;
+        if !sound || (target.is_none() && folder.is_none()) {
+            return None;
+        }
         Some(Self {
             name: name.to_owned(),
-            kind: settings.kind,
+            kind: if folder.is_some() { Kind::App } else { settings.kind },
             takes_token: with_token,
+            takes_sockets: settings.websocket,
             target,
+            folder,
             alias: None,
             locations,
             connect: settings.connect,
@@ -192,7 +190,9 @@ impl Upstream {
             name: "supabase".to_owned(),
             kind: Kind::Supabase,
             takes_token: true,
-            target,
+            takes_sockets: false,
+            target: Some(target),
+            folder: None,
             alias: Some(public_url.origin()),
             locations: Vec::new(),
             connect: Duration::from_secs(5),
@@ -208,6 +208,16 @@ impl Upstream {
             inline_types: Vec::new(),
             api_key: Some(api_key),
         })
+    }
+
+    /// Whether WebSockets are passed on to it under `rule`. Of the project's services Realtime alone has them.
+    pub fn takes_sockets(&self, rule: &str) -> bool {
+        self.takes_sockets || (self.kind == Kind::Supabase && rule == REALTIME_SOCKET)
+    }
+
+    /// The publishable key of the project; `None` for other upstreams.
+    pub fn publishable_key(&self) -> Option<&Secret<String>> {
+        self.api_key.as_ref().map(|key| &key.text)
     }
 
     /// What it is to the site.
@@ -258,7 +268,37 @@ impl ApiKey {
     }
 }
 
-const UNAVAILABLE: &str = "BFF-UP-004";
+/// The folder that `settings` name. What has no effect beside it is a fault.
+fn folder(
+    settings: &UpstreamSettings,
+    place: &impl Fn(&str) -> String,
+    problems: &mut Problems,
+) -> Option<Folder> {
+    let Some(path) = &settings.folder else {
+        if settings.spa {
+            let why = "Only a folder has a page for paths without a file.";
+            problems.fault(VALUE, place("spa"), Some("true"), why, "Remove the key, or name a folder.");
+        }
+        return None;
+    };
+    let beside = [
+        ("url", settings.url.is_some()),
+        ("token", settings.token == TokenKind::User),
+        ("websocket", settings.websocket),
+    ];
+    for (key, _) in beside.into_iter().filter(|(_, set)| *set) {
+        problems.fault(VALUE, place(key), None, "This has no effect beside a folder.", "Remove the key.");
+    }
+    match Folder::open(Path::new(path), settings.spa) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            let why = format!("This folder cannot be served: {error}.");
+            let fix = "Name a folder that is there, by its whole path or from the working directory.";
+            problems.fault(VALUE, place("folder"), Some(path), why, fix);
+            None
+        }
+    }
+}
 
 fn is_own_cookie(name: &str, own: &[&str]) -> bool {
     let name = name.to_ascii_lowercase(); // browsers compare the prefixes of names without case
@@ -294,7 +334,6 @@ mod tests {
             r#"
             url = "http://orders.internal"
             token = "user"
-            websocket = true
             pass_cookies = ["theme", "__host-http-SB_session", "a b"]
             locations = ["https://cdn.example.test", "https://cdn.example.test/x", "cdn"]
             inline_types = ["application/pdf", "pdf"]
@@ -303,7 +342,6 @@ mod tests {
         assert_eq!(
             faults.unwrap_err(),
             [
-                "BFF-UP-004 bff.toml: upstreams.orders.websocket",
                 "BFF-CONF-002 bff.toml: upstreams.orders.pass_cookies",
                 "BFF-CONF-002 bff.toml: upstreams.orders.pass_cookies",
                 "BFF-CONF-002 bff.toml: upstreams.orders.locations",
@@ -314,8 +352,16 @@ mod tests {
         );
         assert_eq!(
             build("spa = true\nfolder = 'x'").unwrap_err(),
-            ["BFF-UP-004 bff.toml: upstreams.orders.folder"]
+            ["BFF-CONF-002 bff.toml: upstreams.orders.folder"],
+            "it is not there"
         );
+        assert_eq!(
+            build("spa = true\nfolder = '.'\nurl = 'https://a.test'\ntoken = 'user'\nwebsocket = true")
+                .unwrap_err(),
+            ["url", "token", "websocket"].map(|key| format!("BFF-CONF-002 bff.toml: upstreams.orders.{key}"))
+        );
+        assert!(build("folder = '.'").unwrap().kind() == Kind::App);
+        assert_eq!(build("url = 'https://a.test'\nspa = true").unwrap_err().len(), 1);
         assert_eq!(build("").unwrap_err(), ["BFF-CONF-002 bff.toml: upstreams.orders.url"]);
     }
 

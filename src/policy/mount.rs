@@ -10,6 +10,9 @@ use super::settings::Allow;
 /// The upstream behind the mount.
 const UPSTREAM: &str = "supabase";
 
+/// The rule of Realtime's socket, which ends here and is not passed on.
+pub const REALTIME_SOCKET: &str = "realtime.socket";
+
 /// The rules of the services that are switched on, in the order in which they are asked. What storage gives
 /// everybody comes first: it goes without session and token, whoever asks.
 pub(super) fn rules(site: &Site) -> Result<Vec<Rule>, BadPattern> {
@@ -27,13 +30,18 @@ pub(super) fn rules(site: &Site) -> Result<Vec<Rule>, BadPattern> {
         ];
         rules.push(rule(site, "storage.public", Allow::Public, open)?);
     }
+    // With `signed_out = "refuse"` a stranger is not served as anon; anonymous users are no strangers.
+    let allow = if site.refuse_strangers { Allow::User } else { Allow::Optional };
     for service in ["rest", "graphql", "functions", "storage"] {
         if on(service) {
             let path = format!("/{service}/v1/**");
-            // With `signed_out = "refuse"` a stranger is not served as anon; anonymous users are no strangers.
-            let allow = if site.refuse_strangers { Allow::User } else { Allow::Optional };
             rules.push(rule(site, service, allow, [(None, path.as_str())])?);
         }
+    }
+    if on("realtime") {
+        let (post, get) = (Some(vec![Method::POST]), Some(vec![Method::GET]));
+        rules.push(rule(site, "realtime", allow, [(post, "/realtime/v1/api/**")])?);
+        rules.push(rule(site, REALTIME_SOCKET, allow, [(get, "/realtime/v1/websocket")])?);
     }
     Ok(rules)
 }

@@ -166,12 +166,15 @@ impl Sessions {
             return Err(Error::STORE_UNAVAILABLE); // the earlier one would stay
         }
         let session = self.keep_new(current, slot.agent()).await?;
+        self.0.held.goes_on_as(&session);
         if let Some(earlier) = self.peek(slot).filter(|earlier| earlier.id != session.id) {
             self.0.end(&earlier, Reason::Replaced);
             if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
                 vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
             }
             if earlier.gotrue_id != session.gotrue_id {
+                // What the other nodes hold open for it ends as well (S-45).
+                self.0.spread_sessions(vec![earlier.gotrue_id], Reason::Replaced).await;
                 self.0.end_at_gotrue_later(earlier, Scope::Local);
             }
         }

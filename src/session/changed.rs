@@ -107,6 +107,7 @@ impl Sessions {
         if let Some(vault) = &self.0.vault {
             vault.create(&anew, current.claims.aal).await.map_err(|_| Error::STORE_UNAVAILABLE)?;
         }
+        self.0.held.goes_on_as(&anew);
         self.0.end(&earlier, Reason::Replaced);
         if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
             vault.end_surely(rest.ticket.key(), Reason::Replaced).await;

@@ -75,11 +75,13 @@ impl Inner {
         let (now, until) = (self.clock.now(), news.until());
         for id in &news.sessions {
             self.denied.add(*id, until, reason, now);
+            self.held.end(*id, reason);
         }
         if let Some((user, before)) = news.person
             && let Ok(before) = OffsetDateTime::from_unix_timestamp(before)
         {
             self.denied.add_person(user, before, until, reason, now);
+            self.held.end_person(user, before, reason);
         }
     }
 

@@ -8,9 +8,18 @@ use time::{Duration, OffsetDateTime};
 
 use super::cookie::{Carried, Jar};
 use super::record::{Session, seconds};
-use super::sessions::Inner;
+use super::sessions::{Inner, Sessions};
 use super::slot::Presented;
 use crate::event::Reason;
+use crate::token::Claims;
+
+impl Sessions {
+    /// Why a token that verifies is refused all the same (S-40, S-45).
+    pub fn denied(&self, claims: &Claims) -> Option<Reason> {
+        let since = OffsetDateTime::from_unix_timestamp(claims.iat).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        self.0.denied.reason_for(&[claims.session_id], claims.sub, since, self.0.clock.now())
+    }
+}
 
 impl Inner {
     pub(super) fn open(&self, jar: &Jar, now: OffsetDateTime) -> (Presented, bool) {

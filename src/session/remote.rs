@@ -78,6 +78,9 @@ impl Inner {
             (Some(vault), Some(rest)) => self.refresh_among_nodes(vault, &rest.ticket, session, from).await,
             _ => self.refresh_here(session, from).await,
         };
+        if let Outcome::Refreshed(fresh) = &outcome {
+            self.held.renewed(fresh);
+        }
         let remembered = self.clock.now() + REMEMBERED;
         let (until, counted) = match &outcome {
             Outcome::Refreshed(_) => (remembered, Refreshed::Ok),

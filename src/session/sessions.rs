@@ -16,6 +16,7 @@ use super::breaker::Breaker;
 use super::cookie::Names;
 use super::ended::DenyList;
 use super::flights::Flights;
+use super::held::Board;
 use super::news::Follower;
 use super::opened::OpenedSessions;
 use super::record::{Session, seconds};
@@ -66,6 +67,7 @@ pub(super) struct Inner {
     pub(super) gotrue: Arc<GoTrue>,
     pub(super) flights: Flights<Outcome>,
     pub(super) denied: DenyList,
+    pub(super) held: Arc<Board>,
     pub(super) opened: OpenedSessions,
     pub(super) breaker: Breaker,
     /// Store mode.
@@ -121,6 +123,7 @@ impl Sessions {
             gotrue: parts.gotrue,
             flights: Flights::default(),
             denied: DenyList::default(),
+            held: Arc::default(),
             opened: OpenedSessions::default(),
             clock: parts.clock,
             entropy: parts.entropy,
@@ -295,12 +298,6 @@ impl Sessions {
         self.0.flights.share(session.refresh_key(), &self.0.clock, work).await.unwrap_or(lost)
     }
 
-    /// Why a token that verifies is refused all the same (S-40, S-45).
-    pub fn denied(&self, claims: &Claims) -> Option<Reason> {
-        let since = OffsetDateTime::from_unix_timestamp(claims.iat).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        self.0.denied.reason_for(&[claims.session_id], claims.sub, since, self.0.clock.now())
-    }
-
     /// Moves the idle limit, if a tenth of it has passed. Never on `GET /auth/session`, which polls.
     async fn touch(&self, slot: &Slot, session: &Arc<Session>, now: OffsetDateTime) {
         let tenth = (self.0.settings.idle.whole_seconds() / 10).max(60);
@@ -310,7 +307,9 @@ impl Sessions {
         if let Some(vault) = &self.0.vault {
             let _ = Box::pin(vault.touch(session, now)).await; // the next request tries again
         }
-        self.0.go_on(slot, Arc::new(Session { last_seen: now, ..(**session).clone() }));
+        let used = Arc::new(Session { last_seen: now, ..(**session).clone() });
+        self.0.held.renewed(&used);
+        self.0.go_on(slot, used);
     }
 }
 
@@ -360,6 +359,7 @@ impl Inner {
             let leeway = Duration::minutes(1);
             self.denied.add(session.gotrue_id, session.expires_at.max(now) + leeway, reason, now);
         }
+        self.held.end_of(session, reason);
         self.verifier.forget(session.access_token.expose());
         self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
     }

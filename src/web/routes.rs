@@ -12,6 +12,7 @@ use super::guard::{self, Caller};
 use super::layers::{Foreign, cross_site};
 use super::proof;
 use super::visit::{Visit, see_other};
+use super::{sockets, streams};
 use crate::event::{self, Event, Outcome, Record};
 use crate::gateway::path::{AllowEncoded, Path};
 use crate::gateway::{self, Extra};
@@ -42,7 +43,14 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     upstream
         .check_fetch_context(rule.name(), request.method(), headers, public, cors)
         .map_err(|_| cross_site(Code::FetchContext, Some(rule.name())))?;
-    let (permit, caller) = permit(visit, headers, &rule).await?;
+    let wish = sockets::wish(visit, upstream, request, &rule)?;
+    let (permit, caller) = permit(visit, request.headers(), &rule).await?;
+    let place = match &wish {
+        Some(_) => {
+            Some((sockets::admit(visit, &caller, &rule, upstream)?, hyper::upgrade::on(&mut *request)))
+        }
+        None => None,
+    };
     let begun = Instant::now();
     let extra = Extra {
         bearer: caller.bearer(),
@@ -51,11 +59,15 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
         host: visit.host_value(),
         request_id: visit.request_id_value(),
         begun,
+        socket: wish.as_ref().map(|wish| &wish.handshake),
     };
     let answer = app.gateway.forward(permit, request, extra).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     visit.set_forwarded(millis);
-    let mut response = answer?;
+    let mut response = streams::tie(app, &caller, answer?)?;
+    if let (Some((place, client)), Some(wish)) = (place, wish) {
+        sockets::carry(place, &wish, client, &mut response);
+    }
     response.extensions_mut().insert(Foreign);
     Ok(response)
 }

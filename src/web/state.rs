@@ -15,6 +15,7 @@ use super::api::verify::ForwardAuth;
 use super::assets::Assets;
 use super::forms::Forms;
 use super::ids::RequestIds;
+use super::sockets::Sockets;
 use super::templates::Templates;
 use crate::event::Trail;
 use crate::flow::Flows;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub expose_claims: Vec<String>,
     /// Whether the sign-up page asks for "stay signed in": `session.remember = ask`.
     pub ask_remember: bool,
+    /// WebSockets.
+    pub sockets: Sockets,
     /// Requests at once.
     pub in_flight: Arc<Semaphore>,
     /// The receiving end of the project's hooks, if there is one.

@@ -12,6 +12,7 @@ mod pictures;
 mod script;
 mod two_steps;
 mod unexpected;
+mod vite;
 
 /// Calls of the demo page: label, name, status for a signed-in person of the role `user`, words of the answer.
 const CALLS: [(&str, &str, &str, &str); 6] = [

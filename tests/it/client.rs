@@ -123,6 +123,18 @@ impl Browser {
         self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
+    /// Where the bytes go, and the host that they name.
+    pub fn addresses(&self) -> (String, String) {
+        let authority = |url: &str| url.split_once("://").unwrap().1.to_owned();
+        (authority(&self.at).replace("localhost", "127.0.0.1"), authority(&self.base))
+    }
+
+    /// The header `Cookie` as the browser sends it; empty if there is none.
+    pub fn cookie_line(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
     /// One request, with exactly these headers beside the cookies.
     pub async fn send(
         &self,
@@ -159,10 +171,9 @@ impl Browser {
             let (scheme, host) = self.base.split_once("://").unwrap();
             request = request.header(header::HOST, host).header("x-forwarded-proto", scheme);
         }
-        let pairs: Vec<_> =
-            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if own && !pairs.is_empty() {
-            request = request.header(header::COOKIE, pairs.join("; "));
+        let cookies = self.cookie_line();
+        if own && !cookies.is_empty() {
+            request = request.header(header::COOKIE, cookies);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -179,7 +190,8 @@ impl Browser {
         Answer { status: status.as_u16(), headers, body }
     }
 
-    fn keep(&self, headers: &HeaderMap) {
+    /// Keeps the cookies that an answer sets.
+    pub fn keep(&self, headers: &HeaderMap) {
         for value in headers.get_all(header::SET_COOKIE) {
             let text = value.to_str().unwrap_or_else(|_| panic!("{value:?}"));
             let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));

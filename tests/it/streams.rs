@@ -87,3 +87,40 @@ async fn a_client_who_leaves_ends_the_call() {
     let answer = app.browser().send(Method::GET, "/auth/login", &navigation("none"), None).await;
     assert_eq!(answer.status, 200, "and everybody else is served");
 }
+
+/// S-45: events stop with the session they were asked for, here and on the other node, within a second; not with its token.
+#[tokio::test]
+async fn events_end_with_their_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rules = format!(
+        "stream = {{ url = \"http://{}\", kind = \"api\", token = \"user\" }}\n[[rules]]\nname = \"stream\"\npath = \"/stream/**\"\nto = \"stream\"\n",
+        listener.local_addr().unwrap()
+    );
+    for plan in [Plan::default(), Plan::in_memory()] {
+        let app = TestApp::with(Plan { rules: rules.clone(), ..plan }).await;
+        let browser = app.signed_in("ada@example.test").await;
+        let host = app.base.strip_prefix("http://").unwrap().to_owned();
+        let mut client = TcpStream::connect(host.replace("localhost", "127.0.0.1")).await.unwrap();
+        let cookie = browser.cookie_line();
+        let head = format!("GET /stream/x HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nX-CSRF: 1\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        read_until(&mut upstream, "\r\n\r\n").await;
+        let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\ne\r\ndata: event1\n\n\r\n";
+        upstream.write_all(answer.as_bytes()).await.unwrap();
+        read_until(&mut client, "data: event1").await;
+        app.past_expiry();
+        upstream.write_all(b"e\r\ndata: event2\n\n\r\n").await.unwrap();
+        read_until(&mut client, "data: event2").await;
+        let begun = tokio::time::Instant::now();
+        assert_eq!(browser.post("/auth/logout", &serde_json::json!({})).await.status, 204);
+        let mut rest = Vec::new();
+        let ended = async {
+            while !rest.ends_with(b"0\r\n\r\n") {
+                rest.push(client.read_u8().await.unwrap());
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the stream ends");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+}

@@ -1,5 +1,7 @@
 //! A wire between the BFF and the auth server: it counts what passes, and can be told to fail.
 
+mod sockets;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,6 +77,7 @@ enum Door {
 struct Inner {
     address: SocketAddr,
     door: Mutex<Option<Door>>,
+    sockets: Mutex<Option<(&'static str, SocketAddr)>>,
     target: Mutex<Option<SocketAddr>>,
     http: reqwest::Client,
     calls: Mutex<Vec<Call>>,
@@ -92,6 +95,7 @@ impl Tap {
             address: listener.local_addr().unwrap(),
             door: Mutex::default(),
             target: Mutex::default(),
+            sockets: Mutex::default(),
             http,
             calls: Mutex::default(),
             answers: Mutex::default(),
@@ -139,6 +143,11 @@ impl Tap {
     /// From now on calls go to `target`.
     pub fn lead_to(&self, target: SocketAddr) {
         *self.0.target.lock().unwrap() = Some(target);
+    }
+
+    /// WebSockets below `path` go to the server at `target`.
+    pub fn lead_below(&self, path: &'static str, target: SocketAddr) {
+        *self.0.sockets.lock().unwrap() = Some((path, target));
     }
 
     /// How many calls had `part` in their line.
@@ -219,6 +228,10 @@ pub async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 async fn pass(State(tap): State<Tap>, request: Request) -> Response {
+    let sockets = *tap.0.sockets.lock().unwrap();
+    if let Some((_, target)) = sockets.filter(|(path, _)| request.uri().path().starts_with(path)) {
+        return sockets::pass(request, target).await;
+    }
     let (parts, body) = request.into_parts();
     let line = format!("{} {}", parts.method, parts.uri);
     let body = to_bytes(body, 2 << 20).await.unwrap();

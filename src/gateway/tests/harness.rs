@@ -190,6 +190,7 @@ impl Door {
             host: &HeaderValue::from_static("app.example.test"),
             request_id: &HeaderValue::from_static("req-1"),
             begun: tokio::time::Instant::now(),
+            socket: None,
         };
         self.gateway.forward(permit, &mut request, extra).await
     }

@@ -89,6 +89,8 @@ fn the_mount_has_its_own_rules() {
         (&Method::DELETE, "/supabase/rest/v1/items", "rest"),
         (&post, "/supabase/graphql/v1", "graphql"),
         (&post, "/supabase/functions/v1/hello", "functions"),
+        (&get, "/supabase/realtime/v1/websocket", "realtime.socket"),
+        (&post, "/supabase/realtime/v1/api/broadcast", "realtime"),
         (&get, "/supabased", "site"),
         (&get, "/authors", "site"),
     ] {
@@ -105,7 +107,7 @@ fn the_mount_has_its_own_rules() {
         "/supabase",
         "/supabase/",
         "/supabase/auth/v1/user",
-        "/supabase/realtime/v1/websocket",
+        "/supabase/realtime/v1/websocket/x",
         "/supabase/rest/v2/items",
         "/supabase/pg-meta",
         "/%73upabase/x",

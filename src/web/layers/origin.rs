@@ -5,8 +5,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::event::{self, Event, Outcome, Record};
+use crate::gateway::socket::Handshake;
 use crate::web::api::token;
 use crate::web::error::{Code, Error};
+use crate::web::sockets::is_from_here;
 use crate::web::state::AppState;
 use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, X_CSRF, is_form, text};
 
@@ -52,7 +54,9 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
                 .iter()
                 .any(|n| headers.contains_key(*n)));
     let own_read = safe && visit.site() == FetchSite::SameOrigin;
-    if marked || own_read { Ok(()) } else { Err(Code::CsrfHeader) }
+    // A browser marks no handshake, and lets no script say its Origin (S-58).
+    let own_socket = safe && Handshake::is_wanted(headers) && is_from_here(visit);
+    if marked || own_read || own_socket { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
 /// S-13 alone, for a request that another proxy asks about: scripts of the app behind it need know nothing of `X-CSRF`.
