@@ -39,7 +39,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crowd::Person;
-use gate::Gate;
+use gate::{Gate, Hit};
 use redis::Redis;
 use rig::Process;
 use wave::{Order, Tally, Wave};
@@ -121,7 +121,7 @@ struct Act<'a> {
     title: &'a str,
     tally: Tally,
     /// The node that was stopped or killed: only what it had begun may lead to a further call.
-    hit: Option<usize>,
+    hit: Option<Hit>,
     /// Whether every request must have been answered with what it asked for.
     unfailing: bool,
 }
@@ -185,6 +185,7 @@ impl Stage {
             ("SUPABASE_PUBLIC_URL", self.gate.url(0)),
             redis::setting(redis),
             ("BFF_LIMITS_PASSWORD_PER_NETWORK", "1000000/1m".to_owned()),
+            ("BFF_LIMITS_MAIL_PER_NETWORK", "1000000/1m".to_owned()),
             ("BFF_LIMITS_GOTRUE_BUDGET", "off".to_owned()),
             ("BFF_LIMITS_CONNECTIONS_PER_NETWORK", "4096".to_owned()),
         ]);
@@ -247,11 +248,12 @@ impl Stage {
         self.all_expired(IN_MID_REFRESH).await;
         let wave = tokio::spawn(self.wave(Order::ByTurn).run());
         let node = self.until_hit(&wave).await?;
+        let hit = Some(Hit { node, at: Instant::now() });
         self.signal(node, "STOP")?;
         tokio::time::sleep(STOPPED).await;
         self.signal(node, "CONT")?;
         let title = format!("one is stopped in mid-refresh, for {STOPPED:?}");
-        self.end(Act { title: &title, tally: wave.await?, hit: Some(node), unfailing: false })
+        self.end(Act { title: &title, tally: wave.await?, hit, unfailing: false })
     }
 
     async fn killed(&mut self) -> anyhow::Result<bool> {
@@ -260,11 +262,12 @@ impl Stage {
         let lost = wave.lost.clone();
         let wave = tokio::spawn(wave.run());
         let node = self.until_hit(&wave).await?;
+        let hit = Some(Hit { node, at: Instant::now() });
         lost.store(node, Ordering::SeqCst);
         self.nodes[node] = None; // dropped: `kill -9`
         let tally = wave.await?;
         self.nodes[node] = Some(self.start(node).await?);
-        self.end(Act { title: "one is killed in mid-refresh", tally, hit: Some(node), unfailing: false })
+        self.end(Act { title: "one is killed in mid-refresh", tally, hit, unfailing: false })
     }
 
     /// Waits until a node refreshes enough sessions: the number of the one that refreshes most.
@@ -294,12 +297,22 @@ impl Stage {
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         let ratio = calls.all as f64 / self.people.len() as f64;
         println!("{title:<44} {tally} {:>9} {ratio:>9.3}", calls.all);
-        let further = self.gate.repeated_without(hit);
+        let further = self.gate.further(hit);
         if let Some(failure) = &tally.first_failure {
             println!("    the first failure: {failure}");
         }
-        if calls.tokens != self.people.len() || further > 0 || calls.most > 2 {
-            println!("    {calls:?}, {further} sessions without a reason for a further call");
+        if calls.all > calls.tokens {
+            println!(
+                "    a further call: {} sessions whose call the node had out, {} by the node itself when it went on, \
+                 {} without a reason; at most {} calls for one session",
+                further.after_its_own, further.by_itself_later, further.without_reason, calls.most
+            );
+        }
+        if let Some(who) = &further.first_without {
+            println!("    the first without a reason: {who}");
+        }
+        if calls.tokens != self.people.len() {
+            println!("    {} sessions were refreshed", calls.tokens);
         }
         if tally.length > self.lifetime * 3 / 4 {
             println!("    it took longer than fresh tokens are left alone: give it a longer --lifetime");
@@ -309,7 +322,7 @@ impl Stage {
             && tally.sign_outs == 0
             && tally.strangers == 0
             && calls.tokens == self.people.len()
-            && further == 0
+            && further.without_reason == 0
             && calls.most <= 2)
     }
 

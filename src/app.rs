@@ -187,6 +187,7 @@ impl Bff {
             client_ip_header: network.client_ip_header,
             cors: web::Cors { origins: settings.cors.origins, max_age },
             bearer: settings.bearer,
+            auth_below_mount: settings.site.services.iter().any(|service| service == "auth"),
             token: settings.token_grants,
             mount: settings.site.mount,
             expose_claims,

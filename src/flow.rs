@@ -5,10 +5,13 @@
 mod account;
 mod alone;
 mod anonymous;
+mod arrival;
 mod code;
 mod double;
 mod email;
 mod factors;
+mod handover;
+mod id_token;
 mod linking;
 mod mailed;
 mod mfa;
@@ -23,6 +26,7 @@ mod redeem;
 mod return_to;
 mod rules;
 mod signup;
+mod update;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +39,10 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
+pub use arrival::{Arrival, EmailChange, NotLinked, Return};
 pub use code::{By, Confirm, Confirmed};
+pub use handover::{BadCode, Ticket};
+pub use id_token::IdToken;
 pub use linking::Identity;
 pub use mailed::{Again, Awaited, Entered, Typed};
 pub use mfa::{AppCode, apps_of};
@@ -43,11 +50,12 @@ pub use otp::Asked;
 pub use password::Credentials;
 pub use pending::{Pending, Purpose};
 pub use project::{Offer, Project};
-pub use provider::{Arrival, Begun, EmailChange, NotLinked, ProviderSettings, Providers, Return};
+pub use provider::{Begun, ProviderSettings, Providers};
 pub use recovery::May;
-pub use return_to::{ReturnTo, Targets};
+pub use return_to::{Client, ReturnTo, Targets, Waiting};
 pub use rules::PasswordRules;
 pub use signup::{Account, SignedUp};
+pub use update::{Update, Updated};
 
 use crate::event::{Event, Outcome, Record, Trail};
 use crate::gotrue::{self, GoTrue};
@@ -105,6 +113,7 @@ struct Inner {
     redemptions: redeem::Redemptions,
     learned: account::Learned,
     doubles: double::Doubles,
+    handover: handover::Handover,
     proofs: mfa::Proofs,
     accounts: Sealer,
     clock: SharedClock,
@@ -123,6 +132,7 @@ impl Flows {
             redemptions: redeem::Redemptions::default(),
             learned: account::Learned::default(),
             doubles: double::Doubles::default(),
+            handover: handover::Handover::new(parts.keys.purpose("handover")),
             proofs: mfa::Proofs::default(),
             accounts: parts.keys.purpose("limit"),
             gotrue: parts.gotrue,
@@ -152,6 +162,11 @@ impl Flows {
     /// What the login page can offer now.
     pub async fn offer(&self) -> Offer {
         self.0.project.offer(&self.0.providers).await
+    }
+
+    /// The project's settings as GoTrue tells them; `None` if it never did.
+    pub async fn settings_as_told(&self) -> Option<Arc<serde_json::Map<String, serde_json::Value>>> {
+        self.0.project.settings().await.map(|settings| settings.told)
     }
 
     /// Whether sign-ins go without the secret key because the project checks captchas (S-85).

@@ -31,8 +31,8 @@ use call::{Captcha, Endpoint};
 pub use error::{Error, FinalRefresh};
 pub use mail::MailTo;
 pub use types::{
-    Authorize, Change, CodeKind, Enrolled, Factor, Identity, LinkKind, NewEmail, ProjectSettings, ResendKind,
-    Scope, SignUp, SignedUp, Tokens, User, Verified,
+    Authorize, Change, CodeKind, Enrolled, Factor, IdToken, Identity, LinkKind, NewEmail, ProjectSettings,
+    ResendKind, Scope, SignUp, SignedUp, Tokens, User, Verified,
 };
 
 use crate::pkce::{Challenge, Verifier};
@@ -158,6 +158,23 @@ impl GoTrue {
     ) -> Result<Tokens, Error> {
         let body = wire::CodeExchange { auth_code: code.expose(), code_verifier: verifier.expose() };
         answer::tokens(&self.call(Endpoint::Exchange, from).json(&body).send().await?)
+    }
+
+    /// `POST /token?grant_type=id_token`: trades what a provider issued for tokens. GoTrue checks signature, audience and
+    /// nonce.
+    ///
+    /// # Errors
+    ///
+    /// Refused in OAuth's words (contract 2.4), or with `provider_disabled`, `validation_failed`.
+    pub async fn id_token(&self, token: &IdToken<'_>, from: Option<IpAddr>) -> Result<Tokens, Error> {
+        let body = wire::IdToken {
+            provider: token.provider,
+            id_token: token.id_token.expose(),
+            access_token: token.access_token.map(|text| text.expose().as_str()),
+            nonce: token.nonce,
+            security: wire::Security::of(token.captcha),
+        };
+        answer::tokens(&self.call(Endpoint::IdToken, from).json(&body).send().await?)
     }
 
     /// `POST /verify` with the hash from a mail link. Hashes of PKCE flows (`pkce_…`) need no verifier here.

@@ -41,6 +41,12 @@ impl Verifier {
 }
 
 impl Challenge {
+    /// The challenge of somebody else's flow. `None` if `text` is none of S256: 32 bytes in base64url.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        (text.len() == 43 && text.bytes().all(fits)).then(|| Self(text.to_owned()))
+    }
+
     /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -101,6 +101,7 @@ fn paths(demo: bool, hooks: bool, forward_auth: bool) -> Vec<(&'static str, Meth
     if hooks {
         paths.push(("/auth/hooks/revoke", post(hooks::revoke)));
     }
+    paths.extend(supabase::paths());
     if forward_auth {
         paths.push(("/auth/verify", get(verify::by_headers)));
         paths.push(("/auth/verify/envoy/", any(verify::by_path)));

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -29,8 +29,8 @@ struct Inner {
 #[derive(Default)]
 struct Book {
     late: Duration,
-    /// Who asked with which refresh token, in order.
-    calls: HashMap<String, Vec<usize>>,
+    /// Who asked with which refresh token, and when, in order.
+    calls: HashMap<String, Vec<(usize, Instant)>>,
     /// Who waits for an answer.
     waiting: HashSet<(usize, String)>,
 }
@@ -82,11 +82,52 @@ impl Gate {
         Calls { all: counts().sum(), tokens: book.calls.len(), most: counts().max().unwrap_or_default() }
     }
 
-    /// How many tokens were used for more than one call although their first was not that of node `hit`.
-    pub fn repeated_without(&self, hit: Option<usize>) -> usize {
+    /// Why tokens were used for more than one call.
+    pub fn further(&self, hit: Option<Hit>) -> Further {
         let book = self.inner.book();
-        book.calls.values().filter(|calls| calls.len() > 1 && calls.first().copied() != hit).count()
+        let mut further = Further::default();
+        for calls in book.calls.values().filter(|calls| calls.len() > 1) {
+            let by_hit =
+                |(node, at): &(usize, Instant)| hit.is_some_and(|hit| hit.node == *node && hit.at <= *at);
+            let first_by_hit = hit.is_some_and(|hit| calls[0].0 == hit.node);
+            if first_by_hit {
+                further.after_its_own += 1;
+            } else if calls[1..].iter().all(by_hit) {
+                further.by_itself_later += 1;
+            } else {
+                further.without_reason += 1;
+                let told = |(node, at): &(usize, Instant)| match hit {
+                    Some(hit) if *at < hit.at => {
+                        format!("node {node} {:.3} s before", (hit.at - *at).as_secs_f64())
+                    }
+                    Some(hit) => format!("node {node} {:.3} s after", (*at - hit.at).as_secs_f64()),
+                    None => format!("node {node} {:.3} s later", (*at - calls[0].1).as_secs_f64()),
+                };
+                further.first_without.get_or_insert(calls.iter().map(told).collect::<Vec<_>>().join(", "));
+            }
+        }
+        further
     }
+}
+
+/// A node that was stopped or killed, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit {
+    pub node: usize,
+    pub at: Instant,
+}
+
+/// Tokens that were used for more than one call.
+#[derive(Debug, Default)]
+pub struct Further {
+    /// The node that was hit had asked; another did so again, since nobody had the answer.
+    pub after_its_own: usize,
+    /// The node that was hit asked late with what it had begun before; others had asked meanwhile.
+    pub by_itself_later: usize,
+    /// Neither.
+    pub without_reason: usize,
+    /// Who asked for the first of these, and when, seen from the hit.
+    pub first_without: Option<String>,
 }
 
 impl Inner {
@@ -126,7 +167,7 @@ struct Waits<'a>(&'a Inner, usize, String);
 impl<'a> Waits<'a> {
     fn new(inner: &'a Inner, node: usize, token: String) -> Self {
         let mut book = inner.book();
-        book.calls.entry(token.clone()).or_default().push(node);
+        book.calls.entry(token.clone()).or_default().push((node, Instant::now()));
         book.waiting.insert((node, token.clone()));
         Self(inner, node, token)
     }

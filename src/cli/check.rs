@@ -53,9 +53,16 @@ fn finding(problem: &Problem) -> serde_json::Value {
     })
 }
 
-/// Opt-outs of single rules, which are allowed and shall be seen (S-14, S-27).
+/// What is allowed and shall be seen: opt-outs of single rules (S-14, S-27), changes that pass as GoTrue allows them (S-46).
 fn relaxations(loaded: &Loaded) -> Vec<String> {
     let mut lines = Vec::new();
+    let site = &loaded.settings.site;
+    if site.services.iter().any(|service| service == "auth") {
+        lines.push(format!(
+            "supabase.services: auth, what people change below {}/auth/v1 takes no fresh proof but the project's own",
+            site.mount
+        ));
+    }
     for rule in &loaded.settings.rules {
         if rule.csrf == Switch::Off {
             lines.push(format!("rules.{}: csrf = \"off\", requests need no X-CSRF header", rule.name));

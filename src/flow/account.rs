@@ -12,7 +12,7 @@ use url::Url;
 use super::email::Email;
 use super::mailed::read_email;
 use super::pending::{Pending, Purpose};
-use super::{Failure, Flows, Problem, Try, callback_url};
+use super::{Failure, Flows, Problem, ReturnTo, Try, callback_url};
 use crate::event::Reason;
 use crate::gotrue::{self, Change, NewEmail};
 use crate::limit::Bucket;
@@ -163,7 +163,8 @@ impl Flows {
         }
     }
 
-    async fn send_digits(
+    /// Mails the digits that a new password takes as its nonce.
+    pub(super) async fn send_digits(
         &self,
         slot: &Slot,
         current: &Current,
@@ -201,7 +202,8 @@ impl Flows {
                 return Err(Failure::Form(problem));
             }
         };
-        let (id, pending) = self.pending_change(&email, current);
+        let account = inner.targets.choose(Some("/auth/account"));
+        let (id, pending) = self.pending_change(&email, &account, current);
         let (challenge, to) = (pending.verifier.challenge(), callback_url(form.public, &id));
         let address = email.as_str().to_owned();
         let anonymous = current.claims.is_anonymous;
@@ -259,15 +261,21 @@ impl Flows {
         }
     }
 
-    fn pending_change(&self, email: &Email, current: &Current) -> (String, Pending) {
+    pub(super) fn pending_change(
+        &self,
+        email: &Email,
+        return_to: &ReturnTo,
+        current: &Current,
+    ) -> (String, Pending) {
         let pending = Pending {
             purpose: Purpose::EmailChange,
             provider: String::new(),
             verifier: Verifier::draw(&*self.0.entropy),
-            return_to: "/auth/account".to_owned(),
+            return_to: return_to.as_str().to_owned(),
             remember: false,
             email: email.as_str().to_owned(),
             user: Some(current.session.user_id),
+            waiting: return_to.client().map(|client| client.waiting.clone()),
             started_at: self.0.now(),
         };
         (self.0.entropy.text::<16>(), pending)
@@ -281,7 +289,11 @@ impl super::Inner {
         slot: &Slot,
         current: &Current,
     ) -> Result<gotrue::User, gotrue::Error> {
-        self.gotrue.update_user(&current.session.access_token, change, slot.client()).await
+        let answer = self.gotrue.update_user(&current.session.access_token, change, slot.client()).await;
+        if let Ok(user) = &answer {
+            self.sessions.person_changed(&current.session, Some(user));
+        }
+        answer
     }
 
     /// What a refusal means for the person who asked. One that says that the session is over ends it.
@@ -332,7 +344,7 @@ fn plain_name(typed: &str) -> String {
 }
 
 /// Digits of a mail as they were typed, spaces and all.
-fn digits(typed: &str) -> Result<Secret<String>, Failure> {
+pub(super) fn digits(typed: &str) -> Result<Secret<String>, Failure> {
     let digits: String = typed.chars().filter(|c| !c.is_whitespace()).collect();
     let plausible = (6..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     if plausible { Ok(Secret::new(digits)) } else { Err(Failure::Form(Problem::CodeWrong)) }

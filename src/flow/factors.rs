@@ -39,6 +39,7 @@ impl Flows {
         let begun = |factor: &&Factor| !factor.verified && factor.name == name;
         self.drop_unfinished(known.iter().filter(begun), current, from).await?;
         let token = &current.session.access_token;
+        inner.sessions.person_changed(&current.session, None);
         let enrolled = match inner.gotrue.enroll(token, &name, issuer, from).await {
             Err(error) if error.code() == Some("too_many_enrolled_mfa_factors") => {
                 let rest = known.iter().filter(|factor| !factor.verified && !begun(factor));
@@ -108,6 +109,7 @@ impl Flows {
         let session = &current.session;
         let factor = self.app(id, current, slot).await?;
         inner.gotrue.unenroll(&session.access_token, id, from).await.map_err(refused)?;
+        inner.sessions.person_changed(session, None);
         if !factor.verified {
             return Ok(factor.name);
         }

@@ -47,6 +47,7 @@ impl Flows {
             remember: false,
             email: String::new(),
             user: Some(current.session.user_id),
+            waiting: return_to.client().map(|client| client.waiting.clone()),
             started_at: inner.now(),
         };
         let request = Authorize {
@@ -57,6 +58,7 @@ impl Flows {
             params: &settings.params_for(passed),
         };
         let token = &current.session.access_token;
+        inner.sessions.person_changed(&current.session, None);
         match inner.gotrue.link_url(token, &request, slot.client()).await {
             Ok(url) => {
                 Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })

@@ -73,7 +73,7 @@ impl Flows {
             inner.limits.rate(Bucket::MailRecipient).map_or(Duration::ZERO, |rate| rate.per / rate.count);
         Some(Awaited {
             purpose: pending.purpose,
-            return_to: inner.targets.choose(Some(&pending.return_to)),
+            return_to: pending.target(&inner.targets),
             again_in: (pending.started_at + gap - inner.now()).max(Duration::ZERO),
             email: pending.email,
         })
@@ -107,10 +107,10 @@ impl Flows {
             Redeemed::Half => return Err(inner.spent(kind.as_str(), Problem::CodeWrong)),
         };
         inner.sessions.adopt(slot, &current).await?;
-        let target = waiting.as_ref().map(|(_, pending)| pending.return_to.as_str());
+        let target = waiting.as_ref().map(|(_, pending)| pending.target(&inner.targets));
         Ok(Entered {
             current,
-            return_to: inner.targets.choose(target),
+            return_to: target.unwrap_or_else(|| inner.targets.default()),
             cookie: waiting.map(|(id, _)| inner.pending.clear(&id)),
         })
     }
@@ -139,13 +139,14 @@ impl Flows {
             }
         };
         let purpose = waiting.as_ref().map(|(_, pending)| pending.purpose).or(wish.purpose);
-        let target = waiting.as_ref().map(|(_, pending)| pending.return_to.as_str());
-        let return_to = inner.targets.choose(target);
+        let target = waiting.as_ref().map(|(_, pending)| pending.target(&inner.targets));
+        let return_to = target.unwrap_or_else(|| inner.targets.default());
         let send = Send {
             purpose: purpose.unwrap_or(Purpose::SignUp),
             return_to: &return_to,
             public: wish.public,
             captcha: None,
+            create: true,
         };
         self.send(&email, &send, slot, from).await
     }
@@ -169,7 +170,7 @@ impl Flows {
                 Purpose::SignUp => {
                     inner.gotrue.resend(ResendKind::Signup, email, &challenge, &to, captcha, from).await
                 }
-                _ => inner.gotrue.otp(&mail, self.offer().await.signup, from).await,
+                _ => inner.gotrue.otp(&mail, wish.create && self.offer().await.signup, from).await,
             };
             sent.or_else(|error| inner.told(wish.purpose, error))?;
         } else if let Some((_, earlier)) = inner.newest_mail(Some(wish.purpose), email.as_str(), slot) {
@@ -185,6 +186,8 @@ pub(super) struct Send<'a> {
     pub(super) return_to: &'a ReturnTo,
     pub(super) public: &'a Url,
     pub(super) captcha: Option<&'a str>,
+    /// Whether a mail to a new address makes an account.
+    pub(super) create: bool,
 }
 
 impl Inner {
@@ -198,6 +201,7 @@ impl Inner {
             remember: false,
             email: email.as_str().to_owned(),
             user: None,
+            waiting: return_to.client().map(|client| client.waiting.clone()),
             started_at: self.now(),
         };
         (self.entropy.text::<16>(), pending)

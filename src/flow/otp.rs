@@ -23,6 +23,8 @@ pub struct Asked<'a> {
     pub captcha: Option<&'a str>,
     /// The one of our origins that was asked for, to which the link in the mail leads.
     pub public: &'a Url,
+    /// Whether a mail to a new address makes an account, where the project lets people sign up.
+    pub create: bool,
 }
 
 impl Flows {
@@ -51,6 +53,7 @@ impl Flows {
             return_to: wish.return_to,
             public: wish.public,
             captcha: wish.captcha,
+            create: wish.create,
         };
         self.send(&email, &send, slot, from).await
     }

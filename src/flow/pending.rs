@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::pkce::Verifier;
+use super::return_to::{Client, ReturnTo, Targets, Waiting};
+use crate::pkce::{Challenge, Verifier};
 use crate::session::cookie::{Jar, Names};
 
 /// So many flows may be open in one browser; a further one takes the place of the oldest.
@@ -51,6 +52,17 @@ impl Purpose {
         matches!(self, Self::SignUp | Self::Recovery | Self::Email)
     }
 
+    /// GoTrue's word for the mail, as its clients read it.
+    fn kind(self) -> Option<&'static str> {
+        match self {
+            Self::SignIn | Self::Link => None,
+            Self::SignUp => Some("signup"),
+            Self::Recovery => Some("recovery"),
+            Self::Email => Some("magiclink"),
+            Self::EmailChange => Some("email_change"),
+        }
+    }
+
     /// The word of forms and of the audit trail.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,8 +98,18 @@ pub struct Pending {
     pub email: String,
     /// Whose account is changed, for a flow of somebody who is signed in.
     pub user: Option<Uuid>,
+    /// The client below the mount that began it and waits for what comes of it.
+    pub waiting: Option<Waiting>,
     /// When it began.
     pub started_at: OffsetDateTime,
+}
+
+impl Pending {
+    /// Where the person goes on, judged again (S-21).
+    pub fn target(&self, targets: &Targets) -> ReturnTo {
+        let client = self.waiting.clone().map(|waiting| Client { waiting, kind: self.purpose.kind() });
+        targets.choose(Some(&self.return_to)).with_client(client)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,6 +125,9 @@ struct Stored {
     e: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     u: Option<Uuid>,
+    /// Empty for a client that waits for the session itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<String>,
     t: i64,
 }
 
@@ -135,6 +160,10 @@ impl Pendings {
             m: pending.remember,
             e: pending.email.clone(),
             u: pending.user,
+            d: pending.waiting.as_ref().map(|waiting| match waiting {
+                Waiting::Implicit => String::new(),
+                Waiting::Code(challenge) => challenge.as_str().to_owned(),
+            }),
             t: pending.started_at.unix_timestamp(),
         };
         let plain = to_bytes(&stored);
@@ -193,6 +222,11 @@ impl Pendings {
             remember: stored.m,
             email: stored.e,
             user: stored.u,
+            waiting: match stored.d.as_deref() {
+                None => None,
+                Some("") => Some(Waiting::Implicit),
+                Some(challenge) => Some(Waiting::Code(Challenge::from_text(challenge)?)),
+            },
             started_at: OffsetDateTime::from_unix_timestamp(stored.t).ok()?,
         })
     }
@@ -229,6 +263,7 @@ mod tests {
             remember: true,
             email: String::new(),
             user: None,
+            waiting: None,
             started_at,
         }
     }

@@ -49,7 +49,7 @@ impl Project {
     }
 
     /// The settings; those of before an outage while it lasts, `None` if there never were any.
-    async fn settings(&self) -> Option<ProjectSettings> {
+    pub(super) async fn settings(&self) -> Option<ProjectSettings> {
         let known = self.known.load_full();
         let fresh = known.as_ref().is_some_and(|known| self.clock.now() - known.at < FRESH);
         if !fresh {

@@ -10,6 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::alone::named;
+use super::arrival::{Arrival, EmailChange, NotLinked, Return};
 use super::once::Exchanged;
 use super::pending::{Pending, Purpose};
 use super::{Failure, Flows, ReturnTo, callback_url};
@@ -73,82 +74,6 @@ pub struct Begun {
     pub cookies: Vec<HeaderValue>,
 }
 
-/// What came back on the callback's address. Everything else there is ignored (S-21).
-#[derive(Debug)]
-pub struct Return<'a> {
-    /// The last segment of the path.
-    pub flow: &'a str,
-    /// `code`.
-    pub code: Option<&'a str>,
-    /// Whether `error` was there; its text is never shown (S-68).
-    pub refused: bool,
-    /// Whether `message` was there, which GoTrue sends at the first half of a change of address.
-    pub half: bool,
-    /// `error_code`.
-    pub error_code: Option<&'a str>,
-}
-
-/// How a person arrived back.
-#[derive(Debug)]
-pub enum Arrival {
-    /// Signed in; the slot holds the session.
-    SignedIn(ReturnTo),
-    /// By the link of a recovery: a new password is next.
-    Recovering,
-    /// The code was used before, and there is a session: go on with it.
-    Already(ReturnTo),
-    /// The provider, or the person there, said no.
-    Denied(String),
-    /// It did not work this time.
-    Failed(String),
-    /// The address is confirmed; sign in to go on.
-    ConfirmedOnly,
-    /// GoTrue refused the link of a mail.
-    LinkExpired(Purpose),
-    /// What the provider says is linked to the account of the person who asked for it.
-    Linked {
-        /// The provider.
-        provider: String,
-        /// Whose account it is.
-        user: Uuid,
-        /// Where the person goes on.
-        target: ReturnTo,
-    },
-    /// It is not.
-    NotLinked(String, NotLinked),
-    /// A mail of a change of address was opened.
-    EmailChange(EmailChange),
-    /// Not a flow of this browser, or too old.
-    Invalid,
-}
-
-/// Why nothing was linked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotLinked {
-    /// The provider, or the person there, said no.
-    Denied,
-    /// It, or its address, belongs to another account here.
-    Taken,
-    /// It did not work this time.
-    Failed,
-}
-
-/// What a mail of a change of address did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EmailChange {
-    /// The other mailbox has a link too.
-    Half,
-    /// This is the address now.
-    Done {
-        /// The new one.
-        email: String,
-        /// Whose it is.
-        user: Uuid,
-    },
-    /// GoTrue refused the link.
-    Expired,
-}
-
 impl Flows {
     /// Begins a sign-in at `provider`. `passed` are the parameters of the request, of which only those in
     /// `allow_params` go on (S-28). `public` is the one of our origins that was asked for: its browser has the flow's
@@ -179,6 +104,7 @@ impl Flows {
             remember,
             email: String::new(),
             user: None,
+            waiting: return_to.client().map(|client| client.waiting.clone()),
             started_at: inner.now(),
         };
         let url = inner.gotrue.authorize_url(&Authorize {
@@ -189,6 +115,12 @@ impl Flows {
             params: &params,
         });
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })
+    }
+
+    /// Whether a start passes the parameter `name` on to `provider`.
+    pub fn passes_on(&self, provider: &str, name: &str) -> bool {
+        let settings = self.0.providers.get(provider);
+        settings.is_some_and(|settings| settings.allow_params.iter().any(|allowed| allowed == name))
     }
 
     /// [`Failure::UnknownProvider`] for a provider that the project has not switched on.
@@ -222,7 +154,20 @@ impl Flows {
                 _ => inner.turned_away(Arrival::Invalid),
             });
         };
-        let return_to = inner.targets.choose(Some(&pending.return_to));
+        let client = pending.target(&inner.targets);
+        let arrival = self.arrive(pending, back, slot, from).await?;
+        Ok(if client.client().is_some() { arrival.for_client(client) } else { arrival })
+    }
+
+    async fn arrive(
+        &self,
+        pending: Pending,
+        back: &Return<'_>,
+        slot: &Slot,
+        from: Option<IpAddr>,
+    ) -> Result<Arrival, Failure> {
+        let inner = &self.0;
+        let return_to = pending.target(&inner.targets);
         if pending.purpose == Purpose::EmailChange && back.is_half() {
             return Ok(Arrival::EmailChange(EmailChange::Half));
         }
@@ -315,12 +260,6 @@ impl ProviderSettings {
     }
 }
 
-impl Return<'_> {
-    fn is_half(&self) -> bool {
-        self.half && self.code.is_none() && !self.refused
-    }
-}
-
 impl Pending {
     /// For the audit trail.
     fn method(&self) -> &str {
@@ -337,7 +276,7 @@ impl super::Inner {
         match pending.purpose {
             Purpose::EmailChange => Arrival::EmailChange(EmailChange::Done { email: pending.email, user }),
             _ => {
-                let target = self.targets.choose(Some(&pending.return_to));
+                let target = pending.target(&self.targets);
                 Arrival::Linked { provider: pending.provider, user, target }
             }
         }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::pkce::{self, Challenge};
+
 /// Longest target that is taken from outside, in bytes.
 const LIMIT: usize = 2048;
 
@@ -19,23 +21,77 @@ pub struct Targets {
 /// A checked target: a path of this site with its query, or an absolute URL of a listed origin. No input makes one that
 /// leaves the site otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnTo(String);
+pub struct ReturnTo {
+    text: String,
+    client: Option<Client>,
+}
+
+/// A client below the mount that began the flow and waits at the target to be told who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// What for.
+    pub waiting: Waiting,
+    /// GoTrue's word for the mail that led there, if one did.
+    pub kind: Option<&'static str>,
+}
+
+/// What a client reads out of the address of its page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// The session itself, out of the fragment.
+    Implicit,
+    /// A code, which it trades with the verifier of this challenge.
+    Code(Challenge),
+}
+
+impl Waiting {
+    /// By the fields of GoTrue's clients; empty ones count as absent. `None` for half a challenge and for another method than
+    /// S256 (S-76).
+    pub fn of(challenge: Option<&str>, method: Option<&str>) -> Option<Self> {
+        let given = |text: &&str| !text.is_empty();
+        match (challenge.filter(given), method.filter(given)) {
+            (None, None) => Some(Self::Implicit),
+            (Some(challenge), Some(method)) if method.eq_ignore_ascii_case(pkce::METHOD) => {
+                Challenge::from_text(challenge).map(Self::Code)
+            }
+            _ => None,
+        }
+    }
+}
 
 impl ReturnTo {
+    fn to(text: String) -> Self {
+        Self { text, client: None }
+    }
+
     /// The target as it stands in a `Location`.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same for a client that waits there.
+    pub fn for_client(self, waiting: Waiting) -> Self {
+        Self { client: Some(Client { waiting, kind: None }), ..self }
+    }
+
+    /// Who waits there.
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    pub(super) fn with_client(self, client: Option<Client>) -> Self {
+        Self { client, ..self }
     }
 
     /// Whether it is a page of ours, reachable without the bounce.
     pub fn is_own_page(&self) -> bool {
-        self.0.starts_with("/auth/")
+        self.text.starts_with("/auth/")
     }
 }
 
 impl fmt::Display for ReturnTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -54,7 +110,7 @@ impl Targets {
 
     /// `pages.default_return`.
     pub fn default(&self) -> ReturnTo {
-        ReturnTo(self.default.clone())
+        ReturnTo::to(self.default.clone())
     }
 
     /// The target that `text` names, or the default.
@@ -68,7 +124,7 @@ impl Targets {
             return None;
         }
         if text.starts_with('/') {
-            return self.own_path(text).map(ReturnTo);
+            return self.own_path(text).map(ReturnTo::to);
         }
         if !text.starts_with("https://") && !text.starts_with("http://") {
             return None;
@@ -82,10 +138,10 @@ impl Targets {
         }
         if url.origin() == self.origin.origin() {
             let path = &url[url::Position::BeforePath..];
-            return self.own_path(path).map(ReturnTo);
+            return self.own_path(path).map(ReturnTo::to);
         }
         let origin = url.origin().ascii_serialization();
-        self.others.contains(&origin).then(|| ReturnTo(url.to_string()))
+        self.others.contains(&origin).then(|| ReturnTo::to(url.to_string()))
     }
 
     fn own_path(&self, text: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! From an HTTP answer to a value or an [`Error`]: the decode rule of the contract, 3.1.
 
+use std::sync::Arc;
+
 use base::http::{BodyError, read_body};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -135,6 +137,7 @@ pub(super) fn challenged(body: &[u8]) -> Result<uuid::Uuid, Error> {
 }
 
 pub(super) fn settings(body: &[u8]) -> Result<ProjectSettings, Error> {
+    let told: Map<String, Value> = decode(body)?;
     let settings: wire::ProjectSettings = decode(body)?;
     let on = |name: &str| settings.external.get(name) == Some(&Value::Bool(true));
     let apart = ["anonymous_users", "email", "phone"];
@@ -149,11 +152,13 @@ pub(super) fn settings(body: &[u8]) -> Result<ProjectSettings, Error> {
             .collect(),
         signup_open: !settings.disable_signup,
         autoconfirm: settings.mailer_autoconfirm,
+        told: Arc::new(told),
     })
 }
 
 impl From<wire::User> for User {
     fn from(user: wire::User) -> Self {
+        let wire::User { read: user, told } = user;
         let factor = |factor: wire::Factor| Factor {
             id: factor.id,
             kind: factor.factor_type,
@@ -176,6 +181,7 @@ impl From<wire::User> for User {
             identities: user.identities.unwrap_or_default().into_iter().filter_map(identity).collect(),
             factors: user.factors.unwrap_or_default().into_iter().map(factor).collect(),
             is_anonymous: user.is_anonymous,
+            told: Arc::new(told),
         }
     }
 }

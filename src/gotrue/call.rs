@@ -46,6 +46,7 @@ endpoints! {
     Password "token_password" POST "token?grant_type=password" Checked,
     Refresh "token_refresh" POST "token?grant_type=refresh_token" Never,
     Exchange "token_pkce" POST "token?grant_type=pkce" Never,
+    IdToken "token_id_token" POST "token?grant_type=id_token" Checked,
     Verify "verify" POST "verify" Never,
     Resend "resend" POST "resend" Checked,
     Recover "recover" POST "recover" Checked,

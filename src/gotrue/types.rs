@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use base::secret::Secret;
 use serde_json::{Map, Value};
@@ -152,6 +153,21 @@ impl Authorize<'_> {
     }
 }
 
+/// What a provider issued to a page.
+#[derive(Debug, Clone, Copy)]
+pub struct IdToken<'a> {
+    /// Whose it is.
+    pub provider: &'a str,
+    /// A JWT.
+    pub id_token: &'a Secret<String>,
+    /// Of the provider, where its ID token names one.
+    pub access_token: Option<&'a Secret<String>>,
+    /// As the page drew it; the token holds its hash.
+    pub nonce: Option<&'a str>,
+    /// What a captcha widget gave.
+    pub captcha: Option<&'a str>,
+}
+
 /// What a person changes about himself. What is `None` stays as it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
@@ -225,6 +241,8 @@ pub struct User {
     pub factors: Vec<Factor>,
     /// Signed in without an account.
     pub is_anonymous: bool,
+    /// The members that describe a person (contract 2.1), as GoTrue wrote them: for a client that speaks with GoTrue.
+    pub told: Arc<Map<String, Value>>,
 }
 
 impl fmt::Debug for User {
@@ -308,4 +326,6 @@ pub struct ProjectSettings {
     pub signup_open: bool,
     /// New accounts need no confirmation.
     pub autoconfirm: bool,
+    /// All that GoTrue said, for a client that speaks with GoTrue.
+    pub told: Arc<Map<String, Value>>,
 }

@@ -59,6 +59,18 @@ pub(super) struct Password<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct IdToken<'a> {
+    pub(super) provider: &'a str,
+    pub(super) id_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) access_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    #[serde(rename = "gotrue_meta_security", skip_serializing_if = "Option::is_none")]
+    pub(super) security: Option<Security<'a>>,
+}
+
+#[derive(Serialize)]
 pub(super) struct Refresh<'a> {
     pub(super) refresh_token: &'a str,
 }
@@ -165,8 +177,54 @@ pub(super) struct Session {
     pub(super) user: User,
 }
 
-#[derive(Deserialize)]
+/// A person's members, and what of them GoTrue's own clients know (contract 2.1).
 pub(super) struct User {
+    pub(super) read: UserMembers,
+    pub(super) told: Map<String, Value>,
+}
+
+/// The members of a person that may reach a browser.
+const TOLD: [&str; 26] = [
+    "id",
+    "aud",
+    "role",
+    "email",
+    "phone",
+    "email_confirmed_at",
+    "phone_confirmed_at",
+    "confirmed_at",
+    "invited_at",
+    "confirmation_sent_at",
+    "recovery_sent_at",
+    "email_change_sent_at",
+    "phone_change_sent_at",
+    "reauthentication_sent_at",
+    "last_sign_in_at",
+    "banned_until",
+    "deleted_at",
+    "new_email",
+    "new_phone",
+    "app_metadata",
+    "user_metadata",
+    "factors",
+    "identities",
+    "created_at",
+    "updated_at",
+    "is_anonymous",
+];
+
+impl<'de> Deserialize<'de> for User {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut told = Map::deserialize(deserializer)?;
+        let read: UserMembers = serde_json::from_value(Value::Object(told.clone()))
+            .map_err(|_| serde::de::Error::custom("no person"))?;
+        told.retain(|name, _| TOLD.contains(&name.as_str()));
+        Ok(Self { read, told })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct UserMembers {
     pub(super) id: Uuid,
     #[serde(default)]
     pub(super) email: Option<String>,

@@ -9,7 +9,7 @@ use super::agent;
 use super::cookie::{self, Jar};
 use super::record::{Fresh, Limited, Memo, Rest, Session};
 use super::remote::times;
-use super::sessions::{Current, Sessions};
+use super::sessions::{Current, Inner, Sessions};
 use super::settings::Remember;
 use super::slot::{Presented, Slot};
 use super::store::Version;
@@ -118,6 +118,7 @@ impl Sessions {
         };
         let (issued_at, expires_at) = times(&claims, now);
         let factors = tokens.user.factors.clone();
+        let person = Arc::new(tokens.user.clone());
         let fresh = Fresh::new(tokens, issued_at, expires_at);
         let asked = self.0.settings.second_factor;
         let limited = Limited::of(begin.recovery, claims.aal, fresh.next_aal, asked);
@@ -147,6 +148,11 @@ impl Sessions {
             self.0.discard(session.access_token.clone());
             return Err(Error::TooLarge);
         }
+        match begin.within {
+            // The answer to a factor's code still lists what the code has removed (contract 2.15).
+            Some(_) => self.person_changed(&session, None),
+            None => self.0.keep_person(&session, person, now),
+        }
         self.0.record(&session, Event::SessionStarted, event::Outcome::Ok, None, begin.method);
         Ok(Current { session, claims, factors, at: now })
     }
@@ -157,7 +163,8 @@ impl Sessions {
     /// # Errors
     ///
     /// [`Error::StoreUnavailable`] if it could not be written. Its tokens are revoked then, and the earlier session
-    /// goes on.
+    /// goes on. [`Error::Ended`] if somebody signed out of this very sign-in meanwhile: a step within it brings nobody
+    /// back (S-43).
     pub async fn adopt(&self, slot: &Slot, current: &Current) -> Result<(), Error> {
         self.load(slot).await;
         let session = &current.session;
@@ -168,11 +175,13 @@ impl Sessions {
         let session = self.keep_new(current, slot.agent()).await?;
         self.0.held.goes_on_as(&session);
         if let Some(earlier) = self.peek(slot).filter(|earlier| earlier.id != session.id) {
-            self.0.end(&earlier, Reason::Replaced);
-            if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
-                vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
-            }
-            if earlier.gotrue_id != session.gotrue_id {
+            if earlier.gotrue_id == session.gotrue_id {
+                self.0.hand_over(slot, &earlier, &session).await?;
+            } else {
+                self.0.end(&earlier, Reason::Replaced);
+                if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
+                    vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
+                }
                 // What the other nodes hold open for it ends as well (S-45).
                 self.0.spread_sessions(vec![earlier.gotrue_id], Reason::Replaced).await;
                 self.0.end_at_gotrue_later(earlier, Scope::Local);
@@ -199,5 +208,32 @@ impl Sessions {
                 Err(Error::STORE_UNAVAILABLE)
             }
         }
+    }
+}
+
+impl Inner {
+    /// Ends `earlier`, whose sign-in goes on as `session`. The mark is the arbiter over all nodes: a sign-out that came
+    /// before it wins here, one that comes after finds `session` (S-43).
+    pub(super) async fn hand_over(
+        self: &Arc<Self>,
+        slot: &Slot,
+        earlier: &Session,
+        session: &Session,
+    ) -> Result<(), Error> {
+        let marked = match (&self.vault, &earlier.rest) {
+            (Some(vault), Some(rest)) => vault.hand_over(rest.ticket.key()).await,
+            _ => None,
+        };
+        self.end(earlier, Reason::Replaced);
+        let Some(reason) = marked.or_else(|| self.denied.reason(&[session.gotrue_id], self.clock.now()))
+        else {
+            return Ok(());
+        };
+        self.end(session, reason);
+        if let (Some(vault), Some(rest)) = (&self.vault, &session.rest) {
+            vault.end_surely(rest.ticket.key(), reason).await;
+        }
+        slot.clear(Some(reason));
+        Err(Error::Ended(reason))
     }
 }

@@ -1,9 +1,9 @@
 //! Keeps an outage of GoTrue from being made worse by us.
 //!
-//! At most [`AT_ONCE`] refreshes run at the same time; more wait for a place. After [`IN_A_ROW`] failures without a success
-//! in between the breaker opens: nobody asks for the length of the cool-down, sessions are kept. Then one single
-//! refresh is let through; its success closes the breaker, its failure keeps it open for another cool-down. Every
-//! process has its own.
+//! At most [`AT_ONCE`] refreshes run at the same time; more queue for a place, each no longer than it says. After
+//! [`IN_A_ROW`] failures without a success in between the breaker opens: nobody asks for the length of the cool-down,
+//! sessions are kept. Then one single refresh is let through; its success closes the breaker, its failure keeps it open
+//! for another cool-down. Every process has its own.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration as StdDuration;
@@ -15,8 +15,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const AT_ONCE: usize = 128;
 /// Failures in a row that count as an outage.
 const IN_A_ROW: u32 = 20;
-/// Longest wait for a place: as long as a call may take.
-const PATIENCE: StdDuration = StdDuration::from_secs(10);
 /// No call takes so long. One that did tells that this process was stopped, and nothing about GoTrue.
 const STOPPED: Duration = Duration::seconds(11);
 
@@ -36,6 +34,13 @@ struct State {
     probing: bool,
 }
 
+/// A place among those who may ask. Dropping it makes room for the next, and says nothing about GoTrue.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    breaker: &'a Breaker,
+    held: SemaphorePermit<'a>,
+}
+
 /// The leave to ask once. Dropped without a report it counts as a failure.
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
@@ -51,14 +56,17 @@ impl Breaker {
         Self { places: Semaphore::new(AT_ONCE), state: Mutex::default(), pause }
     }
 
-    /// The leave to ask, or when to come back.
-    pub(super) async fn admit(&self, now: OffsetDateTime) -> Result<Leave<'_>, OffsetDateTime> {
+    /// A place, waited for in turn and no longer than `patience`, or when to come back.
+    pub(super) async fn place(
+        &self,
+        now: OffsetDateTime,
+        patience: StdDuration,
+    ) -> Result<Place<'_>, OffsetDateTime> {
         self.closed(now)?;
-        let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.places.acquire()).await else {
-            return Err(now + self.pause);
-        };
-        self.take(now)?;
-        Ok(Leave { breaker: self, now, reported: false, _place: place })
+        match tokio::time::timeout(patience, self.places.acquire()).await {
+            Ok(Ok(held)) => Ok(Place { breaker: self, held }),
+            Ok(Err(_)) | Err(_) => Err(now + self.pause),
+        }
     }
 
     fn closed(&self, now: OffsetDateTime) -> Result<(), OffsetDateTime> {
@@ -68,7 +76,7 @@ impl Breaker {
         }
     }
 
-    /// Looks once more after the wait: it may have opened meanwhile, and only one may try an open one.
+    /// Only one may try an open one.
     fn take(&self, now: OffsetDateTime) -> Result<(), OffsetDateTime> {
         let mut state = self.state();
         match state.open_until {
@@ -106,6 +114,14 @@ impl Breaker {
     }
 }
 
+impl<'a> Place<'a> {
+    /// The leave to ask from this place, or when to come back: the breaker may have opened during the wait.
+    pub(super) fn leave(self, now: OffsetDateTime) -> Result<Leave<'a>, OffsetDateTime> {
+        self.breaker.take(now)?;
+        Ok(Leave { breaker: self.breaker, now, reported: false, _place: self.held })
+    }
+}
+
 impl Leave<'_> {
     /// Whether GoTrue answered as GoTrue does, be it with a refusal.
     pub(super) fn report(mut self, worked: bool, now: OffsetDateTime) {
@@ -129,10 +145,16 @@ mod tests {
     const START: OffsetDateTime = time::macros::datetime!(2026-01-01 00:00 UTC);
     const PAUSE: Duration = Duration::seconds(10);
 
+    const PATIENCE: StdDuration = StdDuration::from_secs(16);
+
+    async fn admit(breaker: &Breaker, now: OffsetDateTime) -> Result<Leave<'_>, OffsetDateTime> {
+        breaker.place(now, PATIENCE).await?.leave(now)
+    }
+
     async fn opened() -> Breaker {
         let breaker = Breaker::new(PAUSE);
         for _ in 0..IN_A_ROW {
-            breaker.admit(START).await.unwrap().report(false, START);
+            admit(&breaker, START).await.unwrap().report(false, START);
         }
         breaker
     }
@@ -141,18 +163,18 @@ mod tests {
     #[tokio::test]
     async fn an_outage_is_probed_once_a_cool_down() {
         let breaker = opened().await;
-        assert_eq!(breaker.admit(START).await.err(), Some(START + PAUSE));
+        assert_eq!(admit(&breaker, START).await.err(), Some(START + PAUSE));
         let later = START + PAUSE;
-        let probe = breaker.admit(later).await.unwrap();
-        assert!(breaker.admit(later).await.is_err(), "one at a time");
+        let probe = admit(&breaker, later).await.unwrap();
+        assert!(admit(&breaker, later).await.is_err(), "one at a time");
         probe.report(false, later);
-        assert_eq!(breaker.admit(later).await.err(), Some(later + PAUSE));
+        assert_eq!(admit(&breaker, later).await.err(), Some(later + PAUSE));
         let again = later + PAUSE;
-        drop(breaker.admit(again).await.unwrap());
-        assert!(breaker.admit(again).await.is_err(), "one that was lost counts as a failure");
+        drop(admit(&breaker, again).await.unwrap());
+        assert!(admit(&breaker, again).await.is_err(), "one that was lost counts as a failure");
         let third = again + PAUSE;
-        breaker.admit(third).await.unwrap().report(true, third);
-        assert!(breaker.admit(third).await.is_ok() && breaker.admit(third).await.is_ok());
+        admit(&breaker, third).await.unwrap().report(true, third);
+        assert!(admit(&breaker, third).await.is_ok() && admit(&breaker, third).await.is_ok());
     }
 
     /// Failures count only in a row.
@@ -160,7 +182,7 @@ mod tests {
     async fn a_success_begins_the_count_anew() {
         let breaker = Breaker::new(PAUSE);
         for n in 0..5 * IN_A_ROW {
-            let leave = breaker.admit(START).await.expect("closed");
+            let leave = admit(&breaker, START).await.expect("closed");
             leave.report(n % IN_A_ROW == IN_A_ROW - 1, START);
         }
     }
@@ -171,27 +193,44 @@ mod tests {
         let breaker = Breaker::new(PAUSE);
         let awake = START + Duration::seconds(12);
         for _ in 0..2 * IN_A_ROW {
-            breaker.admit(START).await.unwrap().report(false, awake);
+            admit(&breaker, START).await.unwrap().report(false, awake);
         }
-        assert!(breaker.admit(awake).await.is_ok());
+        assert!(admit(&breaker, awake).await.is_ok());
     }
 
-    /// No more than so many at once: the next waits for a place.
+    /// No more than so many at once: the next waits for a place, in turn, and a place that was not used says nothing.
     #[tokio::test]
     async fn places_are_bounded() {
         let breaker = Breaker::new(PAUSE);
         let mut all = Vec::new();
         for _ in 0..AT_ONCE {
-            all.push(breaker.admit(START).await.unwrap());
+            all.push(breaker.place(START, PATIENCE).await.unwrap());
         }
-        let next = breaker.admit(START);
+        let next = breaker.place(START, PATIENCE);
         tokio::pin!(next);
         tokio::select! {
             biased;
             _ = &mut next => unreachable!("every place is taken"),
             () = tokio::task::yield_now() => {}
         }
-        all.pop().unwrap().report(true, START);
+        drop(all.pop());
         assert!(next.await.is_ok());
+        drop(all);
+        assert!(admit(&breaker, START).await.is_ok(), "those who gave their place back did not fail");
+    }
+
+    /// S-44: the wait for a place is bounded, and its end no failure of GoTrue.
+    #[tokio::test]
+    async fn a_place_is_not_waited_for_for_ever() {
+        let breaker = Breaker::new(PAUSE);
+        let mut all = Vec::new();
+        for _ in 0..AT_ONCE {
+            all.push(breaker.place(START, PATIENCE).await.unwrap());
+        }
+        for _ in 0..2 * IN_A_ROW {
+            assert_eq!(breaker.place(START, StdDuration::ZERO).await.err(), Some(START + PAUSE));
+        }
+        drop(all);
+        assert!(admit(&breaker, START).await.is_ok());
     }
 }

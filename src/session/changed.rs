@@ -58,7 +58,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`Error::StoreUnavailable`] if this session could not be written anew. The others have ended all the same, as far
+    /// [`Error::StoreUnavailable`] if this session could not be written anew, [`Error::Ended`] if somebody signed out of it
+    /// meanwhile. The others have ended all the same, as far
     /// as the time can tell them; it is to be asked for again.
     pub async fn end_others_after(
         &self,
@@ -76,7 +77,7 @@ impl Sessions {
             |key: &Key, label: &Label| Some(*key) != own && label.gotrue_id() != current.session.gotrue_id;
         // What the list does not tell, the time does: nothing that began before now counts any more.
         let listed = self.0.end_listed(user, reason, other).await.unwrap_or_default();
-        self.0.spread_person(user, now.unix_timestamp(), listed, reason).await;
+        self.0.spread_person(user, now, listed, reason).await;
         let session = renewed?;
         if reason != Reason::PasswordChanged {
             self.0.tell_gotrue(session, Scope::Others).await;
@@ -108,10 +109,7 @@ impl Sessions {
             vault.create(&anew, current.claims.aal).await.map_err(|_| Error::STORE_UNAVAILABLE)?;
         }
         self.0.held.goes_on_as(&anew);
-        self.0.end(&earlier, Reason::Replaced);
-        if let (Some(vault), Some(rest)) = (&self.0.vault, &earlier.rest) {
-            vault.end_surely(rest.ticket.key(), Reason::Replaced).await;
-        }
+        self.0.hand_over(slot, &earlier, &anew).await?;
         slot.set(anew.clone());
         Ok(anew)
     }

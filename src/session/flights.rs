@@ -55,11 +55,18 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
             Seat::Landed(value) => return Some(value),
             Seat::Shared(waiting) => waiting,
             Seat::Own(sender, waiting) => {
-                let board = self.0.clone();
+                let (board, own) = (self.0.clone(), waiting.clone());
                 tokio::spawn(async move {
                     let (value, until) = work.await;
                     let landed = Flight::Landed { until, value: value.clone() };
-                    board.lock().unwrap_or_else(PoisonError::into_inner).flights.insert(key, landed);
+                    let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+                    // What was put in its place meanwhile is newer.
+                    if let Some(Flight::Running(running)) = board.flights.get(&key)
+                        && running.same_channel(&own)
+                    {
+                        board.flights.insert(key, landed);
+                    }
+                    drop(board);
                     sender.send_replace(Some(value));
                 });
                 waiting
@@ -67,6 +74,29 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
         };
         let value = waiting.wait_for(Option::is_some).await.ok()?;
         value.clone()
+    }
+
+    /// From now until `until` callers get `value`; work that runs answers those who wait for it and nobody later.
+    pub(crate) fn keep(&self, key: Key, value: V, now: OffsetDateTime, until: OffsetDateTime) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        board.sweep(now);
+        board.flights.insert(key, Flight::Landed { until, value });
+    }
+
+    /// Keeps `value` as [`keep`](Self::keep) does, unless something is kept or running there: `false` then.
+    pub(crate) fn claim(&self, key: Key, value: V, now: OffsetDateTime, until: OffsetDateTime) -> bool {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if board.flights.get(&key).is_some_and(|flight| !flight.is_over(now)) {
+            return false;
+        }
+        board.sweep(now);
+        board.flights.insert(key, Flight::Landed { until, value });
+        true
+    }
+
+    /// Whoever asks next has the work done anew.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flights.remove(key);
     }
 
     fn board(&self, key: Key, now: OffsetDateTime) -> Seat<V> {
@@ -172,6 +202,35 @@ mod tests {
         open.send(()).unwrap();
         let second = flights.share([1; 32], &clock, async { unreachable!("the first work is still there") });
         assert_eq!(second.await, Some(7));
+    }
+
+    /// What is kept or forgotten while work runs is not overwritten by the older result.
+    #[tokio::test]
+    async fn an_older_result_does_not_come_back() {
+        let (_, clock) = clock();
+        let flights: Flights<u32> = Flights::default();
+        let until = START + Duration::seconds(10);
+        for kept in [Some(2), None] {
+            let (open, gate) = tokio::sync::oneshot::channel::<()>();
+            let work = async move {
+                let _ = gate.await;
+                (1, until)
+            };
+            let mut first = Box::pin(flights.share([1; 32], &clock, work));
+            tokio::select! {
+                biased;
+                _ = &mut first => unreachable!("the gate is shut"),
+                () = tokio::task::yield_now() => {}
+            }
+            match kept {
+                Some(value) => flights.keep([1; 32], value, START, until),
+                None => flights.forget(&[1; 32]),
+            }
+            open.send(()).unwrap();
+            assert_eq!(first.await, Some(1), "whoever waited gets what he waited for");
+            assert_eq!(flights.share([1; 32], &clock, async { (3, START) }).await, Some(kept.unwrap_or(3)));
+            flights.forget(&[1; 32]);
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration as StdDuration;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -28,6 +28,9 @@ pub(super) struct News {
     /// A person, and the time before which nothing of theirs counts.
     #[serde(default, rename = "p", skip_serializing_if = "Option::is_none")]
     pub(super) person: Option<(Uuid, i64)>,
+    /// The milliseconds of that time.
+    #[serde(default, rename = "m", skip_serializing_if = "super::record::is_zero")]
+    pub(super) millis: u16,
     #[serde(rename = "r")]
     pub(super) reason: String,
     #[serde(rename = "u")]
@@ -38,6 +41,17 @@ impl News {
     pub(super) fn new(reason: Reason, until: OffsetDateTime) -> Self {
         let until = until.unix_timestamp().saturating_add(1);
         Self { reason: reason.as_str().to_owned(), until, ..Self::default() }
+    }
+
+    /// Nothing that `user` began before `before` counts.
+    pub(super) fn of_person(
+        user: Uuid,
+        before: OffsetDateTime,
+        reason: Reason,
+        until: OffsetDateTime,
+    ) -> Self {
+        let (person, millis) = (Some((user, before.unix_timestamp())), before.millisecond());
+        Self { person, millis, ..Self::new(reason, until) }
     }
 
     fn until(&self) -> OffsetDateTime {
@@ -80,6 +94,7 @@ impl Inner {
         if let Some((user, before)) = news.person
             && let Ok(before) = OffsetDateTime::from_unix_timestamp(before)
         {
+            let before = before + Duration::milliseconds(news.millis.into());
             self.denied.add_person(user, before, until, reason, now);
             self.held.end_person(user, before, reason);
         }

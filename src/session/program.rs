@@ -111,7 +111,7 @@ impl Sessions {
         let listed = if everywhere {
             let listed = inner.end_listed(claims.sub, reason, |_, _| true).await;
             let ended = listed.as_ref().cloned().unwrap_or_default();
-            inner.spread_person(claims.sub, now.unix_timestamp(), ended, reason).await;
+            inner.spread_person(claims.sub, now, ended, reason).await;
             listed
         } else {
             inner.end_listed(claims.sub, reason, |_, label| label.gotrue_id() == claims.session_id).await
@@ -130,7 +130,9 @@ impl Inner {
         if refresh_token.expose().len() > LONGEST {
             return Err(Error::Ended(Reason::RefreshNotFound));
         }
-        let leave = self.breaker.admit(self.clock.now()).await.map_err(|until| self.unavailable(until))?;
+        let place = self.breaker.place(self.clock.now(), remote::TURN).await;
+        let leave = place.and_then(|place| place.leave(self.clock.now()));
+        let leave = leave.map_err(|until| self.unavailable(until))?;
         let answer = self.gotrue.refresh(refresh_token, from).await;
         leave.report(!answer.as_ref().is_err_and(remote::is_outage), self.clock.now());
         let tokens = answer.map_err(|error| self.program_not_refreshed(&error))?;

@@ -16,6 +16,9 @@ use super::ticket::Ticket;
 use crate::gotrue;
 use crate::token::Digest;
 
+/// Tokens are refused for this long past their end.
+const LEEWAY: Duration = Duration::minutes(1);
+
 /// The step that a person must take before a session opens anything (S-32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,7 +124,8 @@ impl Clone for Memo {
     }
 }
 
-/// The sealed form. Names are short because they ride in a cookie; times are unix seconds.
+/// The sealed form. Names are short because they ride in a cookie; times are unix seconds, and `f` the milliseconds of the
+/// sign-in: a sign-out everywhere goes by its order.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     i: Uuid,
@@ -134,6 +138,8 @@ struct Stored<'a> {
     n: i64,
     e: i64,
     c: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    f: u16,
     p: i64,
     s: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -143,6 +149,11 @@ struct Stored<'a> {
     x: u8,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     d: Option<Cow<'a, str>>,
+}
+
+/// For serde, which hands a reference.
+pub(super) fn is_zero(millis: &u16) -> bool {
+    *millis == 0
 }
 
 impl Session {
@@ -169,6 +180,7 @@ impl Session {
             n: self.issued_at.unix_timestamp(),
             e: self.expires_at.unix_timestamp(),
             c: self.created_at.unix_timestamp(),
+            f: self.created_at.millisecond(),
             p: self.auth_time.unix_timestamp(),
             s: self.last_seen.unix_timestamp(),
             m: self.remember,
@@ -197,7 +209,7 @@ impl Session {
             refresh_token: Secret::new(stored.r.into_owned()),
             issued_at: time(stored.n)?,
             expires_at: time(stored.e)?,
-            created_at: time(stored.c)?,
+            created_at: time(stored.c)? + Duration::milliseconds(stored.f.into()),
             auth_time: time(stored.p)?,
             last_seen: time(stored.s)?,
             remember: stored.m,
@@ -263,13 +275,19 @@ impl Session {
         configured.min(Duration::seconds(seconds(self.issued_at, self.expires_at) / 4))
     }
 
+    /// Every access token that this sign-in may have been given up to `now`, under whatever name, is over by then.
+    pub(super) fn tokens_end(&self, now: OffsetDateTime) -> OffsetDateTime {
+        let life = Duration::seconds(seconds(self.issued_at, self.expires_at));
+        self.expires_at.max(now + life) + LEEWAY
+    }
+
     /// Whether the access token is to be refreshed at `now`.
     pub(super) fn is_due(&self, margin: Duration, now: OffsetDateTime) -> bool {
         seconds(now, self.expires_at) <= self.margin(margin).whole_seconds()
     }
 }
 
-/// From one moment to a later one. Times of a session are whole seconds: this is many times quicker than their difference.
+/// From one moment to a later one. Limits are whole seconds: this is many times quicker than their difference.
 pub(super) fn seconds(from: OffsetDateTime, to: OffsetDateTime) -> i64 {
     to.unix_timestamp().saturating_sub(from.unix_timestamp())
 }

@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration as StdDuration;
 
 use base::secret::Secret;
 use time::{Duration, OffsetDateTime};
 
+use super::breaker::Place;
 use super::cookie::{Carried, Jar};
 use super::record::{Fresh, Session};
 use super::sessions::Inner;
@@ -16,6 +18,10 @@ use crate::token::Claims;
 
 /// How long a finished refresh answers late requests with the old cookie.
 const REMEMBERED: Duration = Duration::seconds(30);
+
+/// How long a request waits for its turn, whatever is before it: the slowest call of GoTrue that others make, and a lease
+/// that nobody gave back. A call of its own may follow.
+pub(super) const TURN: StdDuration = StdDuration::from_secs(16);
 
 /// What became of a refresh.
 #[derive(Debug, Clone)]
@@ -94,7 +100,11 @@ impl Inner {
 
     /// Cookie mode: the answer becomes the cookie.
     async fn refresh_here(&self, session: &Arc<Session>, from: Option<IpAddr>) -> Outcome {
-        let refreshed = match self.ask_gotrue(session, from).await {
+        let place = match self.breaker.place(self.clock.now(), TURN).await {
+            Ok(place) => place,
+            Err(until) => return Outcome::Kept { until },
+        };
+        let refreshed = match self.ask_gotrue(place, session, from).await {
             Answer::New(refreshed, _) => refreshed,
             Answer::Final(reason) => {
                 self.give_up(session, reason);
@@ -115,8 +125,13 @@ impl Inner {
     }
 
     /// The call itself, in the name of the client at `from`.
-    pub(super) async fn ask_gotrue(&self, session: &Session, from: Option<IpAddr>) -> Answer {
-        let leave = match self.breaker.admit(self.clock.now()).await {
+    pub(super) async fn ask_gotrue(
+        &self,
+        place: Place<'_>,
+        session: &Session,
+        from: Option<IpAddr>,
+    ) -> Answer {
+        let leave = match place.leave(self.clock.now()) {
             Ok(leave) => leave,
             Err(until) => return Answer::Kept(until),
         };
@@ -140,6 +155,7 @@ impl Inner {
             Some(claims) => times(claims, now),
             None => (now, now + Duration::seconds(tokens.expires_in)),
         };
+        self.keep_person(session, Arc::new(tokens.user.clone()), now);
         let (fresh, aal) = (Fresh::new(tokens, issued_at, expires_at), claims.map(|claims| claims.aal));
         let refreshed = session.refreshed(fresh, aal, self.settings.second_factor, now);
         Answer::New(Box::new(refreshed), aal)

@@ -17,6 +17,7 @@ use super::cookie::Names;
 use super::ended::DenyList;
 use super::flights::Flights;
 use super::held::Board;
+use super::live::Persons;
 use super::news::Follower;
 use super::opened::OpenedSessions;
 use super::record::{Session, seconds};
@@ -66,6 +67,7 @@ pub(super) struct Inner {
     pub(super) verifier: Verifier,
     pub(super) gotrue: Arc<GoTrue>,
     pub(super) flights: Flights<Outcome>,
+    pub(super) persons: Persons,
     pub(super) denied: DenyList,
     pub(super) held: Arc<Board>,
     pub(super) opened: OpenedSessions,
@@ -122,6 +124,7 @@ impl Sessions {
             verifier: parts.verifier,
             gotrue: parts.gotrue,
             flights: Flights::default(),
+            persons: Persons::default(),
             denied: DenyList::default(),
             held: Arc::default(),
             opened: OpenedSessions::default(),
@@ -356,8 +359,7 @@ impl Inner {
         // as the cookie could live; a bare token only until it runs out.
         self.denied.add(session.id, session.created_at + self.settings.absolute, reason, now);
         if reason != Reason::Replaced {
-            let leeway = Duration::minutes(1);
-            self.denied.add(session.gotrue_id, session.expires_at.max(now) + leeway, reason, now);
+            self.deny_sign_in(session, reason);
         }
         self.held.end_of(session, reason);
         self.verifier.forget(session.access_token.expose());

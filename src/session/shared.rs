@@ -1,19 +1,22 @@
 //! Store mode: one refresh of a session over all nodes (S-41).
 //!
 //! Whoever gets the lease of the record asks GoTrue and writes the answer under the version that it read; the others
-//! wait for the record, not for the lease. A lease that is lost, because its holder was stopped or is slow, leads to a
+//! wait for the record, not for the lease. Nobody takes a lease before it has a place to ask from: where one node is
+//! busy another goes first. A lease that is lost, because its holder was stopped or is slow, leads to a
 //! second refresh with the same token, which GoTrue answers with the same successor. The record's version decides which
 //! answer stays; nobody is signed out by that.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
+use super::breaker::Place;
 use super::record::Session;
-use super::remote::{Answer, Outcome};
+use super::remote::{Answer, Outcome, TURN};
 use super::sessions::Inner;
 use super::store::{Changed, Fence, Key, Leased};
 use super::ticket::Ticket;
@@ -24,15 +27,22 @@ use crate::event::Reason;
 /// A lease lasts this long and is renewed this often while GoTrue is asked.
 const LEASE: StdDuration = StdDuration::from_secs(5);
 const RENEWAL: StdDuration = StdDuration::from_secs(1);
-/// How long a node waits for the one that has the lease: a call of GoTrue and a lease that nobody gave back.
-const PATIENCE: StdDuration = StdDuration::from_secs(16);
 /// The pauses between two looks at the record.
 const SHORT: StdDuration = StdDuration::from_millis(20);
 const LONG: StdDuration = StdDuration::from_millis(250);
 /// The pause after a failure of the store.
 const AWAY: Duration = Duration::SECOND;
-/// Writes of one answer before it waits for the next request.
+/// Writes of one answer before it waits for the next request. A store that did not answer may do so a moment later.
 const WRITES: usize = 3;
+/// No further one after this time.
+const WRITING: StdDuration = StdDuration::from_secs(5);
+
+/// A lease that was given.
+struct Lease {
+    fence: Fence,
+    /// It is over by then, unless it is renewed.
+    until: OffsetDateTime,
+}
 
 impl Inner {
     pub(super) async fn refresh_among_nodes(
@@ -44,14 +54,23 @@ impl Inner {
     ) -> Outcome {
         let (begun, key) = (Instant::now(), ticket.key());
         let mut pause = SHORT;
-        while begun.elapsed() < PATIENCE {
+        while let Some(left) = TURN.checked_sub(begun.elapsed()) {
+            let place = match self.place_or_news(vault, ticket, session, left).await {
+                Ok(place) => place,
+                Err(outcome) => return outcome,
+            };
+            let asked = self.clock.now();
             match vault.timely("lease", vault.store.leases.lease(&key, LEASE)).await {
                 Err(_) => return self.store_away(),
                 Ok(Leased::Ours(fence)) => {
-                    return self.refresh_under(vault, ticket, session, fence, from).await;
+                    let lease = Lease { fence, until: asked + LEASE };
+                    match self.refresh_under(vault, ticket, session, lease, place, from).await {
+                        Some(outcome) => return outcome,
+                        None => continue,
+                    }
                 }
                 Ok(Leased::Gone) => return self.gone(vault, ticket).await,
-                Ok(Leased::Held) => {}
+                Ok(Leased::Held) => drop(place),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONG);
@@ -62,22 +81,48 @@ impl Inner {
         Outcome::Kept { until: self.clock.now() + AWAY }
     }
 
-    /// With the lease in hand.
+    /// A place to ask from. Whoever queues for one looks at the record meanwhile: another node may have a free one.
+    async fn place_or_news(
+        &self,
+        vault: &Vault,
+        ticket: &Arc<Ticket>,
+        session: &Session,
+        patience: StdDuration,
+    ) -> Result<Place<'_>, Outcome> {
+        let mut place = pin!(self.breaker.place(self.clock.now(), patience));
+        let mut pause = SHORT;
+        loop {
+            match tokio::time::timeout(pause, &mut place).await {
+                Ok(place) => return place.map_err(|until| Outcome::Kept { until }),
+                Err(_) => pause = (pause * 2).min(LONG),
+            }
+            if let Some(outcome) = self.news_of(vault, ticket, session).await {
+                return Err(outcome);
+            }
+        }
+    }
+
+    /// With the lease in hand; `None` if it was over before GoTrue was asked.
     async fn refresh_under(
         self: &Arc<Self>,
         vault: &Arc<Vault>,
         ticket: &Arc<Ticket>,
         session: &Arc<Session>,
-        fence: Fence,
+        lease: Lease,
+        place: Place<'_>,
         from: Option<IpAddr>,
-    ) -> Outcome {
-        let key = ticket.key();
+    ) -> Option<Outcome> {
+        let (key, fence) = (ticket.key(), lease.fence);
         // Between our look and the lease somebody may have done it.
         if let Some(outcome) = self.news_of(vault, ticket, session).await {
             give_back(vault, &key, fence).await;
-            return outcome;
+            return Some(outcome);
         }
-        match hold(vault, &key, fence, self.ask_gotrue(session, from)).await {
+        // Whoever was stopped up to here has no lease any more: another node may be asking.
+        if lease.until <= self.clock.now() {
+            return None;
+        }
+        Some(match hold(vault, &key, fence, self.ask_gotrue(place, session, from)).await {
             Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
             Answer::Kept(until) => {
                 give_back(vault, &key, fence).await;
@@ -92,13 +137,13 @@ impl Inner {
                 let stale = matches!(reason, Reason::RefreshReused | Reason::RefreshNotFound);
                 if stale && let Some(outcome) = self.news_of(vault, ticket, session).await {
                     give_back(vault, &key, fence).await;
-                    return outcome;
+                    return Some(outcome);
                 }
                 self.give_up(session, reason);
                 vault.end_surely(key, reason).await;
                 Outcome::Ended(reason)
             }
-        }
+        })
     }
 
     /// What became of the record since `session` was read; `None` if it still holds the same tokens.
@@ -130,6 +175,7 @@ impl Inner {
     ) -> Outcome {
         let key = ticket.key();
         let mut from = session.rest.as_ref().map(|rest| rest.version).unwrap_or_default();
+        let began = Instant::now();
         for _ in 0..WRITES {
             match vault.change(&fresh, from, Some(fence), aal).await {
                 Ok(Changed::To(version)) => return Outcome::Refreshed(Arc::new(fresh.resting_as(version))),
@@ -139,6 +185,11 @@ impl Inner {
                         if let Outcome::Ended(reason) = &outcome { *reason } else { Reason::StoreLost };
                     self.discard_late(fresh.access_token.clone(), reason); // signed out meanwhile (S-43)
                     return outcome;
+                }
+                Err(_) if began.elapsed() < WRITING => {
+                    // It may be written all the same: then the next try finds a conflict with itself.
+                    tokio::time::sleep(LONG).await;
+                    continue;
                 }
                 Err(_) => break,
                 Ok(Changed::Conflict) => {}

@@ -8,12 +8,14 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Error;
+use super::cookie::Carried;
 use super::label::Label;
 use super::news::News;
 use super::record::Session;
 use super::sessions::{Inner, Sessions};
 use super::slot::{Presented, Slot};
 use super::store::Key;
+use super::ticket::Ticket;
 use crate::event::Reason;
 use crate::gotrue::Scope;
 
@@ -21,8 +23,6 @@ use crate::gotrue::Scope;
 const PATIENCE: StdDuration = StdDuration::from_secs(3);
 /// No project may issue tokens that live longer.
 const LONGEST_TOKEN: Duration = Duration::days(7);
-/// Tokens are refused for this long past their end.
-const LEEWAY: Duration = Duration::minutes(1);
 
 /// Whose end it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,13 @@ pub enum Subject {
         /// The `session_id` of its tokens.
         id: Uuid,
     },
-    /// Everything that a person began until now, this very second included.
-    User(Uuid),
+    /// Everything that a person began until a moment, its very second included.
+    User {
+        /// The `sub` of their tokens.
+        id: Uuid,
+        /// When it was said. What begins later counts, however late the word comes, or comes again.
+        at: OffsetDateTime,
+    },
 }
 
 impl Sessions {
@@ -52,6 +57,9 @@ impl Sessions {
         let session = match self.presented(slot) {
             Presented::Session(session) => session,
             Presented::Unknown => return Err(Error::STORE_UNAVAILABLE),
+            Presented::Ended(Reason::Replaced) if scope != Scope::Others => {
+                return self.sign_out_successor(slot, scope).await;
+            }
             Presented::Nothing | Presented::Ended(_) => {
                 slot.clear(None);
                 return Ok(false);
@@ -61,24 +69,45 @@ impl Sessions {
             self.sign_out_others(session, Reason::OtherDevice).await?;
             return Ok(true);
         }
-        let everywhere = scope == Scope::Global;
-        let reason = if everywhere { Reason::UserEverywhere } else { Reason::User };
+        let (everywhere, reason) = asked(scope);
         self.0.end(&session, reason);
         slot.clear(Some(reason));
         if let (Some(vault), Some(rest)) = (&self.0.vault, &session.rest) {
             vault.end_surely(rest.ticket.key(), reason).await;
         }
         let now = self.0.clock.now();
-        let until = if everywhere { now + LONGEST_TOKEN } else { session.expires_at.max(now) + LEEWAY };
+        let until = if everywhere { now + LONGEST_TOKEN } else { session.tokens_end(now) };
         let mut news = News::new(reason, until);
         news.sessions.push(session.gotrue_id);
         self.0.spread(news).await;
         if everywhere {
-            // If the list cannot be had, the time still refuses them, and their records end at their next use.
-            let others = self.0.end_listed(session.user_id, reason, |_, _| true).await.unwrap_or_default();
-            self.0.spread_person(session.user_id, now.unix_timestamp(), others, reason).await;
+            self.0.end_everything_of(session.user_id, reason, now).await;
         }
         self.0.tell_gotrue(session, scope).await;
+        Ok(true)
+    }
+
+    /// A sign-out that comes with the cookie from before a further step: the sign-in ends under the name that it has by
+    /// now, on all nodes and at GoTrue. One that a new sign-in had replaced is over already, and the new one goes on.
+    async fn sign_out_successor(&self, slot: &Slot, scope: Scope) -> Result<bool, Error> {
+        let left = self.0.left_behind(slot).await?;
+        slot.clear(None);
+        let now = self.0.clock.now();
+        let Some(left) = left.filter(|left| self.0.denied.reason(&[left.gotrue_id], now).is_none()) else {
+            return Ok(false);
+        };
+        let ((everywhere, reason), (user, id)) = (asked(scope), (left.user_id, left.gotrue_id));
+        self.0.verifier.forget(left.access_token.expose());
+        self.0.spread_sessions(vec![id], reason).await;
+        if self.0.vault.is_none() {
+            self.0.record_end(user, id, reason);
+        }
+        // If the list cannot be had, the word that was spread still refuses it.
+        let _ = self.0.end_listed(user, reason, |_, label| label.gotrue_id() == id).await;
+        if everywhere {
+            self.0.end_everything_of(user, reason, now).await;
+        }
+        self.0.tell_gotrue(left, scope).await;
         Ok(true)
     }
 
@@ -126,14 +155,24 @@ impl Sessions {
                     self.0.record_end(user, id, reason);
                 }
             }
-            Subject::User(user) => {
-                // Nothing new can have begun in this second: it counts as before.
-                self.0.spread_person(user, now.unix_timestamp() + 1, Vec::new(), reason).await;
-                let ended = self.0.end_listed(user, reason, |_, _| true).await?;
+            Subject::User { id: user, at } => {
+                // Nothing new can have begun in that second: it counts as before.
+                let before = at.replace_nanosecond(0).unwrap_or(at) + Duration::SECOND;
+                self.0.spread_person(user, before, Vec::new(), reason).await;
+                let old = |_: &Key, label: &Label| label.created_at() < before;
+                let ended = self.0.end_listed(user, reason, old).await?;
                 self.0.spread_sessions(ended, reason).await;
             }
         }
         Ok(())
+    }
+}
+
+/// Whether that is a sign-out everywhere, and the reason of what it ends.
+fn asked(scope: Scope) -> (bool, Reason) {
+    match scope {
+        Scope::Global => (true, Reason::UserEverywhere),
+        Scope::Local | Scope::Others => (false, Reason::User),
     }
 }
 
@@ -167,10 +206,41 @@ impl Inner {
         }
     }
 
+    /// Refuses the tokens of the session at GoTrue in this process.
+    pub(super) fn deny_sign_in(&self, session: &Session, reason: Reason) {
+        let now = self.clock.now();
+        self.denied.add(session.gotrue_id, session.tokens_end(now), reason, now);
+    }
+
+    /// Ends every session that `user` began before `now`. If the list cannot be had, the time still refuses them, and
+    /// their records end at their next use.
+    async fn end_everything_of(&self, user: Uuid, reason: Reason, now: OffsetDateTime) {
+        let others = self.end_listed(user, reason, |_, _| true).await.unwrap_or_default();
+        self.spread_person(user, now, others, reason).await;
+    }
+
+    /// The session from before the step whose cookie the request carries, if its sign-in may go on under another name.
+    async fn left_behind(&self, slot: &Slot) -> Result<Option<Arc<Session>>, Error> {
+        let Carried::Sealed(text) = self.names.read_session(slot.jar()) else { return Ok(None) };
+        match &self.vault {
+            None => Ok(self.unseal(&text).ok().map(|(session, _)| session)),
+            Some(vault) => match Ticket::parse(&text).map(Arc::new) {
+                Some(ticket) => vault.left_behind(&ticket).await.map_err(|_| Error::STORE_UNAVAILABLE),
+                None => Ok(None),
+            },
+        }
+    }
+
     /// Nothing that `user` began before `before` counts any more, and none of `sessions`.
-    pub(super) async fn spread_person(&self, user: Uuid, before: i64, sessions: Vec<Uuid>, reason: Reason) {
+    pub(super) async fn spread_person(
+        &self,
+        user: Uuid,
+        before: OffsetDateTime,
+        sessions: Vec<Uuid>,
+        reason: Reason,
+    ) {
         let life: Duration = self.settings.absolute.max(LONGEST_TOKEN);
         let until: OffsetDateTime = self.clock.now() + life;
-        self.spread(News { sessions, person: Some((user, before)), ..News::new(reason, until) }).await;
+        self.spread(News { sessions, ..News::of_person(user, before, reason, until) }).await;
     }
 }

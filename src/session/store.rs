@@ -68,6 +68,8 @@ pub enum Found {
     Live(Entry),
     /// The mark of one that has ended.
     Ended(Reason),
+    /// The mark of one whose sign-in goes on under another key, with its last record.
+    Replaced(Vec<u8>),
     /// Nothing: it never was, its time is over, or the store has lost it.
     Nothing,
 }
@@ -154,6 +156,10 @@ pub trait SessionStore: Debug + Send + Sync {
     /// Puts a mark in the place of the record, for as long as the record would have been kept. Returns whether there
     /// was a live one; the first reason stays.
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure>;
+
+    /// As [`end`](Self::end) with [`Reason::Replaced`], for one whose sign-in goes on under another key: its last record
+    /// stays beside the mark, so that a sign-out that still comes with its cookie can tell which sign-in that is.
+    async fn replace(&self, key: &Key) -> Result<bool, Failure>;
 
     /// The live sessions of `owner`, in no order.
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure>;

@@ -84,8 +84,24 @@ impl Vault {
         Ok(match self.timely("read", self.store.sessions.read(&ticket.key())).await? {
             Found::Live(entry) => self.open(ticket, &entry).map_or(Look::Damaged, Look::Live),
             Found::Ended(reason) => Look::Ended(reason),
+            Found::Replaced(_) => Look::Ended(Reason::Replaced),
             Found::Nothing => Look::Nothing,
         })
+    }
+
+    /// The last record of a session whose sign-in goes on under another ticket; `None` if that is not so.
+    pub(super) async fn left_behind(&self, ticket: &Arc<Ticket>) -> Result<Option<Arc<Session>>, Failure> {
+        let found = self.timely("read", self.store.sessions.read(&ticket.key())).await?;
+        let Found::Replaced(sealed) = found else { return Ok(None) };
+        Ok(str::from_utf8(&sealed)
+            .ok()
+            .and_then(|sealed| self.unseal(ticket, sealed, Version::default()))
+            .map(Arc::new))
+    }
+
+    fn unseal(&self, ticket: &Arc<Ticket>, sealed: &str, version: Version) -> Option<Session> {
+        let opened = ticket.sealer()?.open(&[&self.origin, &ticket.place()], sealed).ok()?;
+        Session::from_bytes(&opened.plain, Some((ticket, version)))
     }
 
     fn open(&self, ticket: &Arc<Ticket>, entry: &Entry) -> Option<Arc<Session>> {
@@ -99,10 +115,7 @@ impl Vault {
                 }
                 known.resting_as(entry.version)
             }
-            None => {
-                let opened = ticket.sealer()?.open(&[&self.origin, &ticket.place()], sealed).ok()?;
-                Session::from_bytes(&opened.plain, Some((ticket, entry.version)))?
-            }
+            None => self.unseal(ticket, sealed, entry.version)?,
         };
         let last_seen = opened.last_seen.max(entry.seen);
         let session = Arc::new(Session { last_seen, ..opened });
@@ -164,6 +177,26 @@ impl Vault {
                 let vault = Arc::clone(&vault);
                 async move { vault.end(&key, reason).await.is_ok() }
             });
+        }
+    }
+
+    /// Puts the mark of a session whose sign-in goes on under another key, which is written already. `Some` if it had
+    /// ended before, and not by such a step: then nothing goes on. What fails now is tried again until it works.
+    pub(super) async fn hand_over(self: &Arc<Self>, key: Key) -> Option<Reason> {
+        match self.timely("replace", self.store.sessions.replace(&key)).await {
+            Ok(true) => None,
+            Ok(false) => match self.timely("read", self.store.sessions.read(&key)).await {
+                Ok(Found::Ended(reason)) => Some(reason),
+                Ok(Found::Live(_) | Found::Replaced(_) | Found::Nothing) | Err(_) => None,
+            },
+            Err(_) => {
+                let vault = Arc::clone(self);
+                self.later.keep_trying("replace", move || {
+                    let vault = Arc::clone(&vault);
+                    async move { vault.timely("replace", vault.store.sessions.replace(&key)).await.is_ok() }
+                });
+                None
+            }
         }
     }
 

@@ -53,6 +53,7 @@ struct Row {
 enum State {
     Live(Live),
     Ended(Reason),
+    Replaced(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -129,6 +130,17 @@ impl Rows {
         }
     }
 
+    /// Puts what `state` makes in the place of a live record. `false` if there is none.
+    fn mark(&mut self, key: &Key, now: OffsetDateTime, state: impl FnOnce(&mut Live) -> State) -> bool {
+        let Some(live) = self.live(key, now) else { return false };
+        let (owner, state) = (live.owner, state(live));
+        if let Some(row) = self.by_key.get_mut(key) {
+            row.state = state;
+        }
+        self.disown(&owner, key);
+        true
+    }
+
     fn disown(&mut self, owner: &Owner, key: &Key) {
         if let Some(keys) = self.by_owner.get_mut(owner) {
             keys.remove(key);
@@ -171,6 +183,7 @@ impl SessionStore for Memory {
         Ok(match rows.by_key.get(key).filter(|row| now < row.until).map(|row| &row.state) {
             Some(State::Live(live)) => Found::Live(live.entry.clone()),
             Some(State::Ended(reason)) => Found::Ended(*reason),
+            Some(State::Replaced(sealed)) => Found::Replaced(sealed.clone()),
             None => Found::Nothing,
         })
     }
@@ -213,14 +226,11 @@ impl SessionStore for Memory {
     }
 
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
-        let now = self.now();
-        let mut rows = self.rows();
-        let Some(owner) = rows.live(key, now).map(|live| live.owner) else { return Ok(false) };
-        if let Some(row) = rows.by_key.get_mut(key) {
-            row.state = State::Ended(reason);
-        }
-        rows.disown(&owner, key);
-        Ok(true)
+        Ok(self.rows().mark(key, self.now(), |_| State::Ended(reason)))
+    }
+
+    async fn replace(&self, key: &Key) -> Result<bool, Failure> {
+        Ok(self.rows().mark(key, self.now(), |live| State::Replaced(std::mem::take(&mut live.entry.sealed))))
     }
 
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure> {

@@ -30,8 +30,9 @@ use crate::session::store::{
 use breaker::Breaker;
 use scripts::Scripts;
 
-/// No answer within this time is a [`Failure`]: the wait for a lost connection included.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// No answer within this time is a [`Failure`]: the wait for a lost connection included. Long enough for a machine that has
+/// too much to do for a moment; what is longer is an outage, and after a few of these nobody waits any more.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The store over connections of type `C`. Clones share them.
 #[derive(Clone)]
@@ -184,6 +185,7 @@ impl<C: Connection> SessionStore for Redis<C> {
             return Ok(Found::Nothing);
         }
         match (ended, version, sealed, seen) {
+            (Some(_), _, Some(sealed), _) => Ok(Found::Replaced(sealed)),
             (Some(word), ..) => Ok(Found::Ended(Reason::parse(&word).unwrap_or(Reason::StoreLost))),
             (None, Some(version), Some(sealed), Some(seen)) => {
                 Ok(Found::Live(Entry { version: Version(version), sealed, seen: of_seconds(seen) }))
@@ -217,6 +219,12 @@ impl<C: Connection> SessionStore for Redis<C> {
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
         let mut call = self.0.scripts.end.key(self.0.names.record(key));
         self.call("end", call.arg(self.now()).arg(reason.as_str())).await
+    }
+
+    async fn replace(&self, key: &Key) -> Result<bool, Failure> {
+        let mut call = self.0.scripts.end.key(self.0.names.record(key));
+        let call = call.arg(self.now()).arg(Reason::Replaced.as_str()).arg("stays");
+        self.call("replace", call).await
     }
 
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure> {

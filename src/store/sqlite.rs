@@ -51,6 +51,24 @@ impl Sqlite {
     fn now(&self) -> i64 {
         millis(self.clock.now())
     }
+
+    /// Puts the mark of an end, beside the last record if that is to stay.
+    async fn mark(
+        &self,
+        operation: &'static str,
+        key: Key,
+        reason: Reason,
+        stays: bool,
+    ) -> Result<bool, Failure> {
+        let now = self.now();
+        let work = move |db: &Transaction<'_>| {
+            let sql =
+                "UPDATE sessions SET ended = ?2, owner = NULL, sealed = iif(?4, sealed, NULL), label = NULL,
+                leased_until = NULL WHERE key = ?1 AND ended IS NULL AND ?3 < until";
+            Ok(db.prepare_cached(sql)?.execute(params![key.0, reason.as_str(), now, stays])? == 1)
+        };
+        self.file.write(operation, work).await
+    }
 }
 
 /// A live record, as `sessions` has it.
@@ -114,7 +132,10 @@ impl SessionStore for Sqlite {
         let work = move |db: &rusqlite::Connection| {
             let sql = "SELECT ended, version, sealed, seen FROM sessions WHERE key = ?1 AND ?2 < until";
             let read = |row: &Row<'_>| match row.get::<_, Option<String>>(0)? {
-                Some(word) => Ok(Found::Ended(Reason::parse(&word).unwrap_or(Reason::StoreLost))),
+                Some(word) => Ok(match row.get(2)? {
+                    Some(sealed) => Found::Replaced(sealed),
+                    None => Found::Ended(Reason::parse(&word).unwrap_or(Reason::StoreLost)),
+                }),
                 None => Ok(Found::Live(Entry {
                     version: Version(unsigned(row, 1)?),
                     sealed: row.get(2)?,
@@ -160,13 +181,11 @@ impl SessionStore for Sqlite {
     }
 
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
-        let (key, now) = (*key, self.now());
-        let work = move |db: &Transaction<'_>| {
-            let sql = "UPDATE sessions SET ended = ?2, owner = NULL, sealed = NULL, label = NULL, leased_until = NULL
-                WHERE key = ?1 AND ended IS NULL AND ?3 < until";
-            Ok(db.prepare_cached(sql)?.execute(params![key.0, reason.as_str(), now])? == 1)
-        };
-        self.file.write("end", work).await
+        self.mark("end", *key, reason, false).await
+    }
+
+    async fn replace(&self, key: &Key) -> Result<bool, Failure> {
+        self.mark("replace", *key, Reason::Replaced, true).await
     }
 
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure> {

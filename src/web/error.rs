@@ -59,6 +59,7 @@ codes! {
     SessionMissing "session_missing" 401 "Nobody is signed in." "Sign in at login_url.",
     SessionExpired "session_expired" 401 "The session has run out." "Sign in at login_url.",
     SessionEnded "session_ended" 401 "The session has ended." "Sign in at login_url.",
+    SessionChanged "session_changed" 401 "Somebody else is signed in by now." "Load the page again: it shows who is here.",
     InvalidToken "invalid_token" 401 "The bearer token is not valid here." "Send an access token of this project that has not expired.",
     InvalidCredentials "invalid_credentials" 401 "E-mail or password is not right." "Check both, or use another way to sign in.",
     HookRefused "hook_refused" 401 "The hook call is not accepted." "Sign each call anew with a secret of BFF_HOOKS_SECRETS, by a clock that is right.",
@@ -126,6 +127,8 @@ pub struct Error {
     pub link: Option<LinkKind>,
     /// With [`Code::StepUp`]: a second factor is asked for, not just a fresh proof.
     pub second_factor: bool,
+    /// Status and code towards a client that speaks with GoTrue, where they are not those of the table.
+    pub told: Option<(u16, &'static str)>,
     /// For the log alone.
     pub cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -146,6 +149,7 @@ impl From<Code> for Error {
             field: None,
             link: None,
             second_factor: false,
+            told: None,
             cause: None,
         }
     }

@@ -77,6 +77,24 @@ impl<S: Send + Sync, T: Fields> FromRequest<S> for Input<T> {
     }
 }
 
+/// A body of JSON and nothing else. Its members are read by their exact names, each once (S-53).
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let kind = text(&parts.headers, "content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let plain = !parts.headers.contains_key(http::header::CONTENT_ENCODING);
+        if !plain || !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        json(&read(body, JSON).await?).map(Self)
+    }
+}
+
 /// All of a body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Error> {
     match Limited::new(body, limit).collect().await {

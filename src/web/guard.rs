@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use time::OffsetDateTime;
 
 use super::error::{Code, Error};
+use super::supabase::phantom::Intent;
 use super::visit::{Face, Visit};
 use crate::event::{self, Event, Outcome, Record};
 use crate::policy::{Via, Who};
@@ -71,11 +72,13 @@ impl Caller {
 pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {
     let app = visit.app();
     let carries_session = visit.slot().carries_session(app.sessions.names());
-    // Below the mount the cookie wins: a client there sends its key as a bearer, always.
-    if !app.bearer || !bearers_count || (carries_session && visit.face() == Face::Supabase) {
+    if visit.face() == Face::Supabase {
+        return below_the_mount(visit, headers, bearers_count && app.bearer).await;
+    }
+    if !app.bearer || !bearers_count {
         return by_cookie(visit, carries_session).await;
     }
-    if visit.face() != Face::Supabase && token_in_query(visit.target()) {
+    if token_in_query(visit.target()) {
         return Err(Code::AmbiguousCredentials.into());
     }
     match bearer(headers)? {
@@ -85,7 +88,7 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bo
     }
 }
 
-/// GoTrue's word of this moment that the session of `caller` still lives, for rules with `live`.
+/// GoTrue's word, of the last ten seconds for a session and of this moment for a bearer, that the session of `caller` still lives, for rules with `live`.
 ///
 /// # Errors
 ///
@@ -94,7 +97,7 @@ pub(crate) async fn vouched(visit: &Visit, caller: &Caller) -> Result<(), Error>
     let sessions = &visit.app().sessions;
     match caller {
         Caller::Nobody => Ok(()),
-        Caller::Session(current) => Ok(sessions.ask_live(visit.slot(), current).await.map(drop)?),
+        Caller::Session(current) => Ok(sessions.person_lately(visit.slot(), current).await.map(drop)?),
         Caller::Bearer { token, claims } => match sessions.token_lives(token, claims, visit.client()).await {
             Err(session::Error::Ended(reason)) => {
                 Err(Error { reason: Some(reason), ..Code::InvalidToken.into() })
@@ -102,6 +105,33 @@ pub(crate) async fn vouched(visit: &Visit, caller: &Caller) -> Result<(), Error>
             told => Ok(told?),
         },
     }
+}
+
+/// Below the mount the cookie wins, and the bearer that a client there always sends says no more than whom it means: its
+/// key, whoever is here; a phantom or a user's token, that person.
+async fn below_the_mount(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {
+    let app = visit.app();
+    if visit.slot().carries_session(app.sessions.names()) {
+        let current = app.sessions.current(visit.slot()).await?; // a dead cookie is 401 always
+        let token = bearer(headers).ok().flatten();
+        let intent = Intent::of(token.as_ref().map(|token| token.expose().as_str()));
+        if intent.is_about_another(current.session.user_id) {
+            return Err(Code::SessionChanged.into()); // never one person's page over another's cookie
+        }
+        return Ok(Caller::Session(current));
+    }
+    let Some(token) = bearer(headers)? else { return Ok(Caller::Nobody) };
+    match Intent::of(Some(token.expose())) {
+        Intent::Whoever => Ok(Caller::Nobody),
+        Intent::User(_) if bearers_count => by_token(visit, token).await,
+        Intent::User(_) | Intent::Phantom(_) => Err(missing(visit)),
+    }
+}
+
+/// The refusal of a call that wants a session and has none: with the reason, if one has ended.
+pub(crate) fn missing(visit: &Visit) -> Error {
+    let ended = visit.app().sessions.ended(visit.slot());
+    ended.map_or(session::Error::Missing, session::Error::Ended).into()
 }
 
 async fn by_cookie(visit: &Visit, carries_session: bool) -> Result<Caller, Error> {
@@ -130,10 +160,6 @@ pub(crate) fn refused(error: Error, rule: Option<&str>) -> Error {
 
 async fn by_token(visit: &Visit, token: Secret<String>) -> Result<Caller, Error> {
     let app = visit.app();
-    // A key of the project below the mount is no person: it asks as whoever is here, and nobody is.
-    if visit.face() == Face::Supabase && !looks_like_a_user(token.expose()) {
-        return Ok(Caller::Nobody);
-    }
     let claims = match app.verifier.verify(token.expose()).await {
         Ok(claims) => claims,
         Err(refusal @ (Refusal::Invalid(_) | Refusal::KeysUnavailable { .. })) => return Err(refusal.into()),
@@ -161,12 +187,4 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Secret<String>>, Error> {
         return Ok(None);
     }
     Ok(Some(Secret::new(token.to_owned())))
-}
-
-/// Whether a bearer below the mount has a subject: the project's legacy keys are JWTs without one.
-fn looks_like_a_user(token: &str) -> bool {
-    use base64::Engine;
-    let Some(payload) = token.split('.').nth(1) else { return false };
-    let Ok(bytes) = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload) else { return false };
-    serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|claims| claims.get("sub").is_some())
 }

@@ -24,13 +24,14 @@ use tower::Service;
 
 pub(super) use errors::{bounce, dress};
 pub(super) use headers::{Foreign, PAGE_POLICY};
-pub(super) use origin::{cross_site, gate, is_listed, same_origin_only};
+pub(super) use origin::{cross_site, gate, is_listed, is_marked, same_origin_only};
 
 use super::api::verify::{self, Original};
 use super::error::Flaw;
 use super::ids::RequestId;
 use super::routes;
 use super::state::AppState;
+use super::supabase;
 use super::visit::{Client, Face, Visit};
 use crate::gateway;
 
@@ -136,6 +137,11 @@ async fn serve(visit: &Visit, request: &mut Request, mut router: Router) -> Resp
     visit.load_session().await;
     if visit.app().is_own(request.uri().path()) {
         request.extensions_mut().insert(visit.clone());
+        if visit.speaks_with_gotrue()
+            && let Some(uri) = supabase::named(&visit.app().mount, request.uri())
+        {
+            *request.uri_mut() = uri;
+        }
         let Ok(answer) = router.call(std::mem::take(request)).await;
         return answer;
     }

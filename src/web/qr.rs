@@ -7,8 +7,14 @@ use qrcode::{Color, EcLevel, QrCode};
 /// Modules of white around the code (ISO/IEC 18004).
 const QUIET: usize = 4;
 
-/// `text` as a `data:` image, black on white whatever the theme: scanners want it so. `None` if it is too long.
+/// `text` as a `data:` image. `None` if it is too long.
 pub(super) fn image(text: &str) -> Option<String> {
+    Some(format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg(text)?)))
+}
+
+/// `text` as SVG, black on white whatever the theme: scanners want it so. Without `#`, for auth-js puts it into an address as
+/// it is. `None` if it is too long.
+pub(super) fn svg(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
     let (width, modules) = (code.width(), code.to_colors());
     let whole = width + 2 * QUIET;
@@ -23,11 +29,10 @@ pub(super) fn image(text: &str) -> Option<String> {
             }
         }
     }
-    let svg = format!(
+    Some(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {whole}\" shape-rendering=\"crispEdges\">\
-         <path fill=\"#fff\" d=\"M0 0h{whole}v{whole}H0z\"/><path stroke=\"#000\" d=\"{path}\"/></svg>"
-    );
-    Some(format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg)))
+         <path fill=\"white\" d=\"M0 0h{whole}v{whole}H0z\"/><path stroke=\"black\" d=\"{path}\"/></svg>"
+    ))
 }
 
 #[cfg(test)]

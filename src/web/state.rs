@@ -16,6 +16,7 @@ use super::assets::Assets;
 use super::forms::Forms;
 use super::ids::RequestIds;
 use super::sockets::Sockets;
+use super::supabase;
 use super::templates::Templates;
 use crate::event::Trail;
 use crate::flow::Flows;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub token: bool,
     /// `supabase.mount`.
     pub mount: String,
+    /// Whether `auth` is among `supabase.services`.
+    pub auth_below_mount: bool,
     /// `session.expose_claims`.
     pub expose_claims: Vec<String>,
     /// Whether the sign-up page asks for "stay signed in": `session.remember = ask`.
@@ -109,7 +112,12 @@ impl AppState {
     /// Whether a path has a place in our router; every other one is a matter of rules.
     pub(super) fn is_own(&self, path: &str) -> bool {
         let ours = path.strip_prefix("/auth").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        ours || (self.demo && path == "/")
+        ours || (self.demo && path == "/") || self.is_auth(path)
+    }
+
+    /// Whether `path` is one of the authentication service below the mount.
+    pub(super) fn is_auth(&self, path: &str) -> bool {
+        self.auth_below_mount && supabase::is_auth(&self.mount, path)
     }
 
     /// The canonical public origin.

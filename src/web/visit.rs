@@ -52,6 +52,7 @@ struct Inner {
     app: AppState,
     slot: Slot,
     face: Face,
+    auth: bool,
     site: FetchSite,
     navigation: bool,
     client: Client,
@@ -96,6 +97,7 @@ impl Visit {
         Self(Arc::new(Inner {
             slot: Slot::new(headers, client.address),
             face,
+            auth: below && app.is_auth(path),
             site,
             navigation,
             client,
@@ -155,6 +157,11 @@ impl Visit {
     /// How the caller wants to be answered.
     pub fn face(&self) -> Face {
         self.0.face
+    }
+
+    /// Whether the call is one of GoTrue's own clients for the authentication service below the mount.
+    pub(super) fn speaks_with_gotrue(&self) -> bool {
+        self.0.auth
     }
 
     /// Where the browser says it comes from.

@@ -106,6 +106,11 @@ impl Browser {
         Self { cookies: Arc::new(Mutex::new(cookies)), ..self.clone() }
     }
 
+    /// The site.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.cookies
             .lock()

@@ -10,6 +10,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::client::{Answer, Browser};
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::modes::Mode;
 
 pub const PATH: &str = "/auth/hooks/revoke";
 
@@ -53,6 +54,10 @@ impl Message {
     }
 
     async fn send(&self, app: &TestApp) -> Answer {
+        self.send_by(&app.browser()).await
+    }
+
+    async fn send_by(&self, program: &Browser) -> Answer {
         let headers = [
             ("webhook-id", self.id.as_str()),
             ("webhook-timestamp", &self.timestamp),
@@ -60,7 +65,7 @@ impl Message {
             ("content-type", self.kind),
         ];
         let headers: Vec<_> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        app.browser().send(Method::POST, PATH, &headers, Some(self.body.clone())).await
+        program.send(Method::POST, PATH, &headers, Some(self.body.clone())).await
     }
 }
 
@@ -257,6 +262,49 @@ async fn a_replay_is_refused() {
     app.clock.advance(Duration::seconds(1));
     assert_eq!(Message::signed(&body, &secret(1), at).send(&app).await.status, 401, "too old by itself");
     assert_eq!(Message::signed(&body, &secret(1), now(&app)).send(&app).await.status, 204, "a new one");
+}
+
+/// S-47: another node has not seen the message, nor has one that was restarted. It says there what it said: what began after
+/// it goes on, in every mode.
+#[tokio::test]
+async fn a_replay_at_another_node_is_harmless() {
+    for mode in [Mode::Cookie, Mode::Memory, Mode::Sqlite, Mode::redis()] {
+        let app = TestApp::with(mode.plan().with("BFF_HOOKS_SECRETS", &secret(1))).await;
+        let second = app.node(&[]).await;
+        let browser = app.signed_in("ada@example.test").await;
+        let (user, session) = behind(&app, &browser).await;
+        let at = now(&app);
+        let mut messages = Vec::new();
+        for kind in ["session.deleted", "user.banned", "user.deleted"] {
+            let body = json!({ "type": kind, "user_id": user, "session_id": session });
+            let message = Message::signed(&body, &secret(1), at);
+            assert_eq!(message.send(&app).await.status, 204);
+            messages.push(message);
+        }
+        assert_eq!(state(&browser).await.0, 401);
+        app.clock.advance(Duration::seconds(12));
+        let again = sign_in(&app, "ada@example.test").await;
+        app.clock.advance(Duration::seconds(200));
+        for message in messages {
+            assert_eq!(message.send_by(&app.browser().at(&second)).await.status, 204);
+        }
+        for node in [&app.base, &second] {
+            assert_eq!(state(&again.at(node)).await.0, 200);
+            assert_eq!(state(&browser.stolen().at(node)).await.0, 401);
+        }
+    }
+}
+
+/// S-45: a sender whose clock is behind ours still ends what began before its word.
+#[tokio::test]
+async fn a_clock_that_is_behind_misses_nobody() {
+    let app = start().await;
+    let browser = app.signed_in("ada@example.test").await;
+    let (user, _) = behind(&app, &browser).await;
+    let body = json!({ "type": "user.banned", "user_id": user });
+    let behind = now(&app) - Duration::seconds(9);
+    assert_eq!(Message::signed(&body, &secret(1), behind).send(&app).await.status, 204);
+    assert_eq!(state(&browser).await, (401, "user_banned".to_owned()));
 }
 
 /// S-47: while a new secret comes in, both are good; a signature by either among others is enough.

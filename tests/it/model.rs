@@ -7,18 +7,19 @@ use base::clock::Clock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value, json};
 use supabase_bff::event::Reason;
-use supabase_bff::gotrue::Tokens;
-use supabase_bff::session::{Proof, Slot, Subject};
+use supabase_bff::session::{Sessions, Slot, Subject};
 use uuid::Uuid;
 
 use crate::client::Browser;
 use crate::cookies::session_of;
-use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::harness::{PASSWORD, TestApp};
+use crate::modes::Mode;
+use crate::successors::step_up;
 use crate::tap::bounded;
 
 const PEOPLE: usize = 2;
@@ -100,6 +101,16 @@ impl Deed {
     }
 }
 
+/// Whether somebody signed out of the sign-in in which `step` is a step, before or after it in the same round.
+fn signed_out(round: &Round, step: Move) -> bool {
+    let by_itself = |deed| matches!(deed, Deed::SignOut | Deed::SignOutEverywhere | Deed::RevokeSession);
+    round
+        .moves
+        .iter()
+        .filter(|m| m.person == step.person)
+        .any(|m| m.deed == Deed::RevokePerson || (m.browser == step.browser && by_itself(m.deed)))
+}
+
 /// A browser whose session may have ended.
 struct Seat {
     browser: Browser,
@@ -136,11 +147,18 @@ pub fn slot(browser: &Browser) -> Slot {
     Slot::new(&headers, None)
 }
 
+/// What the answer to `slot`'s request says about cookies, taken over by `browser`.
+pub fn with_cookies_of(sessions: &Sessions, slot: &Slot, browser: &Browser) {
+    for cookie in sessions.set_cookies(slot) {
+        let (name, value) = cookie.to_str().unwrap().split_once(';').unwrap().0.split_once('=').unwrap();
+        browser.set_cookie(name, value);
+    }
+}
+
 impl Table {
-    async fn lay() -> Self {
-        let plan = Plan::in_memory()
-            .with("BFF_LIMITS_PASSWORD_PER_NETWORK", "1000/5m")
-            .with("BFF_SESSION_IDLE", IDLE);
+    async fn lay(mode: &Mode) -> Self {
+        let plan =
+            mode.plan().with("BFF_LIMITS_PASSWORD_PER_NETWORK", "1000/5m").with("BFF_SESSION_IDLE", IDLE);
         let app = TestApp::with(plan).await;
         let nodes = [app.base.clone(), app.node(&[]).await];
         let (mut ids, mut seats) = (Vec::new(), Vec::new());
@@ -192,7 +210,12 @@ impl Table {
             }
         }
         for ((m, tab), status) in round.moves.iter().zip(&tabs).zip(&statuses) {
-            if m.deed.begins() && *status == 200 {
+            if m.deed == Deed::StepUp && *status == 200 && signed_out(round, *m) {
+                assert!(
+                    !self.look(m.person, tab).await,
+                    "{m:?}: a step outlived the sign-out of its sign-in"
+                );
+            } else if m.deed.begins() && *status == 200 {
                 self.sit_down(round, *m, tab, now).await;
             }
         }
@@ -219,12 +242,14 @@ impl Table {
             Deed::Request => there.get(&format!("/api/notes/{}", self.ids[m.person])).await.status,
             Deed::Refresh => there.post("/auth/refresh", &json!({})).await.status,
             Deed::SignInAgain => there.post("/auth/login", &login(m.person)).await.status,
-            Deed::StepUp => self.step_up(tab).await,
+            Deed::StepUp => step_up(&self.app, tab).await,
             Deed::RevokeSession => {
                 let (user, id) = (self.ids[m.person], self.seats[m.person][m.browser].gotrue_id);
                 self.revoke(Subject::Session { user, id }).await
             }
-            Deed::RevokePerson => self.revoke(Subject::User(self.ids[m.person])).await,
+            Deed::RevokePerson => {
+                self.revoke(Subject::User { id: self.ids[m.person], at: self.app.clock.now() }).await
+            }
             Deed::SignOut => there.post("/auth/logout", &json!({})).await.status,
             Deed::SignOutOthers => there.post("/auth/logout", &json!({ "scope": "others" })).await.status,
             Deed::SignOutEverywhere => there.post("/auth/logout", &json!({ "scope": "global" })).await.status,
@@ -234,28 +259,6 @@ impl Table {
     async fn revoke(&self, subject: Subject) -> u16 {
         self.app.sessions.revoke(subject, Reason::Hook).await.unwrap();
         204
-    }
-
-    /// New tokens of the same session at GoTrue, taken as those of a further proof: a new session here.
-    async fn step_up(&self, tab: &Browser) -> u16 {
-        let (sessions, slot) = (&self.app.sessions, slot(tab));
-        let Ok(current) = sessions.current(&slot).await else { return 401 };
-        let path = format!("{}/auth/v1/token?grant_type=refresh_token", self.app.auth.url());
-        let body = json!({ "refresh_token": current.session.refresh_token.expose() }).to_string();
-        let headers = [("content-type", "application/json")];
-        let answer = tab.fresh().send(Method::POST, &path, &headers, Some(body)).await;
-        if answer.status != 200 {
-            return 401; // signed out at GoTrue meanwhile
-        }
-        let tokens = Tokens::from_json(answer.body.as_bytes()).unwrap();
-        let proof = Proof { method: "password", remember: false, recovery: false };
-        let made = sessions.make(tokens, proof).await.unwrap();
-        sessions.adopt(&slot, &made).await.unwrap();
-        for cookie in sessions.set_cookies(&slot) {
-            let (name, value) = cookie.to_str().unwrap().split_once(';').unwrap().0.split_once('=').unwrap();
-            tab.set_cookie(name, value);
-        }
-        200
     }
 
     /// Whether both nodes serve a copy of the cookie; they agree as soon as each has heard the news.
@@ -289,10 +292,9 @@ impl Table {
 }
 
 /// S-41, S-43, S-45: random deeds at the same time on two nodes, held against what they must lead to.
-#[test]
-fn whatever_happens_a_sign_out_wins() {
+fn whatever_happens_a_sign_out_wins(mode: &Mode, cases: u32) {
     let config = Config {
-        cases: 24,
+        cases,
         max_shrink_iters: 64,
         rng_seed: RngSeed::Fixed(7),
         failure_persistence: None,
@@ -302,7 +304,7 @@ fn whatever_happens_a_sign_out_wins() {
     TestRunner::new(config)
         .run(&rounds(), |rounds| {
             runtime.block_on(async {
-                let mut table = Table::lay().await;
+                let mut table = Table::lay(mode).await;
                 for round in &rounds {
                     table.play(round).await;
                 }
@@ -310,4 +312,19 @@ fn whatever_happens_a_sign_out_wins() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn whatever_happens_in_memory_a_sign_out_wins() {
+    whatever_happens_a_sign_out_wins(&Mode::Memory, 24);
+}
+
+#[test]
+fn whatever_happens_in_a_file_a_sign_out_wins() {
+    whatever_happens_a_sign_out_wins(&Mode::Sqlite, 12);
+}
+
+#[test]
+fn whatever_happens_in_redis_a_sign_out_wins() {
+    whatever_happens_a_sign_out_wins(&Mode::redis(), 12);
 }

@@ -36,6 +36,21 @@ impl Mode {
         Self::Redis(Arc::new(Redises { server, count: AtomicUsize::new(0), _folder: folder }))
     }
 
+    /// The one that `CONTRACT_STORE` names: `cookie`, `memory`, `sqlite` or `redis`; cookies without it.
+    pub fn from_env() -> Self {
+        match std::env::var("CONTRACT_STORE").as_deref().unwrap_or_default() {
+            "" | "cookie" => Self::Cookie,
+            "memory" => Self::Memory,
+            "sqlite" => Self::Sqlite,
+            "redis" => Self::redis(),
+            other => panic!("CONTRACT_STORE cannot be {other}"),
+        }
+    }
+
+    pub fn is_cookie(&self) -> bool {
+        matches!(self, Self::Cookie)
+    }
+
     /// The same, where nodes also count their limits together if they can: on the clock of the Redis, which no story moves.
     pub fn counting(&self) -> Plan {
         self.planned(true)

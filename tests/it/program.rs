@@ -25,7 +25,12 @@ impl Drop for Program {
 impl Program {
     /// `serve` in `folder`, with `environment` and nothing else but what places it on free ports of loopback.
     pub async fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let [port, admin] = [(); 2].map(|()| free_port().unwrap());
+        Self::start_at(free_port().unwrap(), folder, environment).await
+    }
+
+    /// The same on `port`, where another one may have been.
+    pub async fn start_at(port: u16, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let admin = free_port().unwrap();
         let base = format!("http://localhost:{port}");
         let said = folder.join("stderr.log");
         let child = Command::new(env!("CARGO_BIN_EXE_supabase-bff"))

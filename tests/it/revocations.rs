@@ -1,5 +1,6 @@
 //! What ends sessions from outside: hooks, other devices, nodes that start later (S-45).
 
+use base::clock::Clock;
 use http::Method;
 use serde_json::json;
 use supabase_bff::event::Reason;
@@ -60,7 +61,10 @@ async fn a_banned_person_is_refused() {
         let known = current(&app, &ada).await.session;
         let token = known.access_token.expose().clone();
         assert_eq!(as_program(&ada, &token).await, 200);
-        app.sessions.revoke(Subject::User(known.user_id), Reason::UserBanned).await.unwrap();
+        app.sessions
+            .revoke(Subject::User { id: known.user_id, at: app.clock.now() }, Reason::UserBanned)
+            .await
+            .unwrap();
         assert_eq!(as_program(&ada, &token).await, 401, "S-45: the bare token");
         let answer = ada.get("/api/notes").await;
         assert_eq!((answer.status, answer.header("x-session-ended")), (401, "user_banned"));

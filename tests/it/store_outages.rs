@@ -8,6 +8,20 @@ use crate::harness::{PASSWORD, TestApp};
 use crate::nodes::two_nodes;
 use crate::weather::{Mood, Weather};
 
+/// Tries to write what one refresh brought.
+const WRITES: usize = 3;
+
+/// S-42: a store that refuses for a moment has the new tokens at the next try: no other node refreshes again.
+#[tokio::test]
+async fn a_write_that_failed_is_tried_again_at_once() {
+    let (store, plan) = Weather::plan();
+    let (app, here, there) = two_nodes(plan).await;
+    app.past_expiry();
+    store.refuse_changes(WRITES - 1);
+    assert_eq!((here.get("/api/notes").await.status, there.get("/api/notes").await.status), (200, 200));
+    assert_eq!(app.refreshes(), 1);
+}
+
 /// S-42: the store does not take the new tokens. This node goes on with them and writes them at the next request; nobody
 /// is signed out.
 #[tokio::test]
@@ -15,7 +29,7 @@ async fn what_the_store_did_not_take_is_written_later() {
     let (store, plan) = Weather::plan();
     let (app, here, there) = two_nodes(plan).await;
     app.inside_margin();
-    store.refuse_changes(3);
+    store.refuse_changes(WRITES + 2);
     assert_eq!(here.get("/api/notes").await.status, 200);
     let newest = app.echo.last().bearer().to_owned();
     assert_eq!(here.get("/api/notes").await.status, 200);
@@ -33,7 +47,7 @@ async fn a_node_that_dies_before_its_write_ends_no_session() {
     let (store, plan) = Weather::plan();
     let (app, here, there) = two_nodes(plan).await;
     app.past_expiry();
-    store.refuse_changes(1);
+    store.refuse_changes(WRITES);
     assert_eq!(here.get("/api/notes").await.status, 200);
     assert_eq!(there.get("/api/notes").await.status, 200);
     assert_eq!(app.refreshes(), 2);

@@ -12,8 +12,10 @@ use supabase_bff::session::store::{
 };
 use supabase_bff::store::memory::Memory;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::harness::Plan;
+use crate::tap::bounded;
 
 /// What the store does instead of answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,11 @@ struct Inner {
     mood: Mutex<Mood>,
     refused_changes: Mutex<usize>,
     counts: Mutex<Counts>,
+    /// So many reads from now on the answer is kept back.
+    keep_back: Mutex<Option<usize>>,
+    /// How many are, and how often they were let go.
+    kept: watch::Sender<usize>,
+    let_go: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -61,6 +68,9 @@ impl Weather {
             mood: Mutex::new(Mood::Well),
             refused_changes: Mutex::default(),
             counts: Mutex::default(),
+            keep_back: Mutex::default(),
+            kept: watch::channel(0).0,
+            let_go: watch::channel(0).0,
         }));
         let shared = weather.clone();
         let plan = Plan::default().resting_in(move |clock| {
@@ -84,6 +94,40 @@ impl Weather {
     /// The next `count` changes of a record fail.
     pub fn refuse_changes(&self, count: usize) {
         *self.0.refused_changes.lock().unwrap() = count;
+    }
+
+    /// The answer to the read after `others` more is kept back until [`let_go`](Self::let_go): as if the reader had been
+    /// stopped with it.
+    pub fn keep_back_after(&self, others: usize) {
+        *self.0.keep_back.lock().unwrap() = Some(others);
+    }
+
+    /// Waits until an answer is kept back.
+    pub async fn kept(&self) {
+        let mut kept = self.0.kept.subscribe();
+        bounded("an answer that is kept back", kept.wait_for(|kept| *kept > 0)).await.unwrap();
+    }
+
+    pub fn let_go(&self) {
+        self.0.let_go.send_modify(|times| *times += 1);
+    }
+
+    async fn kept_back(&self) {
+        let mut told = self.0.let_go.subscribe();
+        {
+            let mut left = self.0.keep_back.lock().unwrap();
+            match &mut *left {
+                None => return,
+                Some(0) => *left = None,
+                Some(others) => {
+                    *others -= 1;
+                    return;
+                }
+            }
+        }
+        self.0.kept.send_modify(|kept| *kept += 1);
+        let _ = told.changed().await;
+        self.0.kept.send_modify(|kept| *kept -= 1);
     }
 
     /// What was asked since the last call of this.
@@ -127,7 +171,9 @@ impl SessionStore for Weather {
     }
 
     async fn read(&self, key: &Key) -> Result<Found, Failure> {
-        self.weather("read", Kind::Read).await?.sessions.read(key).await
+        let answer = self.weather("read", Kind::Read).await?.sessions.read(key).await;
+        self.kept_back().await;
+        answer
     }
 
     async fn change(&self, key: &Key, change: &Change) -> Result<Changed, Failure> {
@@ -140,6 +186,10 @@ impl SessionStore for Weather {
 
     async fn end(&self, key: &Key, reason: Reason) -> Result<bool, Failure> {
         self.weather("end", Kind::Write).await?.sessions.end(key, reason).await
+    }
+
+    async fn replace(&self, key: &Key) -> Result<bool, Failure> {
+        self.weather("replace", Kind::Write).await?.sessions.replace(key).await
     }
 
     async fn list(&self, owner: &Owner) -> Result<Vec<Listed>, Failure> {

@@ -61,6 +61,7 @@ mod contract {
             a_record_is_forgotten_after_its_time
             an_end_leaves_a_mark_with_the_first_reason
             an_end_beats_every_change
+            what_was_replaced_leaves_its_last_record
             the_list_holds_the_live_sessions_of_one_person
             a_change_may_bring_the_owners_newer_name
             a_store_answers_its_probe

@@ -30,6 +30,7 @@ pub async fn everything_fails(stand: &Stand, known: &Key) {
         "change": sessions.change(known, &stand.change(1, None)),
         "touch": sessions.touch(known, later, later),
         "end": sessions.end(known, Reason::User),
+        "replace": sessions.replace(known),
         "list": sessions.list(&owner()),
         "probe": sessions.probe(),
         "lease": leases.lease(known, second),

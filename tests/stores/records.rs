@@ -175,6 +175,33 @@ pub async fn an_end_beats_every_change(stand: &Stand) {
     assert_eq!(stand.b.sessions.read(&key).await.unwrap(), Found::Ended(Reason::User));
 }
 
+/// S-43: of a step within a sign-in and its end the first one counts; the record that a step leaves is in no list, is not
+/// written any more, and goes with its time.
+pub async fn what_was_replaced_leaves_its_last_record(stand: &Stand) {
+    let (key, ended, ada) = (key(), stand.session().await, owner());
+    stand.a.sessions.create(&key, &stand.draft(ada)).await.unwrap();
+    stand.a.sessions.change(&key, &stand.change(1, None)).await.unwrap();
+    assert!(stand.a.sessions.replace(&key).await.unwrap());
+    let left = Found::Replaced(b"sealed 2".to_vec());
+    for node in [&stand.a, &stand.b] {
+        assert_eq!(node.sessions.read(&key).await.unwrap(), left);
+        assert!(
+            !node.sessions.replace(&key).await.unwrap()
+                && !node.sessions.end(&key, Reason::User).await.unwrap()
+        );
+        assert_eq!(node.sessions.change(&key, &stand.change(2, None)).await.unwrap(), Changed::Gone);
+        assert_eq!(node.leases.lease(&key, std::time::Duration::from_secs(5)).await.unwrap(), Leased::Gone);
+        assert!(!node.sessions.create(&key, &stand.draft(ada)).await.unwrap());
+        assert_eq!(node.sessions.read(&key).await.unwrap(), left);
+        assert_eq!(node.sessions.list(&ada).await.unwrap(), []);
+    }
+    stand.b.sessions.end(&ended, Reason::User).await.unwrap();
+    assert!(!stand.a.sessions.replace(&ended).await.unwrap());
+    assert_eq!(stand.a.sessions.read(&ended).await.unwrap(), Found::Ended(Reason::User));
+    stand.skip(Duration::hours(2));
+    assert_eq!(stand.a.sessions.read(&key).await.unwrap(), Found::Nothing);
+}
+
 pub async fn the_list_holds_the_live_sessions_of_one_person(stand: &Stand) {
     let (ada, other) = (owner(), owner());
     let mut keys = Vec::new();

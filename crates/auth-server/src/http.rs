@@ -2,6 +2,7 @@
 
 mod extract;
 mod layers;
+mod rest;
 
 use axum::Router;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -73,6 +74,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(all)
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .layer(from_fn_with_state(app.clone(), layers::count))
+        .layer(from_fn(rest::drain))
         .layer(from_fn(layers::deadline))
         .layer(CatchPanicLayer::custom(|_| {
             use axum::response::IntoResponse;

@@ -17,6 +17,9 @@ use crate::session::store::Failure;
 /// What a start allows for a connection to a server that has just answered.
 const START: Duration = Duration::from_secs(5);
 
+/// One try to connect. A server that is back is found by the next one.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// Between two tries to connect, at most.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -35,7 +38,7 @@ impl Redis {
     pub async fn connect(url: &Secret<String>, prefix: &str, clock: SharedClock) -> Result<Self, Failure> {
         let client = client(url).map_err(|error| failure("connect", error))?;
         let once = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(PATIENCE));
         // The managers try for ever and cannot say why they fail: this one can.
         let mut trial = client
@@ -59,7 +62,7 @@ async fn wait_for(mut connection: ConnectionManager) -> Result<(), Failure> {
 
 fn manager(client: &Client, answer: Option<Duration>) -> redis::RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
+        .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(answer)
         .set_min_delay(Duration::from_millis(50))
         .set_max_delay(PAUSE)

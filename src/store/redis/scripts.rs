@@ -77,12 +77,13 @@ if fields and tonumber(fields[3]) < tonumber(ARGV[2]) then
 end
 ";
 
-/// ARGV: now, the reason. The mark takes over the record's time to live.
+/// ARGV: now, the reason, perhaps a word that the sealed record stays. The mark takes over the record's time to live.
 const END: &str = r"
 local fields = live('owner')
 if not fields then return 0 end
 redis.call('HSET', record, 'ended', ARGV[2])
-redis.call('HDEL', record, 'version', 'sealed', 'label', 'seen', 'owner', 'fence', 'leased')
+redis.call('HDEL', record, 'version', 'label', 'seen', 'owner', 'fence', 'leased')
+if not ARGV[3] then redis.call('HDEL', record, 'sealed') end
 redis.call('ZREM', fields[3], string.sub(record, -64))
 return 1
 ";

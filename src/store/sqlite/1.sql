@@ -1,4 +1,5 @@
--- A live record has an owner, a sealed record and a label; the mark of one that has ended has none of them.
+-- A live record has an owner, a sealed record and a label; the mark of one that has ended has none of them; that of one
+-- that was replaced keeps the record.
 CREATE TABLE sessions (
     id           INTEGER PRIMARY KEY,
     key          BLOB NOT NULL UNIQUE,

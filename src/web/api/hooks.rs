@@ -15,7 +15,7 @@ use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::event::{self, Event, Outcome, Reason, Record};
@@ -25,6 +25,9 @@ use crate::web::visit::{Visit, text};
 
 /// Longest message, in bytes.
 const LONGEST: usize = 256 << 10;
+
+/// As much may a sender's clock be behind: what began between its time and ours is older than the message all the same.
+const BEHIND: Duration = Duration::seconds(10);
 
 /// Messages that are remembered. Each of them bore a good signature, so no stranger can fill this.
 const CAPACITY: usize = 100_000;
@@ -94,7 +97,8 @@ pub(crate) async fn revoke(visit: Visit, request: Request) -> Result<Response, E
     let app = visit.app();
     let hooks = app.hooks.as_ref().ok_or(Code::NotFound)?;
     let received = hooks.receive(request, app.clock.now()).await;
-    let known = received.and_then(|(message, mark)| Some((subject(message)?, mark)));
+    let known =
+        received.and_then(|(message, mark)| Some((subject(message, said(mark, app.clock.now()))?, mark)));
     let ((subject, reason), mark) = known.ok_or_else(|| {
         let code = Code::HookRefused;
         let refused = Record::of(Event::HookRefused, Outcome::Refused);
@@ -108,14 +112,20 @@ pub(crate) async fn revoke(visit: Visit, request: Request) -> Result<Response, E
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn subject(message: Message) -> Option<(Subject, Reason)> {
+/// Up to when a message speaks: its own time, and some more if the sender's clock is behind ours. So one that is replayed
+/// where nobody has seen it, on another node or after a restart, says what it said before.
+fn said(mark: Mark, now: OffsetDateTime) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(mark.0).map_or(now, |signed| now.min(signed + BEHIND))
+}
+
+fn subject(message: Message, at: OffsetDateTime) -> Option<(Subject, Reason)> {
     Some(match message.kind {
         Kind::SessionDeleted => {
             let (user, id) = (message.user_id, message.session_id?);
             (Subject::Session { user, id }, Reason::Hook)
         }
-        Kind::UserBanned => (Subject::User(message.user_id), Reason::UserBanned),
-        Kind::UserDeleted => (Subject::User(message.user_id), Reason::Hook),
+        Kind::UserBanned => (Subject::User { id: message.user_id, at }, Reason::UserBanned),
+        Kind::UserDeleted => (Subject::User { id: message.user_id, at }, Reason::Hook),
     })
 }
 

@@ -12,6 +12,7 @@ use crate::web::api::verify;
 use crate::web::error::{Code, Error};
 use crate::web::proof;
 use crate::web::state::AppState;
+use crate::web::supabase::auth::refusal;
 use crate::web::views::{ContinuePage, ErrorPage, LinkKind, Towards, Wait};
 use crate::web::visit::{Face, FetchSite, Visit, see_other};
 
@@ -45,14 +46,18 @@ pub(crate) fn dress(visit: &Visit, mut response: Response) -> Response {
             let body = error.problem(visit.request_id(), &login_url(visit, &error));
             (error.code.status(), PROBLEM, body.to_string()).into_response()
         }
+        Face::Supabase if visit.speaks_with_gotrue() => refusal::answer(visit, &error),
         Face::Supabase => {
             let body = error.supabase(visit.request_id(), "/auth/login");
             visit.json(error.code.status(), &body)
         }
     };
-    if dressed.status() == error.code.status() {
+    if dressed.status() == error.code.status() || visit.face() == Face::Supabase {
         let most = (visit.face() == Face::Supabase).then_some(MOUNT_WAIT);
         error.headers(dressed.headers_mut(), most);
+    }
+    if dressed.status().is_client_error() && dressed.status() != StatusCode::TOO_MANY_REQUESTS {
+        dressed.headers_mut().remove(header::RETRY_AFTER); // GoTrue's own no, which a second try does not change
     }
     if let Some(allow) = kept.get(header::ALLOW).filter(|_| error.code == Code::MethodNotAllowed) {
         dressed.headers_mut().entry(header::ALLOW).or_insert(allow.clone()); // the router knows the methods

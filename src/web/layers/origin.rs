@@ -48,15 +48,18 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if !has_session || visit.is_navigation() {
         return Ok(());
     }
-    let marked = text(headers, X_CSRF) == Some("1")
-        || (visit.face() == Face::Supabase
-            && ["apikey", "x-client-info", "authorization", "x-csrf"]
-                .iter()
-                .any(|n| headers.contains_key(*n)));
+    let marked = is_marked(visit, headers);
     let own_read = safe && visit.site() == FetchSite::SameOrigin;
     // A browser marks no handshake, and lets no script say its Origin (S-58).
     let own_socket = safe && Handshake::is_wanted(headers) && is_from_here(visit);
     if marked || own_read || own_socket { Ok(()) } else { Err(Code::CsrfHeader) }
+}
+
+/// Whether a header is there that no foreign page can add without a preflight.
+pub(crate) fn is_marked(visit: &Visit, headers: &HeaderMap) -> bool {
+    let of_clients = ["apikey", "x-client-info", "authorization", "x-csrf"];
+    text(headers, X_CSRF) == Some("1")
+        || (visit.face() == Face::Supabase && of_clients.iter().any(|name| headers.contains_key(*name)))
 }
 
 /// S-13 alone, for a request that another proxy asks about: scripts of the app behind it need know nothing of `X-CSRF`.

@@ -11,6 +11,9 @@ use crate::web::visit::Visit;
 /// The bounce. Its target is judged again (S-21).
 #[tracing::instrument(name = "bounce.show", skip_all)]
 pub(crate) async fn show(visit: Visit, params: Params) -> Response {
+    if let Some(address) = params.get("to").and_then(|sealed| visit.app().flows.open_address(sealed)) {
+        return visit.page(StatusCode::OK, &ContinuePage { url: &address, towards: Towards::Page });
+    }
     let target = visit.app().flows.targets().choose(params.get("return_to"));
     // The cookie did not come along, so the address tells what the session lacks. Told without need, it leads to a page
     // that says so.

@@ -8,6 +8,7 @@ use crate::flow::{Arrival, NotLinked, Return};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Params, Segment};
 use crate::web::layers::cross_site;
+use crate::web::supabase::back;
 use crate::web::visit::{Visit, returning, see_other, text};
 
 /// Ends the flow that this browser began.
@@ -26,20 +27,30 @@ pub(crate) async fn back(
     }
     let app = visit.app();
     let there = |wanted: &str| params.all().iter().any(|(name, _)| name == wanted);
-    let back = Return {
+    let returned = Return {
         flow: &flow,
         code: params.get("code"),
         refused: there("error") || there("error_code"),
         half: there("message"),
         error_code: params.get("error_code"),
     };
-    if let Some(deletion) = app.flows.forget(&back) {
+    if let Some(deletion) = app.flows.forget(&returned) {
         visit.set_cookie(deletion);
     }
     let login = |key: &str, provider: &str| visit.redirect_with_notice("/auth/login", key, provider);
     // The bounce, even within /auth: this navigation began on another site (S-02).
     let bounce = |target: &str| returning("/auth/continue", target);
-    Ok(match app.flows.finish(&back, visit.slot(), visit.client()).await {
+    Ok(match app.flows.finish(&returned, visit.slot(), visit.client()).await {
+        Ok(Arrival::SignedIn(target) | Arrival::Already(target)) if target.client().is_some() => {
+            visit.onwards(&target)
+        }
+        Ok(Arrival::Refused(target, code)) => {
+            back::with_refusal(&visit, &target, code).unwrap_or_else(|| see_other(&bounce(target.as_str())))
+        }
+        Ok(Arrival::Half(target)) => {
+            back::with_half(&visit, &target).unwrap_or_else(|| see_other(&bounce(target.as_str())))
+        }
+        Ok(Arrival::Changed(target)) => see_other(&bounce(target.as_str())),
         Ok(Arrival::SignedIn(target) | Arrival::Already(target)) => {
             let step = visit.limited().map(|step| format!("?step={}", step.as_str())).unwrap_or_default();
             see_other(&returning(&format!("/auth/continue{step}"), target.as_str()))

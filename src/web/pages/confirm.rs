@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fields::tick;
 use super::problem;
-use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose};
+use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose, ReturnTo};
 use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
@@ -88,6 +88,9 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
     let form = &input.fields;
     let kind = LinkKind::parse(&form.kind).ok_or(Code::LinkExpired)?;
     let target = app.flows.targets().choose(form.return_to.as_deref());
+    // A client that began it in this browser waits there.
+    let waits = app.flows.awaited(purpose_of(kind), visit.slot()).map(|waiting| waiting.return_to);
+    let target = waits.filter(|known| known.as_str() == target.as_str()).unwrap_or(target);
     let shown = |status, step, problem| page(&visit, status, kind, step, target.as_str(), problem);
     if let Some(problem) = problem::of_lock(input.lock, &visit) {
         tried.give_back();
@@ -126,7 +129,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         Ok(Confirmed::Half | Confirmed::Elsewhere(_)) if !input.form => {
             return Ok(visit.json(StatusCode::OK, &json!({ "status": "confirmed" })));
         }
-        Ok(done) => return Ok(onwards(&visit, kind, done, target.as_str())),
+        Ok(done) => return Ok(onwards(&visit, kind, done, &target)),
         Err(failure) => failure,
     };
     if !input.form {
@@ -156,15 +159,15 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
 }
 
 /// Where a person goes whose mail was redeemed.
-fn onwards(visit: &Visit, kind: LinkKind, done: Confirmed, target: &str) -> Response {
-    let target = visit.app().flows.targets().choose(Some(target));
+fn onwards(visit: &Visit, kind: LinkKind, done: Confirmed, target: &ReturnTo) -> Response {
     match done {
+        Confirmed::SignedIn(_) if target.client().is_some() => visit.onwards(target),
         Confirmed::SignedIn(current) => match kind {
             LinkKind::EmailChange if current.session.limited.is_none() => {
                 visit.redirect_with_notice("/auth/account", "confirm-changed", &current.claims.email)
             }
             LinkKind::Invite if current.session.limited.is_none() => first_password(target.as_str()),
-            _ => visit.onwards(&target),
+            _ => visit.onwards(target),
         },
         Confirmed::Half if visit.app().sessions.peek(visit.slot()).is_none() => {
             visit.redirect_with_notice("/auth/login", "confirm-half", "")

@@ -78,6 +78,7 @@ pub(super) async fn ask(
         return_to: wish.target,
         captcha: wish.captcha,
         public: visit.public(),
+        create: true,
     };
     let sent = match mail {
         Ok(mail) => visit.app().flows.ask_for_mail(&asked, mail, visit.slot(), visit.client()).await,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{identities, login, problem, security};
-use crate::flow::Failure;
+use crate::flow::{Failure, ReturnTo, Waiting};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Fields, Input, Params, Segment};
 use crate::web::layers::bounce;
@@ -25,6 +25,9 @@ pub(crate) async fn off(
 ) -> Result<Response, Error> {
     let app = visit.app();
     let target = app.flows.targets().choose(params.return_to());
+    if let Some(ticket) = params.get("ticket") {
+        return by_ticket(&visit, &provider, ticket, &target).await;
+    }
     let linking = params.get("intent") == Some("link");
     if linking && visit.may_lack_its_session() {
         return Ok(bounce(&visit));
@@ -48,6 +51,27 @@ pub(crate) async fn off(
     let remember = params.get("remember").is_some_and(|word| matches!(word, "1" | "on" | "true"));
     let begun =
         app.flows.begin(&provider, params.all(), &target, remember, visit.slot(), visit.public()).await?;
+    begun.cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+    Ok(see_other(begun.url.as_str()))
+}
+
+/// Begins to link for a client below the mount: the ticket says that the session which is here asked for it just now.
+async fn by_ticket(
+    visit: &Visit,
+    provider: &str,
+    ticket: &str,
+    otherwise: &ReturnTo,
+) -> Result<Response, Error> {
+    let app = visit.app();
+    let Some(ticket) = app.flows.open_ticket(ticket).filter(|ticket| ticket.provider == provider) else {
+        return Ok(login::elsewhere(visit, otherwise).await);
+    };
+    let current = proof::complete(visit).await?;
+    if current.session.id != ticket.session || *visit.method() != http::Method::GET {
+        return Ok(login::elsewhere(visit, otherwise).await);
+    }
+    let target = app.flows.targets().choose(Some(&ticket.return_to)).for_client(Waiting::Implicit);
+    let begun = app.flows.begin_link(provider, &[], &target, visit.slot(), &current, visit.public()).await?;
     begun.cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
     Ok(see_other(begun.url.as_str()))
 }

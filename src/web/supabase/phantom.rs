@@ -3,15 +3,20 @@
 //! supabase-js wants to hold tokens. It gets some that say what the real ones say and that nobody accepts: not GoTrue, not
 //! PostgREST, not our own bearer path. The real ones stay in the cookie and take their place on the way.
 
+use base::entropy::Entropy;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::session::{Session, Sessions};
+
 /// HS256 lets auth-js's `getClaims` ask us by `getUser` instead of looking for a key.
 const HEADER: &str = r#"{"alg":"HS256","kid":"phantom","typ":"JWT"}"#;
 /// 32 bytes, as long as a signature of HS256.
 const SIGNATURE: &str = "phantom-token-not-a-credential--";
+/// How every phantom of a refresh token begins.
+const REFRESH: &str = "phantom_";
 
 /// What a bearer below the mount says about whom the caller means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,26 @@ impl Intent {
     }
 }
 
+/// The phantom of the access token of `session`: its claims, under a signature that is none.
+pub(crate) fn access(session: &Session) -> String {
+    let claims = session.access_token.expose().split('.').nth(1).unwrap_or_default(); // it was verified
+    format!("{}.{claims}.{}", BASE64.encode(HEADER), BASE64.encode(SIGNATURE))
+}
+
+/// A phantom of a refresh token of the person of `session`: another one each time, since auth-js does not try one again
+/// that has just failed.
+pub(crate) fn refresh(sessions: &Sessions, session: &Session, entropy: &dyn Entropy) -> String {
+    format!("{REFRESH}{}_{}", sessions.person_tag(session.user_id), entropy.text::<16>())
+}
+
+/// Whose phantom `text` is, as [`Sessions::person_tag`] names people; `None` for what is no phantom.
+pub(crate) fn owner(text: &str) -> Option<&str> {
+    let (tag, random) = text.strip_prefix(REFRESH)?.split_at_checked(8)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let whole = random.len() == 23 && random.starts_with('_');
+    (whole && tag.bytes().chain(random.bytes()).all(fits)).then_some(tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +102,18 @@ mod tests {
         assert!(!Intent::of(Some(&phantom)).is_about_another(ada));
         assert!(Intent::of(Some(&phantom)).is_about_another(bob));
         assert!(!Intent::Whoever.is_about_another(bob));
+    }
+
+    #[test]
+    fn a_refresh_phantom_names_its_owner() {
+        let random = "abcdefghijklmnopqrst-_";
+        assert_eq!(owner(&format!("phantom_a-b_c-d1_{random}")), Some("a-b_c-d1"));
+        for text in
+            ["", "phantom_", "phantom_a-b_c-d1", "cookie-1", "phantom_a-b_c-d1_x", "phantom_ä-b_c-d1_x"]
+        {
+            assert_eq!(owner(text), None, "{text}");
+        }
+        assert_eq!(owner(&format!("phantom_a-b_c-d1x{random}")), None);
+        assert_eq!(owner(&format!("phantom_a-b_c d1_{random}")), None);
     }
 }

@@ -6,6 +6,7 @@ use http::Method;
 use super::{Visit, see_other};
 use crate::flow::ReturnTo;
 use crate::session::Limited;
+use crate::web::supabase::back;
 
 /// `page` with the way back in its query.
 pub(in crate::web) fn returning(page: &str, target: &str) -> String {
@@ -45,6 +46,11 @@ impl Visit {
     /// On to `target` after a form or a flow; a step that the session still lacks comes first (S-32). Outside `/auth` by way
     /// of the bounce, so that the next navigation starts on our own site.
     pub fn onwards(&self, target: &ReturnTo) -> Response {
+        // A client below the mount does the missing step itself.
+        let told = self.app().sessions.peek(self.slot());
+        if let Some(answer) = told.and_then(|session| back::with_session(self, target, &session)) {
+            return answer;
+        }
         if let Some(url) = self.limited().and_then(|limited| self.step_url(limited, Some(target.as_str()))) {
             return see_other(&url);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::clock::SystemClock;
+use base::clock::{SharedClock, SystemClock};
 use base::entropy::{Entropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
 use http::Method;
@@ -15,6 +15,7 @@ use super::mail::Mail;
 use super::real::{Need, Real};
 use crate::client::{Answer, Browser};
 use crate::harness::{self, Echo, Plan, RULES, TestApp};
+use crate::modes::Mode;
 use crate::tap::Tap;
 
 /// A password that every project takes.
@@ -34,6 +35,8 @@ pub struct Place {
     pub key: String,
     github: Option<FakeGitHub>,
     admin_key: Option<String>,
+    /// Whether sessions rest in cookies, which a refresh then changes.
+    pub in_cookies: bool,
     kind: Kind,
 }
 
@@ -60,7 +63,8 @@ impl Place {
     pub async fn embedded(needs: &[Need]) -> Self {
         base::http::install_tls_provider();
         let github = FakeGitHub::start(0).await;
-        let mut plan = Plan { github: Some(github.url.clone()), ..Plan::default() };
+        let mode = if needs.contains(&Need::Cookies) { Mode::Cookie } else { Mode::from_env() };
+        let mut plan = Plan { github: Some(github.url.clone()), ..mode.plan() };
         if needs.contains(&Need::Confirmation) {
             plan.auth = |settings| settings.confirm_email = true;
         }
@@ -82,6 +86,7 @@ impl Place {
             key: "sb_publishable_test".to_owned(),
             github: Some(github),
             admin_key: Some(app.auth_server().admin_key().expose().clone()),
+            in_cookies: mode.is_cookie(),
             kind: Kind::Embedded(Box::new(app)),
         }
     }
@@ -114,7 +119,12 @@ impl Place {
         env.extend(HURRIED.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let upstream = format!("echo = {{ url = \"http://{upstream}\", kind = \"api\", token = \"user\" }}");
         std::fs::write(folder.path().join("bff.toml"), format!("[upstreams]\n{upstream}\n{RULES}")).unwrap();
-        let bff = harness::build(&env, folder.path(), Arc::new(SystemClock), Arc::new(SystemEntropy), None);
+        let clock: SharedClock = Arc::new(SystemClock);
+        let store = match real.mode.plan().store {
+            Some(open) => Some(open(clock.clone()).await),
+            None => None,
+        };
+        let bff = harness::build(&env, folder.path(), clock, Arc::new(SystemEntropy), store);
         bff.warm_up().await;
         harness::serve(listener, bff.site());
         Self {
@@ -125,6 +135,7 @@ impl Place {
             key: real.key.clone(),
             github: real.github.clone(),
             admin_key: real.service_key.clone(),
+            in_cookies: real.mode.is_cookie(),
             kind: Kind::Real {
                 outbox: real.outbox.clone(),
                 lifetime: real.lifetime,

@@ -4,6 +4,7 @@ use http::Method;
 
 use super::github::FakeGitHub;
 use crate::client::Browser;
+use crate::modes::Mode;
 
 /// What a project must be like for a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Need {
     Anonymous,
     /// People link providers.
     Linking,
+    /// Sessions rest in cookies.
+    Cookies,
 }
 
 /// A real project on this machine, as `CONTRACT_*` describe it.
@@ -45,6 +48,8 @@ pub struct Real {
     closed: bool,
     anonymous: bool,
     linking: bool,
+    /// Where sessions rest.
+    pub mode: Mode,
     pub lifetime: u64,
     pub session_limit: Option<u64>,
 }
@@ -70,6 +75,7 @@ impl Real {
             autoconfirm: settings["mailer_autoconfirm"] == true,
             anonymous: settings["external"]["anonymous_users"] == true,
             linking: variable("LINKING").is_some(),
+            mode: Mode::from_env(),
             lifetime: seconds("TOKEN_SECONDS").unwrap_or(3600),
             session_limit: seconds("SESSION_SECONDS"),
             service_key: variable("SERVICE_KEY"),
@@ -95,6 +101,7 @@ impl Real {
             Need::Closed => self.closed,
             Need::Anonymous => self.anonymous,
             Need::Linking => self.linking,
+            Need::Cookies => self.mode.is_cookie(),
         };
         let lacking = needs.iter().find(|need| !met(need)).copied();
         let without_accounts = || match (self.closed, self.autoconfirm || self.outbox.is_some()) {

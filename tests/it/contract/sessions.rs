@@ -61,7 +61,10 @@ pub async fn a_sign_out_of_the_others_keeps_this_one(place: Place) {
     let (browser, _) = place.sign_in(&email, PASSWORD).await;
     place.a_moment();
     assert_eq!(browser.post("/auth/logout", &json!({ "scope": "others" })).await.status, 204);
-    ends_with(&other, &["refresh_not_found", "session_not_found"]).await;
+    // Without a store we have no list of them: GoTrue ends them.
+    let reasons: &[_] =
+        if place.in_cookies { &["refresh_not_found", "session_not_found"] } else { &["other_device"] };
+    ends_with(&other, reasons).await;
     assert_eq!(browser.post("/auth/refresh", &json!({})).await.status, 204);
     assert_eq!(browser.get("/api/notes").await.status, 200);
 }
@@ -98,7 +101,7 @@ pub async fn an_expired_token_is_refreshed_once_for_fifty_requests(place: Place)
         let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
         assert_eq!(place.refreshes(), round);
-        assert_ne!(browser.cookie("sb_session_").unwrap(), before);
+        assert_eq!(browser.cookie("sb_session_").unwrap() != before, place.in_cookies);
         let seen = place.echo.seen();
         let newest = format!("Bearer {}", place.tokens()["access_token"].as_str().unwrap());
         assert!(seen[seen.len() - 50..].iter().all(|seen| seen.bearer() == newest), "one new token for all");

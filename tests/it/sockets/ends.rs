@@ -54,7 +54,10 @@ async fn every_end_of_a_session_closes_its_sockets() {
         let (user, id) = (current.user_id, current.gotrue_id);
         match end {
             "session" => sessions.revoke(Subject::Session { user, id }, Reason::Hook).await.unwrap(),
-            "person" => sessions.revoke(Subject::User(user), Reason::UserBanned).await.unwrap(),
+            "person" => {
+                let said = Subject::User { id: user, at: base::clock::Clock::now(&app.clock) };
+                sessions.revoke(said, Reason::UserBanned).await.unwrap();
+            }
             "replaced" => assert_eq!(browser.post("/auth/login", &login).await.status, 200),
             "another user" => {
                 let eve = json!({ "email": "eve@example.test", "password": PASSWORD });

@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, Server};
 
@@ -197,4 +199,37 @@ async fn addresses_are_limited() {
         assert_eq!(anonymous().await, 200);
     }
     assert_eq!(anonymous().await, 429);
+}
+
+/// A client that sends the head of a request first and its body a moment later keeps its connection, also where nobody
+/// wants the body: the next request on it is answered.
+#[tokio::test]
+async fn a_body_that_nobody_wants_costs_no_connection() {
+    let server = Server::start().await;
+    let answered = async |stream: &mut TcpStream| {
+        let (mut text, mut bytes) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&text).contains("}") {
+            let read = stream.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "the connection was closed: {}", String::from_utf8_lossy(&text));
+            text.extend(&bytes[..read]);
+        }
+        String::from_utf8(text).unwrap()
+    };
+    let factor = "/factors/0b7f9c1e-5d2a-4c3b-8e6f-1a2b3c4d5e6f/challenge";
+    for path in ["/logout", "/admin/users", factor] {
+        let mut stream = TcpStream::connect(server.handle.address()).await.unwrap();
+        let head = |line: &str, length| {
+            format!(
+                "{line} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            )
+        };
+        stream.write_all(head(&format!("POST {path}"), 16).as_bytes()).await.unwrap();
+        for _ in 0..5 {
+            server.get("/health").await; // by then the head has been seen
+        }
+        stream.write_all(br#"{"channel":null}"#).await.unwrap();
+        assert!(answered(&mut stream).await.starts_with("HTTP/1.1 401"), "{path}");
+        stream.write_all(head("GET /health", 0).as_bytes()).await.unwrap();
+        assert!(answered(&mut stream).await.starts_with("HTTP/1.1 200"), "{path}");
+    }
 }

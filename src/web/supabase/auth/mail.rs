@@ -1,0 +1,169 @@
+//! Mails: codes and magic links, forgotten passwords, another mail; and what they hold, redeemed.
+
+use axum::extract::{FromRequest, Request};
+use axum::response::Response;
+use base::secret::Secret;
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::answer;
+use super::challenge::target;
+use super::token::Security;
+use crate::flow::{Asked, By, Confirm, Confirmed, Purpose, Try};
+use crate::web::error::{Code, Error};
+use crate::web::extract::{Json, Params};
+use crate::web::visit::Visit;
+
+#[derive(Deserialize)]
+struct Wish {
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    phone: Option<String>,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    create_user: Option<bool>,
+    #[serde(default)]
+    code_challenge: Option<String>,
+    #[serde(default)]
+    code_challenge_method: Option<String>,
+    #[serde(default)]
+    gotrue_meta_security: Option<Security>,
+}
+
+/// `POST /otp`: a code and a link to sign in with.
+#[tracing::instrument(name = "supabase.otp", skip_all)]
+pub(in crate::web::supabase) async fn otp(
+    visit: Visit,
+    params: Params,
+    request: Request,
+) -> Result<Response, Error> {
+    send(&visit, &params, request, |_| Some(Purpose::Email)).await
+}
+
+/// `POST /recover`: a link to a new password.
+#[tracing::instrument(name = "supabase.recover", skip_all)]
+pub(in crate::web::supabase) async fn recover(
+    visit: Visit,
+    params: Params,
+    request: Request,
+) -> Result<Response, Error> {
+    send(&visit, &params, request, |_| Some(Purpose::Recovery)).await
+}
+
+/// `POST /resend`: the mail of a new account once more. That of a change of address is sent by asking for the change again.
+#[tracing::instrument(name = "supabase.resend", skip_all)]
+pub(in crate::web::supabase) async fn resend(
+    visit: Visit,
+    params: Params,
+    request: Request,
+) -> Result<Response, Error> {
+    let purpose = |kind: Option<&str>| match kind {
+        Some("signup") => Some(Purpose::SignUp),
+        _ => None,
+    };
+    send(&visit, &params, request, purpose).await
+}
+
+/// Answered alike whoever is meant (S-71).
+async fn send(
+    visit: &Visit,
+    params: &Params,
+    request: Request,
+    purpose: impl FnOnce(Option<&str>) -> Option<Purpose>,
+) -> Result<Response, Error> {
+    let (mail, form) = counted::<Wish>(visit, request).await?;
+    if form.email.is_none() && form.phone.is_some() {
+        mail.give_back();
+        return Err(Code::FeatureDisabled.into());
+    }
+    let purpose = match purpose(form.kind.as_deref()) {
+        Some(purpose) => purpose,
+        None if form.kind.as_deref() == Some("email_change") => {
+            mail.give_back();
+            return Err(Code::FeatureDisabled.into());
+        }
+        None => {
+            mail.give_back();
+            return Err(Code::BadRequest.into());
+        }
+    };
+    let target =
+        match target(visit, params, form.code_challenge.as_deref(), form.code_challenge_method.as_deref()) {
+            Ok(target) => target,
+            Err(error) => {
+                mail.give_back();
+                return Err(error);
+            }
+        };
+    let wish = Asked {
+        purpose,
+        email: form.email.as_deref().unwrap_or_default(),
+        return_to: &target,
+        captcha: form.gotrue_meta_security.as_ref().and_then(|security| security.captcha_token.as_deref()),
+        public: visit.public(),
+        create: form.create_user.unwrap_or(true),
+    };
+    let cookies = visit.app().flows.ask_for_mail(&wish, mail, visit.slot(), visit.client()).await?;
+    cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+    Ok(visit.json(StatusCode::OK, &json!({})))
+}
+
+async fn counted<T: DeserializeOwned>(visit: &Visit, request: Request) -> Result<(Try, T), Error> {
+    let mail = visit.app().flows.count_mail(visit.client()).await.passed()?;
+    match Json::<T>::from_request(request, &()).await {
+        Ok(Json(form)) => Ok((mail, form)),
+        Err(error) => {
+            mail.give_back();
+            Err(error)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Verify {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    token_hash: Option<Secret<String>>,
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+}
+
+/// `POST /verify`: a link's hash, or the digits beside it with the address that they went to. The client asks in so many
+/// words, so a session that is open here gives way (S-30).
+#[tracing::instrument(name = "supabase.verify", skip_all)]
+pub(in crate::web::supabase) async fn verify(visit: Visit, request: Request) -> Result<Response, Error> {
+    let app = visit.app();
+    let Json(form) = Json::<Verify>::from_request(request, &()).await?;
+    if matches!(form.kind.as_str(), "sms" | "phone_change") {
+        return Err(Code::FeatureDisabled.into());
+    }
+    let by = match (&form.token_hash, &form.token) {
+        (Some(hash), None) => By::Link(hash),
+        (None, Some(code)) => By::Digits { email: form.email.as_deref().unwrap_or_default(), code },
+        _ => return Err(Code::BadRequest.into()),
+    };
+    app.sessions.load(visit.slot()).await;
+    let mail = Confirm { kind: &form.kind, by, switch: true, form: None };
+    match app.flows.confirm(&mail, visit.slot(), visit.client()).await? {
+        Confirmed::SignedIn(current) => answer::session(&visit, &current).await,
+        Confirmed::Half => {
+            let body = json!({
+                "msg": "Confirmation link accepted. Please proceed to confirm link sent to the other email",
+                "code": "200",
+            });
+            Ok(visit.json(StatusCode::OK, &body))
+        }
+        Confirmed::Elsewhere(_) => Ok(visit.json(
+            StatusCode::OK,
+            &json!({ "msg": "The address of another account has changed", "code": "200" }),
+        )),
+        Confirmed::AskFirst => Err(Code::SessionOpen.into()), // it was told not to ask
+    }
+}
