@@ -2,6 +2,7 @@
 
 #[cfg(feature = "server")]
 pub mod listen;
+mod reload;
 #[cfg(feature = "server")]
 pub mod tools;
 
@@ -23,7 +24,7 @@ use crate::gateway::settings::UpstreamSettings;
 use crate::gateway::upstream::{Surroundings, Upstream};
 use crate::gotrue::GoTrue;
 use crate::limit::{Bucket, Limiter};
-use crate::policy::{Policy, Site};
+use crate::policy::{InUse, Policy, Site};
 use crate::session::store::Store;
 use crate::session::{self, Remember, Sessions};
 use crate::token::Verifier;
@@ -63,6 +64,8 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Bff {
     state: AppState,
+    /// What the rules stand in, until the next start.
+    site: Site,
 }
 
 impl Bff {
@@ -172,7 +175,7 @@ impl Bff {
             flows,
             sessions,
             verifier,
-            policy,
+            policy: InUse::new(policy),
             gateway: Gateway::new(upstreams, &tls),
             templates,
             assets,
@@ -199,7 +202,7 @@ impl Bff {
             ids: RequestIds::new(entropy.clone()),
             entropy,
         });
-        Ok(Self { state })
+        Ok(Self { state, site })
     }
 
     /// Fetches the key set and the project's settings, so that the first visitor need not wait, and begins to hear of what

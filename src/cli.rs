@@ -80,6 +80,9 @@ enum Command {
         #[arg(long)]
         uninstall: bool,
     },
+    /// Print the description of the paths, as /auth/openapi.json
+    #[command(name = "openapi")]
+    OpenApi,
     /// For load tests: Supabase sessions as JSON lines in, `Cookie` header values out
     MintSession,
     /// The embedded auth server alone, and its people
@@ -91,15 +94,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     /// Which rule decides about a request, and why
-    Explain {
-        /// Such as GET
-        method: String,
-        /// Such as /api/orders/7
-        path: String,
-        /// Claims of the user who asks, as a JSON object; nobody is signed in without it
-        #[arg(long = "as", value_name = "CLAIMS.JSON")]
-        claims: Option<PathBuf>,
-    },
+    Explain(policy::Question),
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,12 +161,11 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Serve => serve::run(&flags)?,
         Command::Init => init::run(&std::env::current_dir()?)?,
         Command::Check { json } => check::run(&flags, json)?,
-        Command::Policy(PolicyCommand::Explain { method, path, claims }) => {
-            return policy::explain(&flags, &method, &path, claims.as_deref());
-        }
+        Command::Policy(PolicyCommand::Explain(question)) => return policy::explain(&flags, &question),
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,
         Command::Sql { uninstall } => tools::sql(&flags, uninstall)?,
+        Command::OpenApi => tools::openapi(&flags)?,
         Command::MintSession => mint::run(&flags)?,
         #[cfg(feature = "embedded")]
         Command::Auth(command) => auth::run(&flags, command)?,

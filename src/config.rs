@@ -8,7 +8,6 @@ mod file;
 mod hooks;
 mod keys;
 pub mod known;
-mod later;
 mod network;
 mod project;
 mod providers;
@@ -207,7 +206,6 @@ fn rules(
     problems: &mut Problems,
 ) -> (Vec<RuleSettings>, Site) {
     let entries = sources.items::<RuleSettings>("rules", problems);
-    later::refuse_in_rules(&entries, problems);
     let places: BTreeMap<String, String> =
         entries.iter().map(|entry| (format!("rules.{}", entry.name), entry.place.clone())).collect();
     let rules: Vec<RuleSettings> = entries.into_iter().map(|entry| entry.value).collect();

@@ -236,6 +236,9 @@ impl Gateway {
     }
 }
 
+/// What [`is_forwarded`], for `Allow`.
+pub const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Methods that are forwarded if a rule allows them (S-57).
 pub fn is_forwarded(method: &Method) -> bool {
     matches!(

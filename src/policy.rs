@@ -7,6 +7,7 @@ mod build;
 mod decide;
 mod explain;
 mod grants;
+mod in_use;
 mod mount;
 mod needs;
 mod pattern;
@@ -20,6 +21,7 @@ pub use build::{Finding, Hosts, Site};
 pub use decide::{Denied, Identity, Permit, Via, Who};
 pub use explain::{Explanation, Line};
 pub use grants::{Access, ClaimPaths, Grants};
+pub use in_use::InUse;
 pub use mount::REALTIME_SOCKET;
 pub use rules::Rule;
 pub use settings::{Allow, RuleSettings, Switch};
@@ -43,9 +45,9 @@ struct Inner {
     grants: Grants,
 }
 
-/// Who asks.
+/// Who asks about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+pub enum Door {
     /// The gateway: only rules with an upstream count.
     Gateway,
     /// Another proxy: only rules without one.
@@ -75,6 +77,16 @@ impl Policy {
         path: &str,
     ) -> Result<&Arc<Rule>, Denied> {
         self.walk(Door::ForwardAuth, host, method, path, |_, _| {})
+    }
+
+    /// Tells this policy from every other of the process: what was worked out by one holds for no other.
+    pub fn serial(&self) -> u64 {
+        self.0.serial
+    }
+
+    /// `[scopes]`: every scope there is, and what it means.
+    pub fn scopes(&self) -> &std::collections::BTreeMap<String, String> {
+        &self.0.grants.scopes
     }
 
     /// Every rule, in order.

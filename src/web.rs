@@ -27,14 +27,17 @@ use http::HeaderValue;
 use url::Url;
 
 pub use api::hooks::Hooks;
+pub use api::openapi::{About, document};
 pub use api::verify::{Around, Family, ForwardAuth};
 pub use layers::{REQUEST_LINE, Site};
 pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
 pub use visit::Visit;
 
-use api::{hooks, session, token, verify};
-use pages::{account, address, bounce, callback, confirm, demo, factors, identities, login, logout, mfa};
+use api::{hooks, openapi, session, token, verify};
+use pages::{
+    account, address, bounce, callback, confirm, demo, docs, factors, identities, login, logout, mfa,
+};
 use pages::{otp, password, profile, recover, reset, security, signup, start};
 
 /// The public port: everything of ours under `/auth`, the mount and the routes of `bff.toml` everywhere else.
@@ -88,6 +91,9 @@ fn paths(demo: bool, hooks: bool, forward_auth: bool) -> Vec<(&'static str, Meth
         ("/auth/session", get(session::show)),
         ("/auth/refresh", post(session::refresh)),
         (token::PATH, post(token::grant)),
+        ("/auth/openapi.json", get(openapi::show)),
+        ("/auth/docs", get(docs::show)),
+        ("/auth/docs/errors", get(docs::errors)),
         ("/auth/assets/{file}", get(pages::asset)),
         ("/auth", get(pages::home)),
         ("/auth/{*rest}", any(pages::nothing)),

@@ -355,3 +355,20 @@ demo-browser = Browser
 demo-bff = BFF
 demo-upstream = API
 demo-signed-out = Niemand ist angemeldet. Melden Sie sich an und kommen Sie hierher zurück.
+
+# /auth/docs
+docs-headline = Die Adressen dieser Website, für Programme
+docs-body = Jede Adresse antwortet Skripten mit JSON und zeigt Menschen eine Seite. Mit einer Sitzung sendet ein Skript die Kopfzeile X-CSRF: 1.
+docs-json = Dasselbe als OpenAPI-Dokument
+docs-who-everybody = Für alle
+docs-who-session = Für Angemeldete
+docs-who-anyone = Mit einer Sitzung, mit einem Bearer-Token oder ohne beides
+docs-who-program = Für Programme, nicht für Browser
+docs-who-proxy = Für die Proxys dieser Website
+docs-who-hook = Für das Projekt, mit einer Signatur
+docs-sends = Nimmt an
+docs-required = (nötig)
+docs-answers = Antworten
+docs-scopes = Berechtigungen
+docs-errors-headline = Fehlercodes
+docs-errors-body = Der Code einer Ablehnung ändert sich nie. Programme richten sich nach ihm und nach nichts anderem in der Antwort.

@@ -355,3 +355,20 @@ demo-browser = Browser
 demo-bff = BFF
 demo-upstream = API
 demo-signed-out = Nobody is signed in. Sign in, then come back to this page.
+
+# /auth/docs
+docs-headline = The paths of this site, for programs
+docs-body = Each path answers scripts with JSON and shows people a page. With a session, a script sends the header X-CSRF: 1.
+docs-json = The same as an OpenAPI document
+docs-who-everybody = For everybody
+docs-who-session = For whoever is signed in
+docs-who-anyone = With a session, with a bearer token, or with neither
+docs-who-program = For programs, not for browsers
+docs-who-proxy = For the proxies of this site
+docs-who-hook = For the project, with a signature
+docs-sends = Takes
+docs-required = (needed)
+docs-answers = Answers
+docs-scopes = Permissions
+docs-errors-headline = Error codes
+docs-errors-body = The code of a refusal never changes. Programs go by it, and by nothing else of the answer.

@@ -6,11 +6,15 @@ use time::OffsetDateTime;
 
 use super::{Bff, Error};
 use crate::config::Settings;
+use crate::gateway;
 use crate::gateway::path::{AllowEncoded, BadPath, Path};
+use crate::gateway::settings::UpstreamSettings;
 use crate::gotrue::{self, Tokens};
-use crate::policy::{Explanation, Policy, Via, Who};
+use crate::policy::{Denied, Door, Explanation, Policy, Via, Who};
+use crate::session::cookie::Names;
 use crate::session::{self, Proof};
 use crate::token::{Claims, Invalid};
+use crate::web;
 
 /// Why there is no cookie for a session.
 #[derive(Debug, thiserror::Error)]
@@ -54,27 +58,103 @@ pub enum Unexplained {
     Rules(#[from] Error),
 }
 
-/// Which rule of `settings` decides about a request, and why. `claims` are those of the person who asks; what a token
-/// must have and they lack is supposed. `None`: nobody is signed in.
-///
-/// # Errors
-///
-/// [`Unexplained`]
-pub fn explain(
-    settings: Settings,
-    method: &Method,
-    path: &str,
-    claims: Option<Map<String, Value>>,
-    now: OffsetDateTime,
-) -> Result<Explanation, Unexplained> {
-    let claims = claims.map(|claims| Claims::suppose(claims, now)).transpose()?;
-    // Judged as for the look-up of the rule: its upstream may be stricter.
-    Path::judge(path, AllowEncoded::ALL).map_err(Unexplained::Path)?;
-    let policy = Policy::build(settings.rules, settings.grants, &settings.site)
-        .map_err(|_| Unexplained::Rules(Error::Rules))?;
-    let who = match &claims {
-        None => Who::Nobody,
-        Some(claims) => Who::User { claims, via: Via::Cookie, auth_time: claims.auth_time(), limited: false },
-    };
-    Ok(policy.explain(method, None, path, &who, now))
+/// How a site with `settings` describes its own paths, as at `/auth/openapi.json`.
+pub fn description(settings: &Settings) -> Value {
+    let public = settings.network.canonical();
+    web::document(&web::About {
+        server: public.origin().ascii_serialization(),
+        cookie: Names::new(public, true).session().to_owned(),
+        scopes: settings.grants.scopes.clone(),
+        token: settings.token_grants,
+        hooks: settings.hooks.is_some(),
+        forward_auth: settings.forward_auth.is_some(),
+        demo: settings.demo,
+    })
+}
+
+/// A request that somebody would like to know the answer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its path, without the query.
+    pub path: &'a str,
+    /// The host asked for, without port; `None`: the canonical one.
+    pub host: Option<&'a str>,
+    /// The gateway, or another proxy.
+    pub door: Door,
+    /// How the token of a person comes.
+    pub via: Via,
+}
+
+/// Tells which rule decides about requests, and why.
+#[derive(Debug)]
+pub struct Explainer {
+    policy: Policy,
+    host: Option<String>,
+    upstreams: Vec<(String, UpstreamSettings)>,
+}
+
+impl Explainer {
+    /// Explains the rules of `settings`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rules`] if they are refused.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let host = settings.network.canonical().host_str().map(str::to_owned);
+        let policy =
+            Policy::build(settings.rules, settings.grants, &settings.site).map_err(|_| Error::Rules)?;
+        Ok(Self { policy, host, upstreams: settings.upstreams })
+    }
+
+    /// The way to the decision about `asked`. `claims` are those of the person who asks; what a token must have and they
+    /// lack is supposed. `None`: nobody is signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`Unexplained`]
+    pub fn explain(
+        &self,
+        asked: Asked<'_>,
+        claims: Option<Map<String, Value>>,
+        now: OffsetDateTime,
+    ) -> Result<Explanation, Unexplained> {
+        let claims = claims.map(|claims| Claims::suppose(claims, now)).transpose()?;
+        let Asked { method, path, door, via, .. } = asked;
+        // In the order of a live request: its method, its path, its rule.
+        let forwarded = gateway::is_forwarded(method);
+        let allowed = if door == Door::Gateway { AllowEncoded::ALL } else { AllowEncoded::default() };
+        if forwarded {
+            Path::judge(path, allowed).map_err(Unexplained::Path)?;
+        }
+        let who = match &claims {
+            None => Who::Nobody,
+            Some(claims) => Who::User { claims, via, auth_time: claims.auth_time(), limited: false },
+        };
+        let host = asked.host.or(self.host.as_deref());
+        let mut explanation = self.policy.explain(door, method, host, path, &who, now);
+        if !forwarded {
+            let allow = gateway::FORWARDED.to_owned();
+            explanation.lines.iter_mut().for_each(|line| {
+                line.hit = false;
+                line.reason = "not asked: no rule is about this method".to_owned();
+            });
+            explanation.verdict = Err(Denied::MethodNotAllowed { allow });
+        }
+        self.judge_again(path, &explanation)?;
+        Ok(explanation)
+    }
+
+    /// An upstream may take fewer forms of a path than the look-up of its rule.
+    fn judge_again(&self, path: &str, explanation: &Explanation) -> Result<(), Unexplained> {
+        let rule = explanation.verdict.as_ref().ok();
+        let rule = rule.and_then(|name| self.policy.rules().iter().find(|rule| rule.name() == name));
+        let Some(upstream) = rule.filter(|rule| !rule.is_built_in()).and_then(|rule| rule.upstream()) else {
+            return Ok(());
+        };
+        let allow =
+            self.upstreams.iter().find(|(name, _)| name == upstream).map(|(_, own)| own.allow_encoded);
+        Path::judge(path, allow.unwrap_or_default()).map_err(Unexplained::Path).map(drop)
+    }
 }

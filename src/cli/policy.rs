@@ -1,27 +1,57 @@
 //! `policy explain`: the rule hits of one request.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use base::clock::{Clock, SystemClock};
+use clap::Args;
 use http::Method;
 use serde_json::{Map, Value};
 
 use super::{End, Flags, Loaded, Start, say};
-use crate::app::tools;
-use crate::policy::{Denied, Explanation};
+use crate::app::tools::{Asked, Explainer};
+use crate::policy::{Denied, Door, Explanation, Via};
 
-/// Prints every rule that was asked; [`End::Refused`] if the answer is no.
-pub(super) fn explain(flags: &Flags, method: &str, path: &str, claims: Option<&Path>) -> anyhow::Result<End> {
+/// What is asked on the command line.
+#[derive(Debug, Args)]
+pub(super) struct Question {
+    /// Such as GET
+    method: String,
+    /// Such as /api/orders/7
+    path: String,
+    /// Claims of the user who asks, as a JSON object; nobody is signed in without it
+    #[arg(long = "as", value_name = "CLAIMS.JSON")]
+    claims: Option<PathBuf>,
+    /// The host asked for, without port; the canonical one without it
+    #[arg(long)]
+    host: Option<String>,
+    /// As another proxy asks: only rules without an upstream count
+    #[arg(long)]
+    forward_auth: bool,
+    /// The user is a program with a bearer token, not a browser with a session
+    #[arg(long)]
+    bearer: bool,
+}
+
+/// Prints what every rule said; [`End::Refused`] if the answer is no.
+pub(super) fn explain(flags: &Flags, question: &Question) -> anyhow::Result<End> {
     let mut settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
     if settings.demo {
         let demo = crate::demo::Rules::read()?;
         settings.stand_in_demo("http://127.0.0.1".to_owned(), demo.rules, demo.scopes, demo.roles);
     }
-    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).context("this is no method")?;
-    let claims = claims.map(read_claims).transpose()?;
-    let explanation = tools::explain(settings, &method, path, claims, SystemClock.now())?;
+    let method = question.method.to_ascii_uppercase();
+    let method = Method::from_bytes(method.as_bytes()).context("this is no method")?;
+    let claims = question.claims.as_deref().map(read_claims).transpose()?;
+    let asked = Asked {
+        method: &method,
+        path: &question.path,
+        host: question.host.as_deref(),
+        door: if question.forward_auth { Door::ForwardAuth } else { Door::Gateway },
+        via: if question.bearer { Via::Bearer } else { Via::Cookie },
+    };
+    let explanation = Explainer::new(settings)?.explain(asked, claims, SystemClock.now())?;
     say(told(&explanation).trim_end())?;
     Ok(if explanation.verdict.is_ok() { End::Fine } else { End::Refused })
 }
@@ -51,7 +81,6 @@ fn sentence(denied: &Denied) -> String {
         Denied::MethodNotAllowed { allow } => format!("405, this path takes {allow} alone"),
         Denied::SignIn => "401, nobody is signed in".to_owned(),
         Denied::AnonymousNotAllowed => "403, anonymous users are not admitted".to_owned(),
-        Denied::BearerNotAllowed => "401, a bearer token is not taken here".to_owned(),
         Denied::Limited => "403, the session is limited to one unfinished step".to_owned(),
         Denied::Scope { needed } => format!("403, these scopes are needed: {needed}"),
         Denied::Forbidden => "403, a role or a claim is missing".to_owned(),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use base::clock::{SharedClock, SystemClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
+use base::vars::Problems;
 
-use super::load::{Loaded, Start};
+use super::load::{self, Loaded, Start};
 use super::{Flags, refused, remark, telemetry};
 use crate::app::Bff;
 use crate::app::listen::{self, Caps, Listening};
@@ -20,13 +21,13 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let loaded = Loaded::read(&flags.inputs(), Start::Serving)?;
     let pen = telemetry::install(&loaded.settings.log)?;
     let runtime = pen.follow(tokio::runtime::Builder::new_multi_thread().enable_all()).build()?;
-    let ended = runtime.block_on(serve(loaded));
+    let ended = runtime.block_on(serve(loaded, flags));
     drop(runtime);
     pen.flush();
     ended
 }
 
-async fn serve(loaded: Loaded) -> anyhow::Result<()> {
+async fn serve(loaded: Loaded, flags: &Flags) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let mut settings = loaded.settings;
@@ -58,7 +59,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let warnings: Vec<_> = loaded.warnings.list().into_iter().chain(live.list()).collect();
     announce(&known, &bff, &warnings).await;
 
-    let ended = wait(&mut front, &mut side).await;
+    let ended = wait(&mut front, &mut side, flags, &bff).await;
     tracing::info!("shutting down: open requests may end within {}", drain);
     let drain = drain.try_into().unwrap_or_default();
     // What is left after that is closed.
@@ -70,16 +71,42 @@ async fn serve(loaded: Loaded) -> anyhow::Result<()> {
     ended
 }
 
-/// Until a signal says stop, or a listener fails.
-async fn wait(front: &mut Listening, side: &mut Listening) -> anyhow::Result<()> {
+/// Until a signal says stop, or a listener fails. SIGHUP has the rules read again.
+async fn wait(front: &mut Listening, side: &mut Listening, flags: &Flags, bff: &Bff) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-        error = front.failed() => Err(error).context("the public listener failed"),
-        error = side.failed() => Err(error).context("the admin listener failed"),
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            error = front.failed() => return Err(error).context("the public listener failed"),
+            error = side.failed() => return Err(error).context("the admin listener failed"),
+            _ = hang_up.recv() => reload(flags, bff),
+        }
     }
+}
+
+fn reload(flags: &Flags, bff: &Bff) {
+    let mut problems = Problems::default();
+    let settings = match load::read(&flags.inputs(), Start::Looking, &mut problems).and_then(stand_in) {
+        Ok(settings) => settings,
+        Err(error) => {
+            tracing::error!("the configuration cannot be read again: {error:#}");
+            None
+        }
+    };
+    let _ = bff.reload(settings, problems); // which has told what there is to tell
+}
+
+/// The demo's own rules where nothing else is configured, as at the start.
+fn stand_in(loaded: Option<Loaded>) -> anyhow::Result<Option<Settings>> {
+    let Some(mut settings) = loaded.map(|loaded| loaded.settings) else { return Ok(None) };
+    if settings.demo {
+        let demo = crate::demo::Rules::read().context("the demo's own rules")?;
+        settings.stand_in_demo("http://127.0.0.1".to_owned(), demo.rules, demo.scopes, demo.roles);
+    }
+    Ok(Some(settings))
 }
 
 fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! `keys new`, `log-id` and `sql`.
+//! `keys new`, `log-id`, `sql` and `openapi`.
 
 use anyhow::bail;
 use base::clock::{Clock, SystemClock};
@@ -42,6 +42,17 @@ pub(super) fn log_id(flags: &Flags, id: Uuid) -> anyhow::Result<()> {
     let Some(ring) = Keyring::new(keys) else { bail!("there is no session key") };
     let hashes = LogHash::from_ring(&ring);
     say(&format!("user.hash     {}\nsession.hash  {}", hashes.user(id), hashes.session(id)))?;
+    Ok(())
+}
+
+/// Prints the description of the paths.
+pub(super) fn openapi(flags: &Flags) -> anyhow::Result<()> {
+    let mut settings = Loaded::read(&flags.inputs(), Start::Looking)?.settings;
+    if settings.demo {
+        let demo = crate::demo::Rules::read()?;
+        settings.stand_in_demo("http://127.0.0.1".to_owned(), demo.rules, demo.scopes, demo.roles);
+    }
+    say(&serde_json::to_string_pretty(&crate::app::tools::description(&settings))?)?;
     Ok(())
 }
 

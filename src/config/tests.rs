@@ -223,10 +223,6 @@ fn faults_of_the_file_name_their_line() {
             "BFF-PROV-001 bff.toml line 2: providers.github",
         ),
         (
-            "[upstreams]\nweb = { url = 'https://a' }\n[[rules]]\nname = 'a'\npath = '/a'\nto = 'web'\nlive = true",
-            "BFF-CONF-003 bff.toml line 3: rules.a.live",
-        ),
-        (
             "[[rules]]\nname = 'a'\npath = '/a'\nhost = 'app.example.test'",
             "BFF-RULE-001 bff.toml line 1: rules.a.host",
         ),

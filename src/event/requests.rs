@@ -1,9 +1,11 @@
 //! Requests by route, method and status, and how long they took. Counting one is a search in a short list and three
 //! additions: no lock, no memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -11,6 +13,9 @@ use prometheus_client::metrics::MetricType;
 
 /// The route of everything that no path template and no rule names.
 const NO_ROUTE: &str = "none";
+
+/// As many routes have figures of their own. Reloads cannot make more of them without end.
+const MOST: usize = 4096;
 
 const METHODS: [&str; 8] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", super::metrics::OTHER];
@@ -33,8 +38,8 @@ const BOUNDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 /// The figures of every route.
 #[derive(Debug)]
 pub struct Requests {
-    /// In order.
-    routes: Vec<(String, Route)>,
+    /// In order. Rules that a reload brought are added; none is ever taken away.
+    routes: ArcSwap<Vec<(String, Arc<Route>)>>,
     none: Route,
 }
 
@@ -58,18 +63,32 @@ impl Route {
 }
 
 impl Requests {
-    pub(super) fn new(mut routes: Vec<String>) -> Self {
-        routes.sort_unstable();
-        routes.dedup();
-        routes.retain(|route| route != NO_ROUTE);
-        Self { routes: routes.into_iter().map(|name| (name, Route::new())).collect(), none: Route::new() }
+    pub(super) fn new(routes: Vec<String>) -> Self {
+        let requests = Self { routes: ArcSwap::default(), none: Route::new() };
+        requests.add(routes);
+        requests
+    }
+
+    /// Counts `more` routes from now on, each under its name; there are at most [`MOST`].
+    pub fn add(&self, more: Vec<String>) {
+        self.routes.rcu(|known| {
+            let mut routes = Vec::clone(known);
+            for name in more.iter().filter(|name| *name != NO_ROUTE) {
+                let at = routes.binary_search_by(|(known, _)| known.as_str().cmp(name));
+                if let (Err(at), true) = (at, routes.len() < MOST) {
+                    routes.insert(at, (name.clone(), Arc::new(Route::new())));
+                }
+            }
+            routes
+        });
     }
 
     /// Counts one answer of `route`: a path template or the name of a rule; any other counts as none. `took` ends with
     /// the head of the answer.
     pub fn count(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
-        let at = self.routes.binary_search_by(|(known, _)| known.as_str().cmp(route)).ok();
-        let route = at.and_then(|at| self.routes.get(at)).map_or(&self.none, |(_, route)| route);
+        let routes = self.routes.load();
+        let at = routes.binary_search_by(|(known, _)| known.as_str().cmp(route)).ok();
+        let route = at.and_then(|at| routes.get(at)).map_or(&self.none, |(_, route)| &**route);
         if let Some(cell) = route.answers.get(method_number(method) * WIDTH + status_number(status.as_u16()))
         {
             cell.fetch_add(1, Ordering::Relaxed);
@@ -81,18 +100,19 @@ impl Requests {
         route.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    fn all(&self) -> impl Iterator<Item = (&str, &Route)> {
+    fn all<'a>(&'a self, routes: &'a [(String, Arc<Route>)]) -> impl Iterator<Item = (&'a str, &'a Route)> {
         let none = std::iter::once((NO_ROUTE, &self.none));
-        self.routes.iter().map(|(name, route)| (name.as_str(), route)).chain(none)
+        routes.iter().map(|(name, route)| (name.as_str(), &**route)).chain(none)
     }
 }
 
 /// Routes that were never asked for are left out, and so are statuses that were never answered.
 impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let routes = self.routes.load_full();
         let help = "Requests by route, method and status";
         let mut metric = encoder.encode_descriptor("bff_http_requests", help, None, MetricType::Counter)?;
-        for (name, route) in self.all() {
+        for (name, route) in self.all(&routes) {
             for (at, cell) in route.answers.iter().enumerate() {
                 let count = cell.load(Ordering::Relaxed);
                 if count > 0 {
@@ -105,7 +125,7 @@ impl Collector for Requests {
         }
         let (name, help) = ("bff_http_request_duration_seconds", "Time until the head of the answer");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (name, route) in self.all() {
+        for (name, route) in self.all(&routes) {
             let times = route.times.each_ref().map(|cell| cell.load(Ordering::Relaxed));
             let count = times.iter().sum();
             if count > 0 {

@@ -305,9 +305,14 @@ impl Builder<'_> {
         if rule.requests.iter().all(|r| reserved.iter().any(|own| own.covers(&r.path))) {
             let why = "Everything below this path belongs to the BFF itself.";
             self.fault("BFF-RULE-001", place(), &path, why, "Choose a path outside of /auth and the mount.");
-        } else if let Some(first) = earlier.iter().find(|first| first.covers(rule)) {
+            return;
+        }
+        let above = rule.shadowed_by(earlier);
+        if !above.is_empty() {
+            let (rules, verb) = if above.len() == 1 { ("rule", "matches") } else { ("rules", "match") };
+            let names = above.join(", ");
             let why =
-                format!("Never reached: rule {} above it matches everything that this one does.", first.name);
+                format!("Never reached: {rules} {names} above it {verb} everything that this one does.");
             self.fault("BFF-RULE-001", place(), &path, why, "Move it up, or take it out.");
         }
     }

@@ -86,9 +86,6 @@ pub enum Denied {
     /// Signed in without an identity: 403 `anonymous_not_allowed`.
     #[error("anonymous users are not admitted")]
     AnonymousNotAllowed,
-    /// The rule wants a session: 401.
-    #[error("a bearer does not count here")]
-    BearerNotAllowed,
     /// A step is missing before the session counts: 403 `session_limited`.
     #[error("the session is limited until its next step is done")]
     Limited,
@@ -119,14 +116,11 @@ impl Policy {
     /// [`Denied`]. What would still be missing after a step-up is said before the step-up is asked for.
     pub fn decide(&self, rule: &Arc<Rule>, who: &Who<'_>, now: OffsetDateTime) -> Result<Permit, Denied> {
         let permit = |person| Permit { rule: Arc::clone(rule), person };
-        let (claims, via, auth_time, limited) = match (rule.allow, who) {
+        let (claims, auth_time, limited) = match (rule.allow, rule.heard(who)) {
             (Allow::Public, _) | (Allow::Optional, Who::Nobody) => return Ok(permit(None)),
             (Allow::User, Who::Nobody) => return Err(Denied::SignIn),
-            (_, Who::User { claims, via, auth_time, limited }) => (*claims, *via, *auth_time, *limited),
+            (_, Who::User { claims, auth_time, limited, .. }) => (*claims, *auth_time, *limited),
         };
-        if via == Via::Bearer && !rule.bearer {
-            return Err(Denied::BearerNotAllowed);
-        }
         if limited {
             return Err(Denied::Limited);
         }
@@ -189,6 +183,16 @@ impl Policy {
             return Err(Denied::StepUp { aal2: needs.aal2, max_age: needs.max_age });
         }
         Ok(())
+    }
+}
+
+impl Rule {
+    /// Whom it hears: where bearers do not count, whoever brings one is nobody (S-39).
+    fn heard<'a, 'b>(&self, who: &'a Who<'b>) -> &'a Who<'b> {
+        match who {
+            Who::User { via: Via::Bearer, .. } if !self.bearer => &Who::Nobody,
+            other => other,
+        }
     }
 }
 

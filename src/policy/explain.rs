@@ -4,6 +4,7 @@ use http::Method;
 use time::OffsetDateTime;
 
 use super::decide::{Denied, Who};
+use super::rules::{Miss, Rule};
 use super::{Door, Policy};
 
 /// What one rule said.
@@ -20,16 +21,17 @@ pub struct Line {
 /// The way to a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Every rule that was asked, in order.
+    /// Every rule, in order; those below the one that decides were not asked.
     pub lines: Vec<Line>,
     /// What [`Policy::decide`] says; the name of the rule stands for its permit.
     pub verdict: Result<String, Denied>,
 }
 
 impl Policy {
-    /// Finds and decides as for the gateway, and tells about it. Nothing is forwarded: the permit is dropped.
+    /// Finds and decides as for a request at `door`, and tells about it. Nothing is forwarded: the permit is dropped.
     pub fn explain(
         &self,
+        door: Door,
         method: &Method,
         host: Option<&str>,
         path: &str,
@@ -37,15 +39,36 @@ impl Policy {
         now: OffsetDateTime,
     ) -> Explanation {
         let mut lines = Vec::new();
-        let found = self.walk(Door::Gateway, host, method, path, |rule, verdict| {
+        let found = self.walk(door, host, method, path, |rule, verdict| {
             let reason = match verdict {
                 Ok(()) => "matches: it decides".to_owned(),
-                Err(miss) => miss.to_string(),
+                Err(miss) => reason(rule, miss),
             };
             lines.push(Line { rule: rule.name().to_owned(), hit: verdict.is_ok(), reason });
         });
+        let below = self.rules().iter().skip(lines.len());
+        lines.extend(below.map(|rule| Line {
+            rule: rule.name().to_owned(),
+            hit: false,
+            reason: "not asked: a rule above it decides".to_owned(),
+        }));
         let verdict =
             found.and_then(|rule| self.decide(rule, who, now)).map(|permit| permit.rule().to_owned());
         Explanation { lines, verdict }
+    }
+}
+
+/// Why `rule` is about other requests.
+fn reason(rule: &Rule, miss: Miss) -> String {
+    let paths = || rule.paths().collect::<Vec<_>>().join(", ");
+    match miss {
+        Miss::Reserved => miss.to_string(),
+        Miss::Door if rule.upstream().is_some() => {
+            "not asked: it has an upstream, this is for another proxy".to_owned()
+        }
+        Miss::Door => "not asked: it has no upstream, so it is for another proxy".to_owned(),
+        Miss::Host => format!("{miss}: it is for {}", rule.host().unwrap_or_default()),
+        Miss::Path => format!("{miss}: it is for {}", paths()),
+        Miss::Method => format!("{miss}: it takes {}", rule.listed_methods().join(", ")),
     }
 }

@@ -69,6 +69,11 @@ impl Rule {
         &self.name
     }
 
+    /// The one host that it is about; `None` for any.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     /// Whom it lets through.
     pub fn allow(&self) -> Allow {
         self.allow
@@ -89,7 +94,7 @@ impl Rule {
         self.code_guard_off
     }
 
-    /// Whether GoTrue is to be asked if the session still lives, before [`decide`](super::Policy::decide).
+    /// Whether GoTrue is to be asked if the session still lives, once [`decide`](super::Policy::decide) has said yes.
     pub fn live(&self) -> bool {
         self.live
     }
@@ -135,28 +140,53 @@ impl Rule {
         if here.any(|requests| requests.answers(method)) { Ok(()) } else { Err(Miss::Method) }
     }
 
+    /// The methods that it answers, each once.
+    pub(super) fn listed_methods(&self) -> Vec<String> {
+        let mut methods = Vec::new();
+        for requests in &self.requests {
+            requests.add_methods(&mut methods);
+        }
+        methods.sort_unstable();
+        methods.dedup();
+        methods
+    }
+
     /// Adds the methods that it would answer on `path`.
     pub(super) fn methods_of(&self, path: &str, methods: &mut Vec<String>) {
         for requests in self.requests.iter().filter(|requests| requests.path.matches(path)) {
-            match &requests.methods {
-                None => methods.extend(USUAL.map(str::to_owned)),
-                Some(listed) => {
-                    methods.extend(listed.iter().map(ToString::to_string));
-                    if listed.contains(&Method::GET) {
-                        methods.push("HEAD".to_owned());
-                    }
-                }
-            }
+            requests.add_methods(methods);
         }
     }
 
-    /// Whether no request of `other` would get past this one.
-    pub(super) fn covers(&self, other: &Self) -> bool {
-        let host = self.host.is_none() || self.host == other.host;
-        let within = |theirs: &Requests| {
-            self.requests.iter().any(|ours| ours.path.covers(&theirs.path) && ours.answers_all(theirs))
+    /// Those of `earlier` that leave nothing for this one, be it that one of them takes some of its methods and another
+    /// the rest; empty if a request gets past them all.
+    pub(super) fn shadowed_by<'a>(&self, earlier: &'a [Self]) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        for requests in &self.requests {
+            let each: Vec<Option<&Method>> = match &requests.methods {
+                None => vec![None],
+                Some(listed) => listed.iter().map(Some).collect(),
+            };
+            for method in each {
+                match earlier.iter().find(|rule| rule.covers(self, requests, method)) {
+                    Some(rule) if names.contains(&rule.name.as_str()) => {}
+                    Some(rule) => names.push(&rule.name),
+                    None => return Vec::new(),
+                }
+            }
+        }
+        names
+    }
+
+    /// Whether no request of `other` by `method` gets past this one; `None`: by any method.
+    fn covers(&self, other: &Self, theirs: &Requests, method: Option<&Method>) -> bool {
+        let same = |host: &String| other.host.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(host));
+        let host = self.host.as_ref().is_none_or(same);
+        let within = |ours: &Requests| {
+            ours.path.covers(&theirs.path)
+                && method.map_or(ours.methods.is_none(), |method| ours.answers(method))
         };
-        self.door() == other.door() && host && other.requests.iter().all(within)
+        self.door() == other.door() && host && self.requests.iter().any(within)
     }
 
     fn door(&self) -> Door {
@@ -180,11 +210,15 @@ impl Requests {
         }
     }
 
-    fn answers_all(&self, other: &Self) -> bool {
-        match (&self.methods, &other.methods) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(ours), Some(theirs)) => theirs.iter().all(|method| ours.contains(method)),
+    fn add_methods(&self, methods: &mut Vec<String>) {
+        match &self.methods {
+            None => methods.extend(USUAL.map(str::to_owned)),
+            Some(listed) => {
+                methods.extend(listed.iter().map(ToString::to_string));
+                if listed.contains(&Method::GET) {
+                    methods.push("HEAD".to_owned());
+                }
+            }
         }
     }
 }

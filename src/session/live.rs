@@ -1,8 +1,10 @@
 //! Whether GoTrue still vouches for a session. Asked before what is sensitive (S-46): a token that verifies may be that
 //! of somebody who was signed out or banned a minute ago.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use base::secret::Secret;
 use http::StatusCode;
 use time::{Duration, OffsetDateTime};
 
@@ -13,6 +15,7 @@ use super::sessions::{Current, Inner, Sessions};
 use super::slot::Slot;
 use crate::event::Reason;
 use crate::gotrue::{self, User};
+use crate::token::Claims;
 
 /// How long an answer about a person is taken for current where that will do.
 const KEPT: Duration = Duration::seconds(10);
@@ -82,6 +85,38 @@ impl Sessions {
         }
         tracing::warn!(%error, "GoTrue could not be asked about a session");
         self.0.unavailable(self.0.clock.now() + self.0.settings.refresh_cooldown)
+    }
+
+    /// Whether GoTrue still knows the session of a program's own `token`, which says `claims`. One that is over is refused
+    /// on all nodes from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask_live`](Self::ask_live).
+    pub async fn token_lives(
+        &self,
+        token: &Secret<String>,
+        claims: &Claims,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let reason = match self.0.gotrue.user(token, from).await {
+            Ok(user) if user.id == claims.sub => return Ok(()),
+            Ok(_) => Reason::OwnerMismatch,
+            Err(error) => match over(&error) {
+                Some(reason) => reason,
+                None => {
+                    tracing::warn!(%error, "GoTrue could not be asked about a token");
+                    return Err(self.0.unavailable(now + self.0.settings.refresh_cooldown));
+                }
+            },
+        };
+        let until =
+            OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now).max(now) + Duration::MINUTE;
+        self.0.denied.add(claims.session_id, until, reason, now);
+        self.0.verifier.forget(token.expose());
+        self.0.spread_sessions(vec![claims.session_id], reason).await;
+        Err(Error::Ended(reason))
     }
 
     /// Ends the session if GoTrue's refusal of a call with its access token says that it is over; the error to answer

@@ -113,7 +113,8 @@ pub(super) struct Rest {
 pub(super) struct Memo {
     pub(super) token: Kept,
     pub(super) public_id: OnceLock<String>,
-    pub(super) description: OnceLock<String>,
+    /// With the number of the policy by which roles and scopes in it were found.
+    pub(super) description: OnceLock<(u64, String)>,
     pub(super) bearer: OnceLock<Option<HeaderValue>>,
 }
 
@@ -161,9 +162,11 @@ impl Session {
         self.memo.bearer.get_or_init(|| base::http::bearer(&self.access_token)).as_ref()
     }
 
-    /// How this very session is described to its person: `make`'s text, made once.
-    pub fn described(&self, make: impl FnOnce() -> String) -> &str {
-        self.memo.description.get_or_init(make)
+    /// How this very session is described to its person by the policy of this number: `make`'s text, made once. Under
+    /// another policy than the first that asked it is made anew each time.
+    pub fn described(&self, policy: u64, make: impl Fn() -> String) -> Cow<'_, str> {
+        let (whose, text) = self.memo.description.get_or_init(|| (policy, make()));
+        if *whose == policy { Cow::Borrowed(text) } else { Cow::Owned(make()) }
     }
 
     /// The bytes to seal.

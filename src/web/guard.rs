@@ -88,6 +88,25 @@ pub(crate) async fn caller(visit: &Visit, headers: &HeaderMap, bearers_count: bo
     }
 }
 
+/// GoTrue's word, of the last ten seconds for a session and of this moment for a bearer, that the session of `caller` still lives, for rules with `live`.
+///
+/// # Errors
+///
+/// 401 if it is over, 503 if nobody can tell.
+pub(crate) async fn vouched(visit: &Visit, caller: &Caller) -> Result<(), Error> {
+    let sessions = &visit.app().sessions;
+    match caller {
+        Caller::Nobody => Ok(()),
+        Caller::Session(current) => Ok(sessions.person_lately(visit.slot(), current).await.map(drop)?),
+        Caller::Bearer { token, claims } => match sessions.token_lives(token, claims, visit.client()).await {
+            Err(session::Error::Ended(reason)) => {
+                Err(Error { reason: Some(reason), ..Code::InvalidToken.into() })
+            }
+            told => Ok(told?),
+        },
+    }
+}
+
 /// Below the mount the cookie wins, and the bearer that a client there always sends says no more than whom it means: its
 /// key, whoever is here; a phantom or a user's token, that person.
 async fn below_the_mount(visit: &Visit, headers: &HeaderMap, bearers_count: bool) -> Result<Caller, Error> {

@@ -7,6 +7,7 @@ pub(super) mod bounce;
 pub(super) mod callback;
 pub(super) mod confirm;
 pub(super) mod demo;
+pub(super) mod docs;
 pub(super) mod factors;
 mod fields;
 pub(super) mod identities;

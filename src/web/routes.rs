@@ -29,7 +29,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let path = Path::judge(request.uri().path(), AllowEncoded::ALL)
         .map_err(|_| guard::refused(Code::BadPath.into(), None))?;
     let host = visit.public().host_str();
-    let rule = match app.policy.find(host, request.method(), &path) {
+    let rule = match visit.policy().find(host, request.method(), &path) {
         Ok(rule) => rule.clone(),
         Err(Denied::NotFound) if &*path == "/" && matches!(*request.method(), Method::GET | Method::HEAD) => {
             return Ok(see_other("/auth/account"));
@@ -86,7 +86,7 @@ pub(super) async fn permit(
             .map_err(|error| guard::refused(error, Some(rule.name())))?,
     };
     let now = caller.at().unwrap_or_else(|| app.clock.now());
-    let permit = app.policy.decide(rule, &caller.who(), now).map_err(|denied| {
+    let permit = visit.policy().decide(rule, &caller.who(), now).map_err(|denied| {
         let no = refused(denied, Some(rule));
         // The 401 after a session's end says why it ended, once the cookie itself is gone.
         match app.sessions.ended(visit.slot()) {
@@ -94,6 +94,9 @@ pub(super) async fn permit(
             _ => no,
         }
     })?;
+    if rule.live() {
+        guard::vouched(visit, &caller).await.map_err(|error| guard::refused(error, Some(rule.name())))?;
+    }
     Ok((permit, caller))
 }
 
@@ -102,7 +105,7 @@ fn refused(denied: Denied, rule: Option<&Arc<Rule>>) -> Error {
     let code = match &denied {
         Denied::NotFound => Code::NotFound,
         Denied::MethodNotAllowed { .. } => Code::MethodNotAllowed,
-        Denied::SignIn | Denied::BearerNotAllowed => Code::SessionMissing,
+        Denied::SignIn => Code::SessionMissing,
         Denied::AnonymousNotAllowed => Code::AnonymousNotAllowed,
         Denied::Limited => Code::SessionLimited,
         Denied::Scope { .. } => Code::InsufficientScope,
@@ -141,7 +144,7 @@ impl From<gateway::Error> for Error {
             gateway::Error::NoUpstream => Code::NotFound.into(),
             gateway::Error::BadPath(_) => Code::BadPath.into(),
             gateway::Error::Method => {
-                let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+                let methods = HeaderValue::from_static(gateway::FORWARDED);
                 Self { allow: Some(methods), ..Code::MethodNotAllowed.into() }
             }
             gateway::Error::NoToken => Code::SessionMissing.into(),

@@ -216,5 +216,8 @@ async fn may_stay(app: &AppState, rule: &Arc<Rule>, session: Arc<Session>) -> bo
     };
     let now = app.clock.now();
     let caller = Caller::Session(Current::new(session, claims, now));
-    matches!(app.policy.decide(rule, &caller.who(), now), Ok(_) | Err(Denied::StepUp { aal2: false, .. }))
+    matches!(
+        app.policy.get().decide(rule, &caller.who(), now),
+        Ok(_) | Err(Denied::StepUp { aal2: false, .. })
+    )
 }

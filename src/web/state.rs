@@ -22,7 +22,7 @@ use crate::event::Trail;
 use crate::flow::Flows;
 use crate::gateway::Gateway;
 use crate::limit::client::TrustedProxies;
-use crate::policy::Policy;
+use crate::policy::InUse;
 use crate::session::Sessions;
 use crate::token::Verifier;
 
@@ -39,7 +39,7 @@ pub struct Parts {
     /// Bearer tokens.
     pub verifier: Verifier,
     /// Who may do what.
-    pub policy: Policy,
+    pub policy: InUse,
     /// To the upstreams.
     pub gateway: Gateway,
     /// Pages.

@@ -7,6 +7,7 @@ mod account;
 mod account_forms;
 mod confirm;
 mod demo;
+mod docs;
 mod error;
 mod factors;
 mod login;
@@ -20,6 +21,7 @@ pub use account::{AccountNotice, AccountPage, LogoutPage, Since};
 pub use account_forms::{AccountForm, AccountFormKind, IdentityAct, IdentityPage};
 pub use confirm::{ConfirmPage, ConfirmStep, ContinuePage, LinkKind, Towards};
 pub use demo::{CALLS, Call, DemoPage, Outcome, token_shapes};
+pub use docs::{CodeRow, DocsPage, ErrorCodesPage, FieldRow, OperationRow};
 pub use error::ErrorPage;
 pub use factors::{EnrollPage, EnrollStep, RemoveAppPage};
 pub use login::{Again, LoginAlready, LoginNotice, LoginPage, LoginProblem, Remember};
@@ -68,6 +70,8 @@ macro_rules! every_view {
             $do::<SecurityPage<'_>> $arguments,
             $do::<ErrorPage<'_>> $arguments,
             $do::<DemoPage<'_>> $arguments,
+            $do::<DocsPage<'_>> $arguments,
+            $do::<ErrorCodesPage<'_>> $arguments,
         ]
     }};
     ($do:ident) => {

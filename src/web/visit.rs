@@ -24,7 +24,7 @@ use super::forms::{Binding, Lock, Notice};
 use super::ids::RequestId;
 use super::state::AppState;
 use super::views::{Frame, View};
-use crate::policy::Rule;
+use crate::policy::{Policy, Rule};
 use crate::session::Slot;
 pub use head::FetchSite;
 pub(super) use head::{Client, Peer, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
@@ -62,6 +62,8 @@ struct Inner {
     target: Option<PathAndQuery>,
     /// Its place in the list of `public_url`.
     public: usize,
+    /// What judges all of this request, whatever is reloaded meanwhile.
+    policy: Policy,
     origin: Option<HeaderValue>,
     cookies: Mutex<Vec<HeaderValue>>,
     /// As the browser will have it after this answer; `None` until somebody asks.
@@ -105,6 +107,7 @@ impl Visit {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned(),
             public,
+            policy: app.policy.get(),
             origin: only(headers, header::ORIGIN).cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
@@ -127,12 +130,17 @@ impl Visit {
         let app = self.0.app.clone();
         let other = Self::new(app, parts, self.0.client.clone(), self.0.request_id.clone(), public);
         let Some(inner) = Arc::into_inner(other.0) else { return self.clone() };
-        Self(Arc::new(Inner { slot: self.0.slot.clone(), ..inner }))
+        Self(Arc::new(Inner { slot: self.0.slot.clone(), policy: self.0.policy.clone(), ..inner }))
     }
 
     /// The running parts.
     pub fn app(&self) -> &AppState {
         &self.0.app
+    }
+
+    /// The policy that was in use when the request came.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.0.policy
     }
 
     /// The place of the session.

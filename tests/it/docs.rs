@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base::entropy::SystemEntropy;
+use base::seal::{KeyId, MasterKey};
 use base::vars::Problems;
 use supabase_bff::config::known::{KEYS, SECTIONS, VARIABLES};
 use supabase_bff::config::{Inputs, Network, Settings, Sources};
@@ -106,6 +108,26 @@ fn examples_are_accepted() {
         assert!(Settings::read(&sources, network, None, &mut problems).is_some(), "{page}");
         assert!(problems.list().is_empty(), "{page}: {problems:#?}");
     }
+}
+
+/// Whoever follows the page about forward-auth has a configuration that starts.
+#[test]
+fn the_forward_auth_example_is_accepted() {
+    let page = include_str!("../../docs/forward-auth.md");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bff.toml"), blocks(page, "toml")).unwrap();
+    let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy).to_text();
+    let told = blocks(page, "sh");
+    let told = told.lines().filter_map(|line| line.split_once('='));
+    let project = [
+        ("SUPABASE_URL", "https://a.supabase.co"),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_a"),
+        ("BFF_SESSION_KEYS", key.expose()),
+    ];
+    let env: Vec<_> = told.chain(project).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let (settings, problems) = crate::reading::settings(&env, folder.path());
+    assert!(settings.is_some_and(|settings| settings.forward_auth.is_some()), "{problems:#?}");
+    assert!(problems.list().is_empty(), "{problems:#?}");
 }
 
 fn line(text: &str) -> String {

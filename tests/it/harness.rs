@@ -10,12 +10,10 @@ use axum::extract::{Request, State};
 use base::clock::{ManualClock, SharedClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::seal::{KeyId, MasterKey};
-use base::vars::Problems;
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
 use supabase_bff::app::listen::{self, App, Caps};
-use supabase_bff::config::{Inputs, Network, Settings, Sources};
 use supabase_bff::limit::client::TrustedProxies;
 use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
@@ -24,6 +22,7 @@ use time::{Duration, OffsetDateTime};
 use tokio::net::TcpListener;
 
 use crate::client::Browser;
+use crate::reading;
 use crate::tap::Tap;
 
 /// When every story begins.
@@ -214,8 +213,8 @@ pub struct TestApp {
     pub sessions: Sessions,
     browser: Browser,
     handle: auth_server::Handle,
-    folder: tempfile::TempDir,
-    env: Vec<(String, String)>,
+    pub folder: tempfile::TempDir,
+    pub env: Vec<(String, String)>,
     /// With what holds it.
     store: Option<(Store, Opener)>,
 }
@@ -378,16 +377,7 @@ pub fn build(
     entropy: SharedEntropy,
     store: Option<Store>,
 ) -> Bff {
-    let inputs = Inputs {
-        environment: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        folder: folder.to_owned(),
-        auth_variables: auth_server::VARIABLES,
-        ..Inputs::default()
-    };
-    let mut problems = Problems::default();
-    let sources = Sources::read(&inputs, &mut problems);
-    let network = Network::read(&sources, &mut problems).expect("network settings");
-    let settings = Settings::read(&sources, network, None, &mut problems);
+    let (settings, problems) = reading::settings(env, folder);
     assert!(!problems.has_faults(), "{problems:#?}");
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }

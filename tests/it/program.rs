@@ -1,7 +1,7 @@
 //! The real program, as an operator starts it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 pub struct Program {
     child: Child,
     pub base: String,
+    /// What it writes to standard error.
+    said: PathBuf,
 }
 
 impl Drop for Program {
@@ -30,12 +32,13 @@ impl Program {
     pub async fn start_at(port: u16, folder: &Path, environment: &[(&str, &str)]) -> Self {
         let admin = free_port().unwrap();
         let base = format!("http://localhost:{port}");
+        let said = folder.join("stderr.log");
         let child = Command::new(env!("CARGO_BIN_EXE_supabase-bff"))
             .env_clear()
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(&said).unwrap())
             .env("BFF_PUBLIC_URL", &base)
             .env("BFF_LISTEN", format!("127.0.0.1:{port}"))
             .env("BFF_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
@@ -44,9 +47,29 @@ impl Program {
             .envs(environment.iter().copied())
             .spawn()
             .unwrap();
-        let program = Self { child, base };
+        let program = Self { child, base, said };
         tokio::time::timeout(Duration::from_secs(60), listens(port)).await.expect("the program starts");
         program
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Its first line with these words on standard error, once it is there.
+    pub async fn says(&self, words: &str) -> String {
+        let look = async {
+            loop {
+                let said = std::fs::read_to_string(&self.said).unwrap_or_default();
+                if let Some(line) = said.lines().find(|line| line.contains(words)) {
+                    return line.to_owned();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), look).await.unwrap_or_else(|_| panic!("{words}"))
     }
 }
 

@@ -82,6 +82,8 @@ fn unreachable_rules_are_refused() {
             false,
         ),
         (json!({"path": "/**"}), json!({"path": "/a", "host": "a.example.test"}), false),
+        (json!({"path": "/**", "host": "a.test"}), json!({"path": "/a", "host": "A.test"}), false),
+        (json!({"path": "/**", "host": "a.test"}), json!({"path": "/a", "host": "b.test"}), true),
         (json!({"path": "/api/*"}), json!({"path": "/api/**"}), true),
         (json!({"path": "/api/*"}), json!({"path": "/api/"}), true),
         (json!({"path": "/api/x"}), json!({"path": "/api/*"}), true),
@@ -100,6 +102,15 @@ fn unreachable_rules_are_refused() {
         let found = list(build(json!([named(first.clone(), "one"), named(second.clone(), "two")])));
         let expected: &[&str] = if reached { &[] } else { &["BFF-RULE-001 rules.two"] };
         assert_eq!(found, expected, "{first} {second}");
+    }
+    let rule = |name: &str, methods: &[&str], path: &str| json!({ "name": name, "path": path, "methods": methods, "to": "api" });
+    let (get, post) = (rule("get", &["GET"], "/a/**"), rule("post", &["POST"], "/**"));
+    let both = list(build(json!([get, post, rule("both", &["GET", "POST"], "/a/x")])));
+    assert_eq!(both, ["BFF-RULE-001 rules.both"], "one rule takes one method, another the other");
+    for open in
+        [rule("more", &["GET", "PUT"], "/a/x"), rule("all", &[], "/a/x"), rule("out", &["GET", "POST"], "/b")]
+    {
+        assert_eq!(list(build(json!([get, post, open]))), Vec::<String>::new(), "{open}");
     }
     for path in ["/auth", "/auth/login", "/auth/**", "/supabase/rest/v1/x", "/supabase/**", "/%61uth/x"] {
         assert_eq!(findings(json!({ "path": path })), ["BFF-RULE-001 rules.r"], "{path}");

@@ -23,15 +23,15 @@ fn who_passes_which_kind_of_rule() {
     let limited = |claims| Who::User { claims, via: Via::Cookie, auth_time: None, limited: true };
     let callers = [Who::Nobody, user(&person), bearer(&person), user(&anonymous), limited(&person)];
     let (ok, sign_in, limited) = (Ok(()), Err(Denied::SignIn), Err(Denied::Limited));
-    let (no_bearer, no_anonymous) = (Err(Denied::BearerNotAllowed), Err(Denied::AnonymousNotAllowed));
+    let no_anonymous = Err(Denied::AnonymousNotAllowed);
     for (rule, verdicts) in [
         (json!({"allow": "public"}), [&ok, &ok, &ok, &ok, &ok]),
         (json!({"allow": "optional"}), [&ok, &ok, &ok, &ok, &limited]),
-        (json!({"allow": "optional", "bearer": false}), [&ok, &ok, &no_bearer, &ok, &limited]),
+        (json!({"allow": "optional", "bearer": false}), [&ok, &ok, &ok, &ok, &limited]),
         (json!({"allow": "user"}), [&sign_in, &ok, &ok, &no_anonymous, &limited]),
         (json!({}), [&sign_in, &ok, &ok, &no_anonymous, &limited]),
         (json!({"anonymous_users": true}), [&sign_in, &ok, &ok, &ok, &limited]),
-        (json!({"bearer": false}), [&sign_in, &ok, &no_bearer, &no_anonymous, &limited]),
+        (json!({"bearer": false}), [&sign_in, &ok, &sign_in, &no_anonymous, &limited]),
     ] {
         for (at, (caller, verdict)) in callers.iter().zip(verdicts).enumerate() {
             assert_eq!(&ask(rule.clone(), caller), verdict, "{rule}, caller {at}");

@@ -123,7 +123,7 @@ pub(crate) fn describe<'a>(
     current: Option<&'a Current>,
 ) -> Description<'a> {
     let app = visit.app();
-    let access = app.policy.access(claims);
+    let access = visit.policy().access(claims);
     let own = claims.user_metadata();
     let own_text = |names: [&str; 2]| {
         let found = names.iter().find_map(|name| own?.get(*name)?.as_str());
@@ -179,7 +179,7 @@ fn left(visit: &Visit, current: &Current) -> Left {
 /// for it again and again.
 fn known(visit: &Visit, current: &Current) -> Response {
     let session = &current.session;
-    let head = session.described(|| {
+    let head = session.described(visit.policy().serial(), || {
         let mut whole = describe(visit, &current.claims, Some(current));
         if let Some(about) = &mut whole.session {
             about.left = None;
@@ -189,7 +189,7 @@ fn known(visit: &Visit, current: &Current) -> Response {
     });
     let Left { idle_expires_in, expires_in } = left(visit, current);
     let mut text = String::with_capacity(head.len() + 80);
-    text.push_str(head);
+    text.push_str(&head);
     text.push_str(r#","idle_expires_in":"#);
     decimal::push(&mut text, idle_expires_in);
     text.push_str(r#","expires_in":"#);

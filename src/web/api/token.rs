@@ -63,8 +63,8 @@ pub(crate) async fn grant(visit: Visit, request: Request) -> Result<Response, Er
         Ok(granted) => granted,
         Err(failure) => return Refusal::of(failure)?.answer(&visit),
     };
-    let access = app.policy.access(&granted.claims);
-    if asked.scopes.iter().any(|scope| !app.policy.covers(&access, scope)) {
+    let access = visit.policy().access(&granted.claims);
+    if asked.scopes.iter().any(|scope| !visit.policy().covers(&access, scope)) {
         // What a refresh brought is left alone: the token before it is still good for a request that asks for less.
         if let Grant::Password { .. } = asked.grant {
             app.sessions.take_back(granted);

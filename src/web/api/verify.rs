@@ -71,7 +71,7 @@ async fn answer(visit: &Visit, original: &Original, request: Request, redirects:
 /// The walk of a proxied request: one path, one rule, one caller, one decision.
 async fn judge(visit: &Visit, asked: &Visit, parts: &Parts) -> Result<Response, Error> {
     let app = visit.app();
-    let rule = app.policy.find_elsewhere(asked.public().host_str(), asked.method(), parts.uri.path());
+    let rule = asked.policy().find_elsewhere(asked.public().host_str(), asked.method(), parts.uri.path());
     let rule = rule.map_err(|denied| guard::refused(denied.into(), None))?.clone();
     visit.note_rule(&rule);
     layers::same_origin_only(asked, parts, rule.name())?;

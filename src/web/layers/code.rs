@@ -18,12 +18,11 @@ pub(super) fn guard(visit: &Visit, parts: &Parts) -> Option<Response> {
     if !is_page || raw.starts_with("/auth/callback/") || !query.split('&').any(is_code) {
         return None;
     }
-    let app = visit.app();
     // A path such as `//elsewhere` would lead away from here.
     let Ok(path) = Path::judge(raw, AllowEncoded::ALL) else {
         return Some(Error::from(Code::BadPath).into_response());
     };
-    let rule = app.policy.find(visit.public().host_str(), &parts.method, &path);
+    let rule = visit.policy().find(visit.public().host_str(), &parts.method, &path);
     if rule.is_ok_and(|rule| rule.code_guard_off()) {
         return None;
     }
