@@ -69,7 +69,7 @@ impl Requests {
         requests
     }
 
-    /// Counts `more` routes from now on, each under its name; there are at most [`MOST`].
+    /// Counts `more` routes from now on, each under its name; there are at most 4,096.
     pub fn add(&self, more: Vec<String>) {
         self.routes.rcu(|known| {
             let mut routes = Vec::clone(known);
