@@ -93,8 +93,8 @@ pub fn document(about: &About) -> Value {
             "title": "supabase-bff",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Sign-in and sessions for pages whose scripts see no token. Every path of this list answers \
-                            scripts with JSON; the same paths show pages to people. Any other path falls under a rule of \
-                            the site.",
+                            scripts with JSON; the same paths show pages to people. Below the mount of Supabase stand the \
+                            paths that its own clients know; any other path falls under a rule of the site.",
         },
         "servers": [{ "url": about.server }],
         "paths": paths,
@@ -266,11 +266,12 @@ mod tests {
         About { token: true, hooks: true, forward_auth: true, demo: true, ..About::default() }
     }
 
-    /// Every path of the router is described, and every described one is there.
+    /// Every path of ours is described, and every described one is there. Those below the mount are Supabase's own.
     #[test]
     fn the_table_is_the_router() {
         let routes = crate::web::templates_of_paths().into_iter().map(|path| path.replace("{*", "{"));
-        let routes: BTreeSet<String> = routes.filter(|path| path != "/auth/{rest}").collect();
+        let own = |path: &String| path != "/auth/{rest}" && !path.starts_with("/supabase/");
+        let routes: BTreeSet<String> = routes.filter(own).collect();
         let told: BTreeSet<String> = OPERATIONS.iter().map(|operation| operation.path.to_owned()).collect();
         assert_eq!(told, routes);
         let mut once = BTreeSet::new();

@@ -140,7 +140,14 @@ struct Verify {
 #[tracing::instrument(name = "supabase.verify", skip_all)]
 pub(in crate::web::supabase) async fn verify(visit: Visit, request: Request) -> Result<Response, Error> {
     let app = visit.app();
-    let Json(form) = Json::<Verify>::from_request(request, &()).await?;
+    let tried = app.flows.count_redemption(visit.client()).await.passed()?;
+    let form = match Json::<Verify>::from_request(request, &()).await {
+        Ok(Json(form)) => form,
+        Err(error) => {
+            tried.give_back();
+            return Err(error);
+        }
+    };
     if matches!(form.kind.as_str(), "sms" | "phone_change") {
         return Err(Code::FeatureDisabled.into());
     }
@@ -151,7 +158,9 @@ pub(in crate::web::supabase) async fn verify(visit: Visit, request: Request) -> 
     };
     app.sessions.load(visit.slot()).await;
     let mail = Confirm { kind: &form.kind, by, switch: true, form: None };
-    match app.flows.confirm(&mail, visit.slot(), visit.client()).await? {
+    let done = app.flows.confirm(&mail, visit.slot(), visit.client()).await?;
+    tried.give_back(); // what was good counts no more
+    match done {
         Confirmed::SignedIn(current) => answer::session(&visit, &current).await,
         Confirmed::Half => {
             let body = json!({
