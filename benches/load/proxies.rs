@@ -68,23 +68,26 @@ pub async fn forward_auth(auth: &str, keys: &str, number: usize, pairs: &mut Pai
     std::fs::write(folder.path().join("bff.toml"), RULES)?;
     let (port, admin) = (rig::free_port()?, rig::free_port()?);
     let mut env = rig::bff_env(port, admin, auth, keys);
-    for (name, value) in [
-        ("BFF_TRUSTED_PROXIES", "127.0.0.1"),
-        ("BFF_SESSION_STORE", "sqlite:sessions.db"),
-        ("BFF_FORWARD_AUTH_ENABLED", "true"),
-        ("BFF_FORWARD_AUTH_HOSTS", "localhost"),
-    ] {
-        env.push((name, value.to_owned()));
-    }
+    env.retain(|(name, _)| *name != "BFF_PUBLIC_URL");
+    env.extend([
+        ("BFF_PUBLIC_URL", format!("https://localhost:{port}")),
+        ("BFF_TRUSTED_PROXIES", "127.0.0.1".to_owned()),
+        ("BFF_SESSION_STORE", "sqlite:sessions.db".to_owned()),
+        ("BFF_FORWARD_AUTH_ENABLED", "true".to_owned()),
+        ("BFF_FORWARD_AUTH_HOSTS", format!("localhost:{port}")),
+    ]);
     let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
     rig::wait_for(&format!("http://127.0.0.1:{admin}/readyz")).await?;
     let base = format!("http://localhost:{port}");
     let cookie = person::sign_up(&base, &format!("ada-asked{number}@example.test")).await?;
-    let head =
-        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookie}\r\n");
+    let head = |target: &str| {
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\nX-Forwarded-Proto: https\r\nCookie: {cookie}\r\n"
+        )
+    };
     let session = format!("{}X-CSRF: 1\r\nAccept: application/json\r\n\r\n", head("/auth/session"));
     let verify = format!(
-        "{}X-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: localhost:{port}\r\n\
+        "{}X-Forwarded-Method: GET\r\nX-Forwarded-Host: localhost:{port}\r\n\
          X-Forwarded-Uri: /api/items\r\n\r\n",
         head("/auth/verify")
     );
