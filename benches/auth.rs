@@ -81,15 +81,12 @@ struct Server {
 impl Server {
     async fn start(folder: &Path, core: Option<usize>) -> anyhow::Result<Self> {
         let (port, admin) = (rig::free_port()?, (&SystemEntropy as &dyn Entropy).text::<48>());
-        let mut env = vec![
+        let env = vec![
             ("AUTH_LISTEN", format!("127.0.0.1:{port}")),
             ("AUTH_DATABASE", folder.join(format!("{port}.db")).display().to_string()),
             ("AUTH_LIMITS", "off".to_owned()),
             ("AUTH_ADMIN_KEY", admin.clone()),
         ];
-        if core.is_some() {
-            env.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
-        }
         let process = Process::start(&rig::program(), &["auth", "serve"], &env, folder, core)?;
         rig::wait_for(&format!("http://127.0.0.1:{port}/health")).await?;
         let idle = resident_mib(process.0.id())?;

@@ -96,8 +96,7 @@ async fn measure() -> anyhow::Result<()> {
     for number in 1..=processes {
         let ports: Vec<u16> = (0..4).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
         let [bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
-        let mut env = rig::bff_env(bff_port, admin_port, auth.url(), &keys);
-        env.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
+        let env = rig::bff_env(bff_port, admin_port, auth.url(), &keys);
         let bff = Process::start(&rig::program(), &["serve"], &env, folder.path(), Some(SERVER))?;
         rig::wait_for(&format!("http://127.0.0.1:{admin_port}/readyz")).await?;
         let base = format!("http://localhost:{bff_port}");

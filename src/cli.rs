@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use base::vars::Problems;
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Builder;
 
 pub use load::{Loaded, Start};
 
@@ -194,6 +195,14 @@ fn say(text: &str) -> std::io::Result<()> {
 /// Writes a word about the result to standard error.
 fn remark(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}"); // nobody is there to read it: then so be it
+}
+
+/// As many threads as cores. With one core that is this thread, which has nobody to share its work with.
+fn runtime() -> Builder {
+    match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() == 1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    }
 }
 
 #[cfg(test)]

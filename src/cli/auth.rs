@@ -100,7 +100,7 @@ fn settings(flags: &Flags) -> anyhow::Result<(auth_server::Settings, Log)> {
 fn serve(settings: auth_server::Settings, log: &Log) -> anyhow::Result<()> {
     telemetry::install(log)?;
     let listener = bind(settings.listen)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = super::runtime().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let server =

@@ -20,7 +20,7 @@ use crate::web::templates::Development;
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let loaded = Loaded::read(&flags.inputs(), Start::Serving)?;
     let pen = telemetry::install(&loaded.settings.log)?;
-    let runtime = pen.follow(tokio::runtime::Builder::new_multi_thread().enable_all()).build()?;
+    let runtime = pen.follow(super::runtime().enable_all()).build()?;
     let ended = runtime.block_on(serve(loaded, flags));
     drop(runtime);
     pen.flush();

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::headers::{folded, strip_named_by_connection, trim};
+use super::headers::{folded, names, remove, strip_named_by_connection, trim};
 use super::location::{self, Astray, Here};
 use super::settings::{Cache, Kind};
 use super::upstream::{Service, Upstream};
@@ -39,13 +39,13 @@ pub(super) fn clean(
 ) -> Result<(), Astray> {
     headers.reserve(8); // for what follows, once
     correct_location(headers, asked)?;
-    let framed_by_chunks = headers.contains_key(header::TRANSFER_ENCODING);
-    strip_named_by_connection(headers);
-    let cookies = kept_cookies(headers, &asked.upstream.pass_cookies);
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name)).cloned().collect();
-    for name in &doomed {
-        headers.remove(name);
+    let doomed = names(headers, is_dropped);
+    let framed_by_chunks = doomed.contains(&header::TRANSFER_ENCODING);
+    if doomed.contains(&header::CONNECTION) {
+        strip_named_by_connection(headers);
     }
+    let cookies = kept_cookies(headers, &asked.upstream.pass_cookies);
+    remove(headers, &doomed);
     if framed_by_chunks {
         headers.remove(header::CONTENT_LENGTH);
     }
@@ -53,7 +53,9 @@ pub(super) fn clean(
     for cookie in cookies {
         headers.append(header::SET_COOKIE, cookie);
     }
-    let passive = is_passive(headers);
+    let media = media_type(headers);
+    let passive = media.is_some_and(is_passive);
+    let inline = media.is_some_and(|media| is_inline(media, &asked.upstream.inline_types));
     correct_caching(headers, passive && !sets_cookies, sets_cookies, asked);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if asked.upstream.kind == Kind::App {
@@ -70,7 +72,7 @@ pub(super) fn clean(
         if !passive {
             headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
         }
-        if (!passive || asked.as_document) && !is_inline(headers, &asked.upstream.inline_types) {
+        if (!passive || asked.as_document) && !inline {
             attach(headers);
         }
     }
@@ -85,16 +87,14 @@ pub fn never_cached(headers: &mut HeaderMap) {
 
 fn remove_other_caching(headers: &mut HeaderMap) {
     // Answers have few headers: those that are there are looked at, not those that could be.
-    let caches = |name: &&HeaderName| {
+    let caches = |name: &HeaderName| {
         matches!(
             name.as_str(),
             "cdn-cache-control" | "cloudflare-cdn-cache-control" | "surrogate-control" | "expires" | "pragma"
         )
     };
-    let doomed: Vec<HeaderName> = headers.keys().filter(caches).cloned().collect();
-    for name in &doomed {
-        headers.remove(name);
-    }
+    let doomed = names(headers, caches);
+    remove(headers, &doomed);
 }
 
 fn correct_caching(headers: &mut HeaderMap, may_be_private: bool, sets_cookies: bool, asked: &Asked<'_>) {
@@ -199,23 +199,25 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether a browser only ever shows or stores such content: nothing in it runs.
-fn is_passive(headers: &HeaderMap) -> bool {
-    let Some((kind, subtype)) = media_type(headers).and_then(|m| m.split_once('/')) else { return false };
-    let is = |words: &[&str]| words.iter().any(|word| subtype.eq_ignore_ascii_case(word));
+fn is_passive(media_type: &str) -> bool {
+    let Some((kind, subtype)) = media_type.split_once('/') else { return false };
+    let is_of = |kinds: &[&str]| kinds.iter().any(|word| kind.eq_ignore_ascii_case(word));
+    let is = |word: &str| subtype.eq_ignore_ascii_case(word);
     let ends = |suffix: &str| {
         subtype.len() >= suffix.len()
             && subtype.as_bytes()[subtype.len() - suffix.len()..].eq_ignore_ascii_case(suffix.as_bytes())
     };
-    match kind.to_ascii_lowercase().as_str() {
-        "application" => is(&["json", "octet-stream"]) || ends("+json"),
-        "text" => is(&["plain"]),
-        "image" | "audio" | "video" | "font" => !ends("xml") && !subtype.is_empty(),
-        _ => false,
+    if is_of(&["application"]) {
+        is("json") || is("octet-stream") || ends("+json")
+    } else if is_of(&["text"]) {
+        is("plain")
+    } else {
+        is_of(&["image", "audio", "video", "font"]) && !ends("xml") && !subtype.is_empty()
     }
 }
 
-fn is_inline(headers: &HeaderMap, types: &[String]) -> bool {
-    media_type(headers).is_some_and(|media_type| types.iter().any(|t| media_type.eq_ignore_ascii_case(t)))
+fn is_inline(media_type: &str, types: &[String]) -> bool {
+    types.iter().any(|inline| media_type.eq_ignore_ascii_case(inline))
 }
 
 /// Makes the browser save the body, under the name the upstream gave it.

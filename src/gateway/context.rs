@@ -6,8 +6,6 @@ use super::settings::Kind;
 use super::upstream::{Service, Upstream};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// A request in a context that the upstream's answers are not for: 403 `fetch_context`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,31 +31,23 @@ impl Upstream {
         if self.kind == Kind::App {
             return Ok(());
         }
-        if headers.contains_key(SERVICE_WORKER) {
-            return Err(WrongContext);
-        }
         let service = self.service(rule);
-        let all = |name: HeaderName, fits: &dyn Fn(&[u8]) -> bool| {
-            headers.get_all(name).iter().all(|value| fits(value.as_bytes()))
-        };
         let fits = |destination: &[u8]| match destination {
             b"empty" | b"websocket" => true,
             b"image" | b"audio" | b"video" | b"track" | b"font" => service != Some(Service::Data),
             b"document" => service.is_some_and(Service::is_storage),
             _ => false,
         };
-        if !all(SEC_FETCH_DEST, &fits) {
-            return Err(WrongContext);
-        }
         let is_read = matches!(*method, Method::GET | Method::HEAD);
-        if is_read
-            && !public
-            && !cors_ok
-            && !all(SEC_FETCH_SITE, &|site| matches!(site, b"same-origin" | b"none"))
-        {
-            return Err(WrongContext);
-        }
-        Ok(())
+        let reads_from =
+            |site: &[u8]| !is_read || public || cors_ok || matches!(site, b"same-origin" | b"none");
+        let sound = headers.iter().all(|(name, value)| match name.as_str() {
+            "service-worker" => false,
+            "sec-fetch-dest" => fits(value.as_bytes()),
+            "sec-fetch-site" => reads_from(value.as_bytes()),
+            _ => true,
+        });
+        if sound { Ok(()) } else { Err(WrongContext) }
     }
 }
 

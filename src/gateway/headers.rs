@@ -20,32 +20,41 @@ const X_FORWARDED_GROUPS: HeaderName = HeaderName::from_static("x-forwarded-grou
 /// Removes what a browser may not tell `upstream`. Comes before anything is added.
 pub(super) fn strip(headers: &mut HeaderMap, upstream: &Upstream, service: Option<Service>) {
     headers.reserve(8); // for what follows, once
-    strip_named_by_connection(headers);
-    let cookies = kept_cookies(headers, &upstream.pass_cookies);
-    let doomed = |name: &&HeaderName| match service {
+    let is_doomed = |name: &HeaderName| match service {
         None | Some(Service::Functions) => is_dropped(name),
         Some(_) => !is_taken_by_supabase(name.as_str()),
     };
-    let doomed: Vec<HeaderName> = headers.keys().filter(doomed).cloned().collect();
-    for name in &doomed {
-        headers.remove(name);
+    let doomed = names(headers, is_doomed);
+    if doomed.contains(&header::CONNECTION) {
+        strip_named_by_connection(headers);
     }
+    let cookies = kept_cookies(headers, &upstream.pass_cookies);
+    remove(headers, &doomed);
     if let Some(cookies) = cookies {
         headers.insert(header::COOKIE, cookies);
     }
 }
 
+/// The names in `headers` that are `wanted`.
+pub(super) fn names(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Vec<HeaderName> {
+    headers.keys().filter(|name| wanted(name)).cloned().collect()
+}
+
+pub(super) fn remove(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 /// Removes the headers that `Connection` names (RFC 9110, section 7.6.1).
 pub(super) fn strip_named_by_connection(headers: &mut HeaderMap) {
-    let names = |list: &HeaderValue| -> Vec<HeaderName> {
+    let listed = |list: &HeaderValue| -> Vec<HeaderName> {
         let options = list.to_str().unwrap_or_default().split(',').map(|name| name.trim_matches([' ', '\t']));
         let names = options.filter(|name| !matches!(*name, "keep-alive" | "close"));
         names.filter_map(|name| name.parse().ok()).collect()
     };
-    let named: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(names).collect();
-    for name in &named {
-        headers.remove(name);
-    }
+    let named: Vec<HeaderName> = headers.get_all(header::CONNECTION).iter().flat_map(listed).collect();
+    remove(headers, &named);
 }
 
 /// A name as upstreams read it: many take `X_Forwarded.User` for `X-Forwarded-User`. Names of a [`HeaderMap`] are in

@@ -93,7 +93,8 @@ impl Inner {
         let mut pause = SHORT;
         loop {
             match tokio::time::timeout(pause, &mut place).await {
-                Ok(place) => return place.map_err(|until| Outcome::Kept { until }),
+                Ok(Ok(place)) => return Ok(place),
+                Ok(Err(until)) => return Err(self.news_or_kept(vault, ticket, session, until).await),
                 Err(_) => pause = (pause * 2).min(LONG),
             }
             if let Some(outcome) = self.news_of(vault, ticket, session).await {
@@ -126,11 +127,7 @@ impl Inner {
             Answer::New(fresh, aal) => self.write(vault, ticket, session, fence, *fresh, aal).await,
             Answer::Kept(until) => {
                 give_back(vault, &key, fence).await;
-                // Whoever was stopped for longer than its lease may find that another has done it.
-                match self.news_of(vault, ticket, session).await {
-                    Some(done @ (Outcome::Refreshed(_) | Outcome::Ended(_))) => done,
-                    _ => Outcome::Kept { until },
-                }
+                self.news_or_kept(vault, ticket, session, until).await
             }
             Answer::Final(reason) => {
                 // A node that lost its lease asks with a token that another has used up since.
@@ -153,6 +150,20 @@ impl Inner {
             Ok(Look::Live(now)) if now.same_tokens(session) => None,
             Ok(Look::Live(newer)) => Some(Outcome::Refreshed(newer)),
             Ok(look) => Some(Outcome::Ended(ended_by(&look))),
+        }
+    }
+
+    /// Nobody asks before `until`. Whoever was stopped or queued may find that another node has done it meanwhile.
+    async fn news_or_kept(
+        &self,
+        vault: &Vault,
+        ticket: &Arc<Ticket>,
+        session: &Session,
+        until: OffsetDateTime,
+    ) -> Outcome {
+        match self.news_of(vault, ticket, session).await {
+            Some(done @ (Outcome::Refreshed(_) | Outcome::Ended(_))) => done,
+            _ => Outcome::Kept { until },
         }
     }
 

@@ -27,8 +27,8 @@ use super::views::{Frame, View};
 use crate::policy::{Policy, Rule};
 use crate::session::Slot;
 pub use head::FetchSite;
-pub(super) use head::{Client, Peer, SEC_FETCH_MODE, SEC_FETCH_SITE, X_CSRF, is_form, text};
-use head::{is_navigation, only};
+use head::Said;
+pub(super) use head::{Client, Peer, SEC_FETCH_MODE, SEC_FETCH_SITE, is_form, text};
 use language::Tongues;
 pub(super) use ways::returning;
 
@@ -56,6 +56,7 @@ struct Inner {
     auth: bool,
     site: FetchSite,
     navigation: bool,
+    marked: bool,
     client: Client,
     request_id: RequestId,
     method: Method,
@@ -86,10 +87,10 @@ impl Visit {
         public: usize,
     ) -> Self {
         let headers = &parts.headers;
-        let site = FetchSite::of(headers);
+        let said = Said::read(headers);
         let path = parts.uri.path();
         let below = path.strip_prefix(app.mount.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        let navigation = path != token::PATH && is_navigation(&parts.method, headers);
+        let navigation = path != token::PATH && said.is_navigation(&parts.method, headers);
         let face = match (below, navigation) {
             _ if parts.extensions.get::<Original>().is_some() => Face::Verdict,
             (true, _) => Face::Supabase,
@@ -100,18 +101,19 @@ impl Visit {
             slot: Slot::new(headers, client.address),
             face,
             auth: below && app.is_auth(path),
-            site,
+            site: said.site(),
             navigation,
+            marked: said.is_marked(),
             client,
             request_id,
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned(),
             public,
             policy: app.policy.get(),
-            origin: only(headers, header::ORIGIN).cloned(),
+            origin: said.origin.value().cloned(),
             cookies: Mutex::default(),
             binding: Mutex::default(),
-            tongues: Tongues::of(&app, parts),
+            tongues: Tongues::of(&app, &said),
             route: OnceLock::new(),
             rule: OnceLock::new(),
             forwarded: OnceLock::new(),
@@ -175,6 +177,11 @@ impl Visit {
     /// Whether the answer will fill a window of its own.
     pub fn is_navigation(&self) -> bool {
         self.0.navigation
+    }
+
+    /// Whether `X-CSRF: 1` is there, which no foreign page can add without a preflight (S-14).
+    pub(super) fn is_marked(&self) -> bool {
+        self.0.marked
     }
 
     /// A navigation that began on another site and brought no session: a Strict cookie may be there and not have come

@@ -57,3 +57,21 @@ async fn proxies_of_the_environment_are_ignored() {
     assert_eq!(browser.get("/api/secure").await.status, 502);
     assert_eq!(seen.load(Ordering::SeqCst), 0, "the proxy was asked for nothing");
 }
+
+/// With one core everything runs on one thread: the auth server, the demo's API and all requests, and no line of the log is
+/// kept back.
+#[tokio::test]
+async fn one_core_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start_on_one_core(folder.path(), &[("BFF_LOG_FORMAT", "json")]).await;
+    let browser = Browser::new(&program.base);
+    let person = json!({ "email": "ada@example.test", "password": PASSWORD });
+    assert_eq!(browser.post("/auth/signup", &person).await.status, 200);
+    let asked = (0..40).map(|_| browser.get("/auth/session"));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.json()["authenticated"], true);
+    }
+    program.says(r#""http.route":"/auth/session""#).await;
+    program.signal("TERM");
+    program.says("shutting down").await;
+}

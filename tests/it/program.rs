@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_supabase-bff");
+
 /// Dropping it ends it.
 pub struct Program {
     child: Child,
@@ -30,10 +32,24 @@ impl Program {
 
     /// The same on `port`, where another one may have been.
     pub async fn start_at(port: u16, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(PROGRAM), port, folder, environment).await
+    }
+
+    /// The same as [`start`](Self::start), on a machine with one core as far as the program can see.
+    pub async fn start_on_one_core(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+        let one = cores.split([',', '-']).next().unwrap();
+        let mut command = Command::new("taskset");
+        command.args(["-c", one, PROGRAM]);
+        Self::run(command, free_port().unwrap(), folder, environment).await
+    }
+
+    async fn run(mut command: Command, port: u16, folder: &Path, environment: &[(&str, &str)]) -> Self {
         let admin = free_port().unwrap();
         let base = format!("http://localhost:{port}");
         let said = folder.join("stderr.log");
-        let child = Command::new(env!("CARGO_BIN_EXE_supabase-bff"))
+        let child = command
             .env_clear()
             .current_dir(folder)
             .stdin(Stdio::null())

@@ -10,7 +10,7 @@ use crate::web::api::token;
 use crate::web::error::{Code, Error};
 use crate::web::sockets::is_from_here;
 use crate::web::state::AppState;
-use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, X_CSRF, is_form, text};
+use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, is_form, text};
 
 /// Refuses what a page of another site could have caused.
 pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
@@ -48,17 +48,16 @@ fn judge(visit: &Visit, parts: &Parts) -> Result<(), Code> {
     if !has_session || visit.is_navigation() {
         return Ok(());
     }
-    let marked = is_marked(visit, headers);
-    let own_read = safe && visit.site() == FetchSite::SameOrigin;
+    let own_read = || safe && visit.site() == FetchSite::SameOrigin;
     // A browser marks no handshake, and lets no script say its Origin (S-58).
-    let own_socket = safe && Handshake::is_wanted(headers) && is_from_here(visit);
-    if marked || own_read || own_socket { Ok(()) } else { Err(Code::CsrfHeader) }
+    let own_socket = || safe && Handshake::is_wanted(headers) && is_from_here(visit);
+    if is_marked(visit, headers) || own_read() || own_socket() { Ok(()) } else { Err(Code::CsrfHeader) }
 }
 
 /// Whether a header is there that no foreign page can add without a preflight.
 pub(crate) fn is_marked(visit: &Visit, headers: &HeaderMap) -> bool {
     let of_clients = ["apikey", "x-client-info", "authorization", "x-csrf"];
-    text(headers, X_CSRF) == Some("1")
+    visit.is_marked()
         || (visit.face() == Face::Supabase && of_clients.iter().any(|name| headers.contains_key(*name)))
 }
 

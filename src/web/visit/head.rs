@@ -10,7 +10,6 @@ use crate::web::state::AppState;
 
 pub(in crate::web) const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub(in crate::web) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-pub(in crate::web) const X_CSRF: HeaderName = HeaderName::from_static("x-csrf");
 
 /// What a browser says about where a request comes from (Fetch Metadata).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +28,8 @@ pub enum FetchSite {
 
 impl FetchSite {
     /// As the only `Sec-Fetch-Site` says.
-    pub(in crate::web) fn of(headers: &HeaderMap) -> Self {
-        match text(headers, SEC_FETCH_SITE) {
+    fn named(text: Option<&str>) -> Self {
+        match text {
             Some("same-origin") => Self::SameOrigin,
             Some("same-site") => Self::SameSite,
             Some("cross-site") => Self::CrossSite,
@@ -89,16 +88,81 @@ impl Client {
     }
 }
 
-/// `Sec-Fetch-Mode` where there is one; otherwise a form that is posted, or a GET that asks for HTML.
-pub(super) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if let Some(mode) = text(headers, SEC_FETCH_MODE) {
-        return mode == "navigate";
+/// What a request says about its sender and its purpose, found in one pass over its head.
+#[derive(Default)]
+pub(super) struct Said<'a> {
+    pub(super) accept: Field<'a>,
+    pub(super) accept_language: Field<'a>,
+    pub(super) origin: Field<'a>,
+    pub(super) referer: Field<'a>,
+    sec_fetch_mode: Field<'a>,
+    sec_fetch_site: Field<'a>,
+    x_csrf: Field<'a>,
+}
+
+/// A field that counts only where it came once.
+#[derive(Default, Clone, Copy)]
+pub(super) enum Field<'a> {
+    #[default]
+    Absent,
+    Once(&'a HeaderValue),
+    Doubled,
+}
+
+impl<'a> Field<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = if let Self::Absent = self { Self::Once(value) } else { Self::Doubled };
     }
-    let accepts_html = text(headers, header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
-    match *method {
-        Method::GET | Method::HEAD => accepts_html,
-        Method::POST => is_form(headers),
-        _ => false,
+
+    pub(super) fn value(self) -> Option<&'a HeaderValue> {
+        if let Self::Once(value) = self { Some(value) } else { None }
+    }
+
+    fn text(self) -> Option<&'a str> {
+        self.value()?.to_str().ok()
+    }
+}
+
+impl<'a> Said<'a> {
+    pub(super) fn read(headers: &'a HeaderMap) -> Self {
+        let mut said = Self::default();
+        for (name, value) in headers {
+            let field = match name.as_str() {
+                "accept" => &mut said.accept,
+                "accept-language" => &mut said.accept_language,
+                "origin" => &mut said.origin,
+                "referer" => &mut said.referer,
+                "sec-fetch-mode" => &mut said.sec_fetch_mode,
+                "sec-fetch-site" => &mut said.sec_fetch_site,
+                "x-csrf" => &mut said.x_csrf,
+                _ => continue,
+            };
+            field.add(value);
+        }
+        said
+    }
+
+    pub(super) fn site(&self) -> FetchSite {
+        FetchSite::named(self.sec_fetch_site.text())
+    }
+
+    /// Whether the header is there that no foreign page can add without a preflight (S-14).
+    pub(super) fn is_marked(&self) -> bool {
+        self.x_csrf.text() == Some("1")
+    }
+
+    /// `Sec-Fetch-Mode` where there is one; otherwise a form that is posted, or a GET that asks for HTML.
+    pub(super) fn is_navigation(&self, method: &Method, headers: &HeaderMap) -> bool {
+        if let Some(mode) = self.sec_fetch_mode.text() {
+            return mode == "navigate";
+        }
+        match *method {
+            Method::GET | Method::HEAD => {
+                self.accept.text().is_some_and(|accept| accept.contains("text/html"))
+            }
+            Method::POST => is_form(headers),
+            _ => false,
+        }
     }
 }
 
@@ -111,14 +175,9 @@ pub(in crate::web) fn is_form(headers: &HeaderMap) -> bool {
         || kind.eq_ignore_ascii_case("text/plain")
 }
 
-/// The only value of `name`; `None` if it is absent or doubled.
-pub(super) fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
-    let mut all = headers.get_all(name).iter();
-    let value = all.next()?;
-    all.next().is_none().then_some(value)
-}
-
 /// The only value of `name`; `None` if it is absent, doubled or no text.
 pub(in crate::web) fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
-    only(headers, name)?.to_str().ok()
+    let mut all = headers.get_all(name).iter();
+    let value = all.next()?;
+    if all.next().is_none() { value.to_str().ok() } else { None }
 }

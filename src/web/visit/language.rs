@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use url::Url;
 
-use super::{Face, FetchSite, Visit, only};
+use super::head::Said;
+use super::{Face, FetchSite, Visit};
 use crate::web::state::AppState;
 use crate::web::templates::Language;
 use crate::web::views::Tongue;
@@ -20,13 +20,13 @@ pub(super) struct Tongues {
 }
 
 impl Tongues {
-    pub(super) fn of(app: &AppState, parts: &Parts) -> Self {
+    pub(super) fn of(app: &AppState, said: &Said<'_>) -> Self {
         if !app.templates.languages().are_several() {
             return Self::default();
         }
         Self {
-            accept: only(&parts.headers, header::ACCEPT_LANGUAGE).cloned(),
-            referer: only(&parts.headers, header::REFERER).cloned(),
+            accept: said.accept_language.value().cloned(),
+            referer: said.referer.value().cloned(),
             chosen: OnceLock::new(),
         }
     }
