@@ -12,7 +12,11 @@ mod drive;
 #[expect(dead_code, reason = "the other programs use the rest")]
 #[path = "load/figures.rs"]
 mod figures;
+#[path = "load/pairs.rs"]
+mod pairs;
 mod person;
+#[path = "load/proxies.rs"]
+mod proxies;
 mod rig;
 
 use std::path::Path;
@@ -23,7 +27,7 @@ use anyhow::Context;
 use base::clock::SystemClock;
 use base::entropy::SystemEntropy;
 
-use drive::Round;
+use pairs::Pairs;
 use rig::Process;
 
 /// The server that is measured has this core for itself; whoever asks and answers it has the other.
@@ -93,7 +97,8 @@ async fn measure() -> anyhow::Result<()> {
     )?;
     // Where a process lies in memory moves its figures by several per cent: each is started more than once.
     let processes: usize = rig::option("processes", 3)?;
-    let (mut session, mut proxied) = (Pairs::default(), Pairs::default());
+    let (mut session, mut proxied, mut nginx) = (Pairs::default(), Pairs::default(), Pairs::default());
+    let mut forward_auth = Pairs::default();
     for number in 1..=processes {
         let ports: Vec<u16> = (0..4).map(|_| rig::free_port()).collect::<Result<_, _>>()?;
         let [bff_port, admin_port, route_port, proxy_port] = ports[..] else { unreachable!() };
@@ -123,82 +128,21 @@ async fn measure() -> anyhow::Result<()> {
         session.measure(bare, (&bff, bff_port, get("/auth/session", bff_port))).await?;
         let bare = (&proxy, proxy_port, get("/api/items", proxy_port));
         proxied.measure(bare, (&bff, bff_port, get("/api/items", bff_port))).await?;
+        drop(proxy);
+        let (other, other_port) = proxies::nginx(upstream_port, folder.path()).await?;
+        let ours = (&bff, bff_port, get("/api/items", bff_port));
+        nginx.measure((&other, other_port, get("/api/items", other_port)), ours).await?;
         if number == processes {
             println!("memory after the load: {:.1} MiB", figures::resident_mib(bff.0.id())?);
         }
+        drop((bff, other));
+        proxies::forward_auth(auth.url(), &keys, number, &mut forward_auth).await?;
     }
     session.print("GET /auth/session against a bare axum route");
     proxied.print("1 KiB through rule, session and token against a bare axum and hyper proxy");
+    nginx.print("1 KiB through rule, session and token against nginx without any check");
+    forward_auth.print("GET /auth/verify against GET /auth/session, both of ours, sessions in SQLite");
     Ok(())
-}
-
-/// Rounds of a bare server and of ours, in turns.
-#[derive(Default)]
-struct Pairs {
-    bare: Vec<Round>,
-    ours: Vec<Round>,
-}
-
-impl Pairs {
-    /// Adds the rounds of these two processes.
-    async fn measure(
-        &mut self,
-        bare: (&Process, u16, String),
-        ours: (&Process, u16, String),
-    ) -> anyhow::Result<()> {
-        let rounds: usize = rig::option("rounds", 5)?;
-        let length = Duration::from_secs_f64(rig::option("seconds", 1.0)?);
-        let connections: usize = rig::option("connections", 32)?;
-        for number in 0..=rounds {
-            for ((process, port, request), rounds) in [(&bare, &mut self.bare), (&ours, &mut self.ours)] {
-                let before = figures::cpu_seconds(process.0.id())?;
-                let begun = Instant::now();
-                let answers = drive::run(*port, request, connections, length).await?;
-                let round = Round {
-                    answers,
-                    seconds: begun.elapsed().as_secs_f64(),
-                    cpu: figures::cpu_seconds(process.0.id())? - before,
-                };
-                if number > 0 {
-                    rounds.push(round); // the first warms up
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn print(&self, title: &str) {
-        println!("\n{title}: {} rounds", self.ours.len());
-        println!(
-            "{:>7}  {:>12} {:>12} {:>8}  {:>14} {:>14}",
-            "round", "bare /s", "ours /s", "ratio", "bare /cpu s", "ours /cpu s"
-        );
-        for (number, (bare, ours)) in self.bare.iter().zip(&self.ours).enumerate() {
-            println!(
-                "{:>7}  {:>12.0} {:>12.0} {:>8.3}  {:>14.0} {:>14.0}",
-                number + 1,
-                bare.per_second(),
-                ours.per_second(),
-                ours.per_second() / bare.per_second(),
-                bare.per_cpu_second(),
-                ours.per_cpu_second(),
-            );
-        }
-        let middle = |rounds: &[Round], of: fn(&Round) -> f64| {
-            figures::median(&rounds.iter().map(of).collect::<Vec<_>>())
-        };
-        let ratio = |of: fn(&Round) -> f64| middle(&self.ours, of) / middle(&self.bare, of);
-        let ratios =
-            self.bare.iter().zip(&self.ours).map(|(bare, ours)| ours.per_second() / bare.per_second());
-        println!("  median of the rounds' ratios: {:.3}", figures::median(&ratios.collect::<Vec<_>>()));
-        println!(
-            "  ratio of medians: {:.3} by the clock, {:.3} by processor time; core busy {:.0} % and {:.0} %",
-            ratio(Round::per_second),
-            ratio(Round::per_cpu_second),
-            100.0 * middle(&self.bare, Round::busy),
-            100.0 * middle(&self.ours, Round::busy),
-        );
-    }
 }
 
 /// The embedded auth server in this process: for the sign-in, and idle during the load.

@@ -1,5 +1,7 @@
 //! Builds the running parts from the settings and joins them.
 
+mod builder;
+mod library;
 #[cfg(feature = "server")]
 pub mod listen;
 mod reload;
@@ -37,9 +39,15 @@ use crate::web::{self, AppState};
 /// GoTrue is given up after this long.
 const GOTRUE_TIME: Duration = Duration::from_secs(10);
 
+pub use builder::Builder;
+pub use library::Refused;
+
 /// Why the parts could not be joined.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The settings are refused: every fault in one list.
+    #[error(transparent)]
+    Settings(#[from] Refused),
     /// The HTTP client refused its TLS configuration.
     #[error("the HTTP client cannot be made")]
     Client(#[from] reqwest::Error),

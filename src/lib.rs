@@ -1,5 +1,8 @@
 //! supabase-bff keeps Supabase tokens out of the browser.
 //!
+//! For an axum application: `Bff`, [`Require`] and `User` (feature `axum`), `testing::TestBff` for its tests (feature
+//! `embedded`). For an API that only receives tokens: [`Verifier`].
+//!
 //! In reading order: [`token`] verifies JWTs, [`policy`] decides, `gateway` forwards what was decided; `gotrue` asks
 //! Supabase Auth, `session` keeps and refreshes what it answered, `store` is where that rests in store mode, `flow`
 //! is what a person does with both, `web` gives it paths and pages, `app` joins the parts from the settings of
@@ -32,12 +35,27 @@ pub mod app;
 #[cfg(feature = "axum")]
 pub mod config;
 
+pub use policy::Require;
+pub use token::{Claims, Invalid, Verifier};
+
+#[cfg(feature = "axum")]
+pub use app::Bff;
+#[cfg(feature = "axum")]
+pub use web::within::User;
+
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod demo;
+#[cfg(feature = "embedded")]
+pub mod testing;
 
 /// Compiles what the README shows.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// Compiles and runs what `docs/library.md` shows.
+#[cfg(all(doctest, feature = "embedded"))]
+#[doc = include_str!("../docs/library.md")]
+mod library {}

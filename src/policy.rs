@@ -11,6 +11,7 @@ mod in_use;
 mod mount;
 mod needs;
 mod pattern;
+mod require;
 mod rules;
 mod settings;
 
@@ -23,6 +24,7 @@ pub use explain::{Explanation, Line};
 pub use grants::{Access, ClaimPaths, Grants};
 pub use in_use::InUse;
 pub use mount::REALTIME_SOCKET;
+pub use require::Require;
 pub use rules::Rule;
 pub use settings::{Allow, RuleSettings, Switch};
 

@@ -20,6 +20,7 @@ mod supabase;
 pub mod templates;
 pub mod views;
 mod visit;
+pub mod within;
 
 use axum::Router;
 use axum::routing::{MethodRouter, any, delete, get, post};

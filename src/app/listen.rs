@@ -84,6 +84,11 @@ impl Listening {
         ended.err().unwrap_or_else(|| io::Error::other("the listener ended"))
     }
 
+    /// Ends now, whatever is open.
+    pub fn stop(self) {
+        self.handle.shutdown();
+    }
+
     /// Takes no more connections, closes idle ones, and gives open requests `time` to end; then all are closed.
     ///
     /// # Errors

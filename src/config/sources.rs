@@ -21,6 +21,8 @@ pub struct Inputs {
     pub environment: Vec<(OsString, OsString)>,
     /// Where `.env` and `bff.toml` are looked for.
     pub folder: PathBuf,
+    /// What stands for `bff.toml`: then neither that nor `.env` is read.
+    pub file: Option<String>,
     /// Names beginning with `AUTH_` that the embedded server knows.
     pub auth_variables: &'static [&'static str],
 }
@@ -89,6 +91,9 @@ impl Sources {
     /// A program that uses the library has its own way with `.env`; ours reads it.
     #[cfg(feature = "server")]
     fn read_dotenv(&mut self, inputs: &Inputs, problems: &mut Problems) {
+        if inputs.file.is_some() {
+            return;
+        }
         let path = inputs.folder.join(".env");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => without_comments(&text),
@@ -121,6 +126,10 @@ impl Sources {
 
     fn read_file(&mut self, inputs: &Inputs, problems: &mut Problems) {
         let named = vars::text(&*self, "BFF_CONFIG", problems);
+        if let Some(text) = &inputs.file {
+            self.file = File::read("settings".to_owned(), text.clone(), problems);
+            return;
+        }
         let name = named.clone().unwrap_or_else(|| "bff.toml".to_owned());
         match std::fs::read_to_string(inputs.folder.join(&name)) {
             Ok(text) => self.file = File::read(name, text, problems),

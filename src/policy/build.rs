@@ -88,7 +88,7 @@ impl Policy {
     ///
     /// Every fault of the rules, scopes and roles. Nothing is half built: one fault refuses all (S-98).
     pub fn build(rules: Vec<RuleSettings>, grants: Grants, site: &Site) -> Result<Self, Vec<Finding>> {
-        let mut builder = Builder { grants: &grants, site, findings: Vec::new() };
+        let mut builder = Builder::new(&grants, site);
         builder.check_grants();
         let reserved = builder.reserved();
         let mut made: Vec<Rule> = builder.built_in();
@@ -124,6 +124,17 @@ pub(super) struct Builder<'a> {
     findings: Vec<Finding>,
 }
 
+impl<'a> Builder<'a> {
+    pub(super) fn new(grants: &'a Grants, site: &'a Site) -> Self {
+        Self { grants, site, findings: Vec::new() }
+    }
+
+    /// What was found so far.
+    pub(super) fn findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}
+
 impl Builder<'_> {
     pub(super) fn fault(
         &mut self,
@@ -141,7 +152,7 @@ impl Builder<'_> {
     fn reserved(&mut self) -> Vec<Pattern> {
         let mount = self.site.mount.as_str();
         let own = [Pattern::parse("/auth/**"), Pattern::parse(&format!("{mount}/**"))];
-        let plain = mount.starts_with('/') && !mount.ends_with('/') && !mount.contains('*');
+        let plain = mount.starts_with('/') && !mount.ends_with('/') && !mount.contains(['*', '{', '}']);
         let apart = mount != "/auth" && !mount.starts_with("/auth/");
         if !plain || !apart || own.iter().any(Result::is_err) {
             let why = "The drop-in cannot be mounted here.";
@@ -179,22 +190,9 @@ impl Builder<'_> {
         }
         self.check_target(&settings);
         let methods = self.methods(&settings);
-        let max_age = settings.max_age.as_deref().and_then(|text| self.max_age(text, &at("max_age")));
-        if !matches!(settings.aal, None | Some(1 | 2)) {
-            let seen = settings.aal.unwrap_or_default().to_string();
-            self.fault("BFF-CONF-002", at("aal"), &seen, "There are two levels.", "Set it to 1 or 2.");
-        }
-        self.check_needs(&settings);
+        let needs = self.needs(&settings);
+        self.check_gateway_keys(&settings);
         let path = path.filter(|_| self.findings.len() == before)?;
-        let needs = Needs {
-            anonymous_will_do: settings.anonymous_users,
-            scopes: settings.scopes,
-            any_scopes: settings.any_scopes,
-            roles: settings.roles,
-            claims: settings.claims.into_iter().collect(),
-            aal2: settings.aal == Some(2),
-            max_age,
-        };
         Some(Rule {
             name: settings.name,
             host: settings.host,
@@ -209,6 +207,26 @@ impl Builder<'_> {
             live: settings.live,
             built_in: false,
         })
+    }
+
+    /// What a rule asks of people, with its faults among the findings.
+    pub(super) fn needs(&mut self, settings: &RuleSettings) -> Needs {
+        let at = |key: &str| format!("rules.{}.{key}", settings.name);
+        let max_age = settings.max_age.as_deref().and_then(|text| self.max_age(text, &at("max_age")));
+        if !matches!(settings.aal, None | Some(1 | 2)) {
+            let seen = settings.aal.unwrap_or_default().to_string();
+            self.fault("BFF-CONF-002", at("aal"), &seen, "There are two levels.", "Set it to 1 or 2.");
+        }
+        self.check_needs(settings);
+        Needs {
+            anonymous_will_do: settings.anonymous_users,
+            scopes: settings.scopes.clone(),
+            any_scopes: settings.any_scopes.clone(),
+            roles: settings.roles.clone(),
+            claims: settings.claims.clone().into_iter().collect(),
+            aal2: settings.aal == Some(2),
+            max_age,
+        }
     }
 
     fn methods(&mut self, settings: &RuleSettings) -> Option<Vec<Method>> {

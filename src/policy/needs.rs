@@ -52,7 +52,6 @@ impl Builder<'_> {
             }
         }
         self.check_effect(settings);
-        self.check_gateway_keys(settings);
     }
 
     /// Options without effect are faults (S-93): who writes them believes that they protect.
@@ -79,7 +78,7 @@ impl Builder<'_> {
     }
 
     /// What only the gateway does has no place in a rule for another proxy.
-    fn check_gateway_keys(&mut self, settings: &RuleSettings) {
+    pub(super) fn check_gateway_keys(&mut self, settings: &RuleSettings) {
         let asked = [
             ("strip", !settings.strip.is_empty()),
             ("csrf", settings.csrf == Switch::Off),

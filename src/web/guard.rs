@@ -46,6 +46,15 @@ impl Caller {
         }
     }
 
+    /// What their token says.
+    pub(crate) fn claims(&self) -> Option<&Arc<Claims>> {
+        match self {
+            Self::Nobody => None,
+            Self::Session(current) => Some(&current.claims),
+            Self::Bearer { claims, .. } => Some(claims),
+        }
+    }
+
     /// When they were found good: now, unless that was not looked at.
     pub(crate) fn at(&self) -> Option<OffsetDateTime> {
         match self {

@@ -27,6 +27,7 @@ pub(super) use errors::{bounce, dress};
 pub(super) use headers::PAGE_POLICY;
 pub(super) use origin::{cross_site, gate, is_listed, is_marked, same_origin_only};
 pub use trace::REQUEST_LINE;
+pub(super) use trace::record;
 
 use super::api::verify::{self, Original};
 use super::error::Flaw;
@@ -36,6 +37,15 @@ use super::state::AppState;
 use super::supabase;
 use super::visit::{Client, Face, Peer, Visit};
 use crate::gateway;
+
+/// What stands behind the stack: our own paths and the gateway, or an application that brought its own.
+pub(super) trait Behind: Send + 'static {
+    /// Whether rules of `bff.toml` may excuse a path from S-14: they say nothing about paths that they do not serve (S-19).
+    const EXCUSES: bool;
+
+    /// The answer to a request that the stack let in.
+    fn answer(self, visit: &Visit, request: Request) -> impl Future<Output = Response> + Send;
+}
 
 /// The router with the stack around it. A service of its own: a layer of axum's would be put around each route, and box
 /// and clone for each request what is one step here.
@@ -74,11 +84,14 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let Self { app, router, peer } = self.clone();
-        let told =
-            || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| Peer::new(info.0.ip()));
-        let peer = peer.or_else(told);
+        let peer = peer.or_else(|| told_peer(request.extensions()));
         Box::pin(async move { Ok(trace::record(app, peer, request.map(Body::new), router).await) })
     }
+}
+
+/// The other end of the connection, where the server said it.
+pub(super) fn told_peer(extensions: &http::Extensions) -> Option<Peer> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| Peer::new(info.0.ip()))
 }
 
 /// An answer, and the visit it belongs to if there was one.
@@ -88,12 +101,12 @@ struct Attended {
 }
 
 /// Everything between the log line and the handler.
-async fn attend(
+async fn attend<B: Behind>(
     app: AppState,
     request_id: RequestId,
     client: Client,
     request: Request,
-    router: Router,
+    behind: B,
 ) -> Attended {
     let (mut parts, body) = request.into_parts();
     let visit = match enter(&app, &mut parts, client, request_id) {
@@ -104,9 +117,12 @@ async fn attend(
         Ok(place) => place,
         Err(error) => return leave(visit, error.into_response(), None),
     };
-    let answer = match refuse(&visit, &parts) {
+    let answer = match refuse(&visit, &parts, B::EXCUSES) {
         Some(answer) => answer,
-        None => serve(&visit, &mut Request::from_parts(parts, body), router).await,
+        None => {
+            visit.load_session().await;
+            behind.answer(&visit, Request::from_parts(parts, body)).await
+        }
     };
     leave(visit, answer, Some(place))
 }
@@ -136,29 +152,33 @@ fn enter(
 }
 
 /// The answer to a request that does not come as far as a handler.
-fn refuse(visit: &Visit, parts: &Parts) -> Option<Response> {
+fn refuse(visit: &Visit, parts: &Parts, excuses: bool) -> Option<Response> {
     if visit.face() == Face::Verdict {
         return None; // the request that it is about has its own gate
     }
-    origin::preflight(visit, parts).or_else(|| match origin::gate(visit, parts) {
+    origin::preflight(visit, parts).or_else(|| match origin::gate(visit, parts, excuses) {
         Ok(()) => code::guard(visit, parts),
         Err(error) => Some(error.into_response()),
     })
 }
 
-async fn serve(visit: &Visit, request: &mut Request, mut router: Router) -> Response {
-    visit.load_session().await;
-    if visit.app().is_own(request.uri().path()) {
-        request.extensions_mut().insert(visit.clone());
-        if visit.speaks_with_gotrue()
-            && let Some(uri) = supabase::named(&visit.app().mount, request.uri())
-        {
-            *request.uri_mut() = uri;
+/// Our own paths; every other one is a matter of rules.
+impl Behind for Router {
+    const EXCUSES: bool = true;
+
+    async fn answer(mut self, visit: &Visit, mut request: Request) -> Response {
+        if visit.app().is_own(request.uri().path()) {
+            request.extensions_mut().insert(visit.clone());
+            if visit.speaks_with_gotrue()
+                && let Some(uri) = supabase::named(&visit.app().mount, request.uri())
+            {
+                *request.uri_mut() = uri;
+            }
+            let Ok(answer) = self.call(request).await;
+            return answer;
         }
-        let Ok(answer) = router.call(std::mem::take(request)).await;
-        return answer;
+        routes::answer(visit, &mut request).await.unwrap_or_else(IntoResponse::into_response)
     }
-    routes::answer(visit, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Dresses the answer and gives it the cookies that it needs.

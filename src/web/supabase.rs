@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use super::state::AppState;
 
 /// The mount as the route table names it, whatever `supabase.mount` says.
-const NAMED: &str = "/supabase";
+pub(super) const NAMED: &str = "/supabase";
 /// The authentication service below a mount.
 const AUTH: &str = "/auth/v1";
 

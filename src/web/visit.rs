@@ -21,6 +21,7 @@ use super::api::token;
 use super::api::verify::Original;
 use super::error::{Code, Error};
 use super::forms::Binding;
+use super::guard::Caller;
 use super::ids::RequestId;
 use super::state::AppState;
 use super::views::{Frame, View};
@@ -75,6 +76,8 @@ struct Inner {
     /// Milliseconds until the head of an upstream's answer.
     forwarded: OnceLock<u64>,
     answered: AtomicBool,
+    /// Who passed a guard inside somebody's application.
+    caller: OnceLock<Arc<Caller>>,
 }
 
 impl Visit {
@@ -118,6 +121,7 @@ impl Visit {
             rule: OnceLock::new(),
             forwarded: OnceLock::new(),
             answered: AtomicBool::new(false),
+            caller: OnceLock::new(),
             app,
         }))
     }
@@ -231,6 +235,25 @@ impl Visit {
     pub(super) fn route(&self) -> Option<&str> {
         let template = || self.0.route.get().map(MatchedPath::as_str);
         self.0.rule.get().map(|rule| rule.name()).or_else(template)
+    }
+
+    /// The template of the path that the request matched.
+    pub(super) fn note_path(&self, path: &MatchedPath) {
+        let _ = self.0.route.set(path.clone()); // the same at every time
+    }
+
+    /// The request goes on for `caller`.
+    pub(super) fn note_caller(&self, caller: Caller) -> Arc<Caller> {
+        let caller = Arc::new(caller);
+        if caller.claims().is_some() {
+            let _ = self.0.caller.set(Arc::clone(&caller)); // the same person at every time
+        }
+        caller
+    }
+
+    /// The person for whom the request went on, if that was asked.
+    pub(super) fn caller(&self) -> Option<Arc<Caller>> {
+        self.0.caller.get().cloned()
     }
 
     /// The upstream that the request went on to, if it did, and the milliseconds until the head of the answer.
@@ -361,7 +384,7 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let visit = parts.extensions.get::<Self>().cloned().ok_or(Code::Internal)?;
         if let Some(route) = parts.extensions.get::<MatchedPath>() {
-            let _ = visit.0.route.set(route.clone()); // the same at every time
+            visit.note_path(route);
         }
         Ok(visit)
     }

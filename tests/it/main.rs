@@ -46,6 +46,7 @@ mod hosts;
 mod input;
 mod killed;
 mod languages;
+mod library;
 mod limited;
 mod limits;
 mod linking;

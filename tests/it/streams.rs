@@ -17,7 +17,8 @@ async fn with_stream() -> (TestApp, TcpListener) {
     (TestApp::with(Plan { rules, ..Plan::default() }).await, listener)
 }
 
-async fn read_until(socket: &mut TcpStream, end: &str) -> String {
+/// What arrives until `end` is among it.
+pub async fn read_until(socket: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while !text.contains(end) {

@@ -63,7 +63,12 @@ pub fn system_roots() -> Option<Vec<u8>> {
 /// # Errors
 ///
 /// When the TLS configuration cannot be used by the client.
-pub fn client(mut tls: rustls::ClientConfig, total: Duration) -> reqwest::Result<reqwest::Client> {
+pub fn client(tls: rustls::ClientConfig, total: Duration) -> reqwest::Result<reqwest::Client> {
+    builder(tls, total).build()
+}
+
+/// The same before it is built, for whoever wants more of it.
+pub fn builder(mut tls: rustls::ClientConfig, total: Duration) -> reqwest::ClientBuilder {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()]; // a configuration handed in has none
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -74,7 +79,6 @@ pub fn client(mut tls: rustls::ClientConfig, total: Duration) -> reqwest::Result
         .tcp_nodelay(true)
         .referer(false)
         .no_proxy()
-        .build()
 }
 
 /// Why a body could not be read.

@@ -12,11 +12,12 @@ use crate::web::sockets::is_from_here;
 use crate::web::state::AppState;
 use crate::web::visit::{Face, FetchSite, SEC_FETCH_SITE, Visit, is_form, text};
 
-/// Refuses what a page of another site could have caused.
-pub(crate) fn gate(visit: &Visit, parts: &Parts) -> Result<(), Error> {
+/// Refuses what a page of another site could have caused. Where the rules serve the path, theirs may excuse it from S-14.
+pub(crate) fn gate(visit: &Visit, parts: &Parts, excuses: bool) -> Result<(), Error> {
     let Err(code) = judge(visit, parts) else { return Ok(()) };
     // The header alone can be switched off, and only for the one rule that is matched (S-19). S-13 always holds.
-    let opted_out = code == Code::CsrfHeader
+    let opted_out = excuses
+        && code == Code::CsrfHeader
         && !parts.uri.path().starts_with("/auth/")
         && visit
             .policy()

@@ -3,13 +3,12 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{Attended, errors, headers};
+use super::{Attended, Behind, errors, headers};
 use crate::web::error::Code;
 use crate::web::state::AppState;
 use crate::web::visit::{Client, Peer, Visit};
@@ -18,14 +17,19 @@ use crate::web::visit::{Client, Peer, Visit};
 pub const REQUEST_LINE: &str = "supabase_bff::request";
 
 /// The outermost layer.
-pub(super) async fn record(app: AppState, peer: Option<Peer>, request: Request, router: Router) -> Response {
+pub(in crate::web) async fn record<B: Behind>(
+    app: AppState,
+    peer: Option<Peer>,
+    request: Request,
+    behind: B,
+) -> Response {
     let id = app.ids.next();
     let begun = app.clock.now();
     let method = request.method().clone();
     let client = Client::of(&app, request.headers(), peer.as_ref());
     let span = tracing::info_span!("request", request_id = id.as_str(), client.address = client.text());
     // Boxed once: as part of this future it would be moved with every layer around it.
-    let attend = Box::pin(super::attend(app.clone(), id.clone(), client, request, router));
+    let attend = Box::pin(super::attend(app.clone(), id.clone(), client, request, behind));
     let mut run = pin!(AssertUnwindSafe(attend).catch_unwind().instrument(span));
     // The panic hook has logged where; a body that names nothing is all the caller gets.
     let Attended { response, visit } = run.as_mut().await.unwrap_or_else(|_| {

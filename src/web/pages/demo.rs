@@ -76,7 +76,7 @@ async fn run(visit: &Visit, call: &Call) -> (StatusCode, Option<String>, String)
     };
     let (parts, body) = request.into_parts();
     let script = visit.as_script(&parts);
-    let response = match crate::web::layers::gate(&script, &parts) {
+    let response = match crate::web::layers::gate(&script, &parts, true) {
         Err(error) => error.into_response(),
         Ok(()) if call.path == "/auth/refresh" => {
             api::session::refresh(script.clone()).await.unwrap_or_else(IntoResponse::into_response)
