@@ -25,7 +25,7 @@ use base::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use figures::{cpu_seconds, median, resident_mib};
+use figures::{cpu_seconds, median, peak_mib, resident_mib};
 use rig::{PASSWORD, Process};
 use talk::{Connection, Reply};
 
@@ -260,12 +260,4 @@ async fn crowd(folder: &Path, people: usize) -> anyhow::Result<()> {
     );
     println!("after the crowd {:.1} MiB; now {:.1} MiB (VmRSS)", peak_mib(id)?, resident_mib(id)?);
     Ok(())
-}
-
-/// The most memory of process `id` that ever lay in RAM, in MiB.
-fn peak_mib(id: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }

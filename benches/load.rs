@@ -9,6 +9,7 @@
 mod bare;
 #[path = "load/drive.rs"]
 mod drive;
+#[expect(dead_code, reason = "the other programs use the rest")]
 #[path = "load/figures.rs"]
 mod figures;
 #[path = "load/pairs.rs"]

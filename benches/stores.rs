@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 mod crowd;
+#[expect(dead_code, reason = "the other programs use the rest")]
 #[path = "load/figures.rs"]
 mod figures;
 mod person;

@@ -1,6 +1,8 @@
 //! Builds the running parts from the settings and joins them.
 
 mod builder;
+#[cfg(feature = "server")]
+pub mod doctor;
 mod library;
 #[cfg(feature = "server")]
 pub mod listen;

@@ -6,6 +6,7 @@
 #[cfg(feature = "embedded")]
 mod auth;
 mod check;
+mod doctor;
 mod init;
 mod load;
 mod mint;
@@ -64,6 +65,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Try the live project and each dependency once
+    Doctor {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the rules
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -109,6 +116,8 @@ enum KeysCommand {
 enum End {
     /// Fine; there may be warnings.
     Fine = 0,
+    /// `doctor` found what has to be mended.
+    Findings = 4,
     /// `policy explain` says no.
     Refused = 5,
 }
@@ -137,7 +146,7 @@ fn refused(error: crate::app::Error) -> anyhow::Error {
 }
 
 /// Runs the command of this process. The exit status is 0 if all is fine, 1 if it failed while running, 2 for a wrong
-/// command line, 3 for a refused configuration and 5 if `policy explain` says no.
+/// command line, 3 for a refused configuration, 4 for faults that `doctor` found and 5 if `policy explain` says no.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -162,6 +171,7 @@ fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Serve => serve::run(&flags)?,
         Command::Init => init::run(&std::env::current_dir()?)?,
         Command::Check { json } => check::run(&flags, json)?,
+        Command::Doctor { json } => return doctor::run(&flags, json),
         Command::Policy(PolicyCommand::Explain(question)) => return policy::explain(&flags, &question),
         Command::Keys(KeysCommand::New) => tools::new_key()?,
         Command::LogId { uuid } => tools::log_id(&flags, uuid)?,

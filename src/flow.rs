@@ -40,7 +40,7 @@ use url::Url;
 
 pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
 pub use arrival::{Arrival, EmailChange, NotLinked, Return};
-pub use code::{By, Confirm, Confirmed};
+pub use code::{By, Confirm, Confirmed, asked_nothing_in_vain};
 pub use handover::{BadCode, Ticket};
 pub use id_token::IdToken;
 pub use linking::Identity;

@@ -16,8 +16,17 @@ pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
 
 /// Memory of process `id` that lies in RAM, in MiB.
 pub fn resident_mib(id: u32) -> anyhow::Result<f64> {
+    status_mib(id, "VmRSS:")
+}
+
+/// The most of it that there was since the start, or since `5` was written to `/proc/<id>/clear_refs`.
+pub fn peak_mib(id: u32) -> anyhow::Result<f64> {
+    status_mib(id, "VmHWM:")
+}
+
+fn status_mib(id: u32, name: &'static str) -> anyhow::Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
 }

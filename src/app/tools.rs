@@ -69,6 +69,8 @@ pub fn description(settings: &Settings) -> Value {
         hooks: settings.hooks.is_some(),
         forward_auth: settings.forward_auth.is_some(),
         demo: settings.demo,
+        mount: settings.site.mount.clone(),
+        services: settings.site.services.iter().cloned().collect(),
     })
 }
 

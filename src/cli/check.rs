@@ -42,7 +42,7 @@ pub(super) fn run(flags: &Flags, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn finding(problem: &Problem) -> serde_json::Value {
+pub(super) fn finding(problem: &Problem) -> serde_json::Value {
     json!({
         "weight": if problem.weight == Weight::Fault { "fault" } else { "warning" },
         "code": problem.code,

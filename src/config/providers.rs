@@ -67,7 +67,9 @@ pub(super) fn read(sources: &Sources, problems: &mut Problems) -> Providers {
                 "Correct the name, or remove the entry.",
             );
         }
-        let named = entry.value.params.keys().chain(&entry.value.allow_params);
+        // A page may ask for scopes where that is allowed; what is asked for anyway has a key of its own.
+        let allowed = entry.value.allow_params.iter().filter(|name| *name != "scopes");
+        let named = entry.value.params.keys().chain(allowed);
         for name in named.filter(|name| RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))) {
             let why = "This parameter is set by the flow itself and cannot be given.";
             problems.fault(CODE, &entry.place, Some(name), why, "Remove it; scopes have a key of their own.");

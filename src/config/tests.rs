@@ -219,7 +219,11 @@ fn faults_of_the_file_name_their_line() {
             "BFF-PROV-001 bff.toml line 2: providers.github",
         ),
         (
-            "[providers]\ngithub = { allow_params = ['redirect_to'] }",
+            "[providers]\ngithub = { allow_params = ['scopes', 'redirect_to'] }",
+            "BFF-PROV-001 bff.toml line 2: providers.github",
+        ),
+        (
+            "[providers]\ngithub = { params = { scopes = 'repo' } }",
             "BFF-PROV-001 bff.toml line 2: providers.github",
         ),
         (

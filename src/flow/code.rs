@@ -139,6 +139,12 @@ impl Flows {
     }
 }
 
+/// Whether what became of a mail counts as no try: it was good, or nothing was asked of GoTrue, since what was typed can be
+/// nobody's address or code.
+pub fn asked_nothing_in_vain(done: &Result<Confirmed, Failure>) -> bool {
+    matches!(done, Ok(_) | Err(Failure::Form(Problem::Required(_) | Problem::EmailInvalid)))
+}
+
 fn is_plausible(hash: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     !hash.is_empty() && hash.len() <= 256 && hash.bytes().all(plain)

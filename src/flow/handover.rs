@@ -1,17 +1,17 @@
 //! What a client below the mount gets at the end of a flow, and brings back: one-time codes of ours, never GoTrue's; the
 //! rest of an address; a ticket to begin a linking flow with.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base::seal::Sealer;
+use base::vars::Rate;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Flows;
+use crate::limit::Bucket;
 use crate::pkce::{Challenge, Verifier};
 use crate::session::Session;
-use crate::session::flights::Flights;
 
 /// How every code of ours begins, and what else is handed over: each opens in its own place alone.
 const CODE: &str = "bffc_";
@@ -19,18 +19,19 @@ const ADDRESS: &str = "bffa_";
 const TICKET: &str = "bfft_";
 /// How long codes, rests of addresses and tickets count.
 const LIFE: Duration = Duration::MINUTE;
+/// A code that was used stays used for longer than it counts.
+const ONCE: Rate = Rate { count: 1, per: Duration::seconds(61) };
 /// Longest text that is looked at, in bytes.
 const LONGEST: usize = 8 << 10;
 
-/// Seals what is handed over, and remembers which codes were used.
+/// Seals what is handed over.
 pub(super) struct Handover {
     sealer: Sealer,
-    used: Flights<()>,
 }
 
 impl Handover {
     pub(super) fn new(sealer: Sealer) -> Self {
-        Self { sealer, used: Flights::default() }
+        Self { sealer }
     }
 }
 
@@ -73,14 +74,15 @@ impl Flows {
         self.seal_for_a_minute(CODE, lent)
     }
 
-    /// Whether `code` is one of ours for `session` and `verifier` belongs to its challenge; from then on it is used. A
-    /// node does not know what another node has seen: a code opens nothing without the session's cookie.
+    /// Whether `code` is one of ours for `session` and `verifier` belongs to its challenge; from then on it is used, on every
+    /// node with the same Redis. Nodes without one do not know of each other; a code opens nothing without the session's
+    /// cookie.
     ///
     /// # Errors
     ///
     /// [`BadCode`]
-    pub fn take_back(&self, code: &str, verifier: &str, session: &Session) -> Result<(), BadCode> {
-        let (lent, until) = self.open_in_time::<Lent>(CODE, code).ok_or(BadCode::Unknown)?;
+    pub async fn take_back(&self, code: &str, verifier: &str, session: &Session) -> Result<(), BadCode> {
+        let lent = self.open_in_time::<Lent>(CODE, code).ok_or(BadCode::Unknown)?;
         if lent.g != session.gotrue_id {
             return Err(BadCode::Unknown);
         }
@@ -88,10 +90,10 @@ impl Flows {
         if proved.is_none_or(|challenge| challenge.as_str() != lent.c) {
             return Err(BadCode::Verifier);
         }
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, code.as_bytes()).as_ref());
-        let first = self.0.handover.used.claim(key, (), self.0.now(), until);
-        if first { Ok(()) } else { Err(BadCode::Unknown) }
+        match self.0.limiter.take(Bucket::Redemption, code, ONCE).await {
+            Ok(_used) => Ok(()), // it is not given back
+            Err(_) => Err(BadCode::Unknown),
+        }
     }
 
     /// `address`, which this program itself made, to ride in an address of ours for a moment.
@@ -101,7 +103,7 @@ impl Flows {
 
     /// What [`seal_address`](Self::seal_address) sealed within the last minute.
     pub fn open_address(&self, sealed: &str) -> Option<String> {
-        self.open_in_time(ADDRESS, sealed).map(|(address, _)| address)
+        self.open_in_time(ADDRESS, sealed)
     }
 
     /// `ticket` as a text for an address of ours.
@@ -111,7 +113,7 @@ impl Flows {
 
     /// What [`seal_ticket`](Self::seal_ticket) sealed within the last minute.
     pub fn open_ticket(&self, sealed: &str) -> Option<Ticket> {
-        self.open_in_time(TICKET, sealed).map(|(ticket, _)| ticket)
+        self.open_in_time(TICKET, sealed)
     }
 
     /// Names a challenge of `factor` that `session` opened `now`. It is opened at GoTrue once its code is there.
@@ -140,18 +142,13 @@ impl Flows {
         format!("{prefix}{}", inner.handover.sealer.seal(&[prefix, &origin], &plain, &*inner.entropy))
     }
 
-    /// With the moment at which it counts no more.
-    fn open_in_time<T: DeserializeOwned>(
-        &self,
-        prefix: &'static str,
-        text: &str,
-    ) -> Option<(T, OffsetDateTime)> {
+    fn open_in_time<T: DeserializeOwned>(&self, prefix: &'static str, text: &str) -> Option<T> {
         let sealed = text.strip_prefix(prefix).filter(|sealed| sealed.len() <= LONGEST)?;
         let origin = self.0.public_url.origin().ascii_serialization();
         let opened = self.0.handover.sealer.open(&[prefix, &origin], sealed).ok()?;
         let dated: Dated<T> = serde_json::from_slice(&opened.plain).ok()?;
         let until = OffsetDateTime::from_unix_timestamp(dated.t).ok()? + LIFE;
-        (self.0.now() < until).then_some((dated.v, until))
+        (self.0.now() < until).then_some(dated.v)
     }
 }
 

@@ -54,7 +54,7 @@ impl Flows {
             provider,
             redirect_to: &callback_url(public, &id),
             challenge: &pending.verifier.challenge(),
-            scopes: &settings.scopes,
+            scopes: &settings.scopes_for(passed),
             params: &settings.params_for(passed),
         };
         let token = &current.session.access_token;

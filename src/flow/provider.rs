@@ -111,7 +111,7 @@ impl Flows {
             provider,
             redirect_to: &callback_url(public, &id),
             challenge: &pending.verifier.challenge(),
-            scopes: &settings.scopes,
+            scopes: &settings.scopes_for(passed),
             params: &params,
         });
         Ok(Begun { url, cookies: inner.pending.keep(&id, &pending, slot.jar(), &*inner.entropy) })
@@ -249,6 +249,26 @@ impl Flows {
 }
 
 impl ProviderSettings {
+    /// Asked for at a start: what is configured, and, if `allow_params` names `scopes`, those of `passed` that have the form of
+    /// one (RFC 6749, section 3.3), at most 256 bytes of them.
+    pub(super) fn scopes_for(&self, passed: &[(String, String)]) -> String {
+        let allowed = self.allow_params.iter().any(|name| name == "scopes");
+        let given =
+            passed.iter().find(|(name, _)| allowed && name == "scopes").map(|(_, value)| value.as_str());
+        let sound = |scope: &&str| {
+            let form = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
+            scope.bytes().all(form)
+        };
+        let given = given.filter(|scopes| scopes.len() <= 256).unwrap_or_default().split_ascii_whitespace();
+        let mut all: Vec<&str> = self.scopes.split_ascii_whitespace().collect();
+        for scope in given.filter(sound) {
+            if !all.contains(&scope) {
+                all.push(scope);
+            }
+        }
+        all.join(" ")
+    }
+
     /// The parameters of a start: the fixed ones, and of `passed` those in `allow_params`, which come before them (S-28).
     pub(super) fn params_for(&self, passed: &[(String, String)]) -> Vec<(String, String)> {
         let allowed = || passed.iter().filter(|(name, _)| self.allow_params.contains(name));

@@ -5,15 +5,17 @@ mod frames;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use base::secret::Secret;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -31,7 +33,25 @@ const PING: Duration = Duration::from_secs(30);
 /// Room for what is read at once, of each of the two sockets.
 const READ: usize = 4 << 10;
 
-type Stream = WebSocketStream<TokioIo<Upgraded>>;
+/// What is waited with, so that a story of twelve hours takes no time.
+trait Timer: Send + Sync {
+    /// Ready after `time`, counted from the first look at it.
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// The clock of the process.
+struct Real;
+
+impl Timer for Real {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(time)
+    }
+}
+
+/// One end of either socket.
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// The last word on a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,28 +113,12 @@ where
 {
     let both = async { tokio::try_join!(client, upstream.upgraded) };
     let Ok(Ok((client, upstream))) = timeout(CHANGE, both).await else { return Close::new(1006, "broken") };
-    let (mut to_client, mut from_client) = open(client, Role::Server).await.split();
-    let (mut to_upstream, mut from_upstream) = open(upstream, Role::Client).await.split();
-    let Line { protocol, mut token, means_another } = line;
-    let first = token.borrow_and_update().clone();
-    let channels = std::sync::Mutex::new(Channels::new(protocol, first));
-    let close = tokio::select! {
-        biased;
-        close = stop => close,
-        close = up(&mut from_client, &mut to_upstream, &channels, token, &means_another) => close,
-        close = down(&mut from_upstream, &mut to_client, &channels) => close,
-        () = tokio::time::sleep(LIFE) => Close::new(1001, "age"),
-    };
-    let farewell = async {
-        let away = Close::new(1000, "closed").message();
-        let _ = tokio::join!(to_client.send(close.message()), to_upstream.send(away));
-        while let Some(Ok(_)) = from_client.next().await {}
-    };
-    let _ = timeout(FAREWELL, farewell).await;
-    close
+    let client = open(TokioIo::new(client), Role::Server).await;
+    let upstream = open(TokioIo::new(upstream), Role::Client).await;
+    between(client, upstream, line, stop, &Real).await
 }
 
-async fn open(io: Upgraded, role: Role) -> Stream {
+async fn open<T: Io>(io: T, role: Role) -> WebSocketStream<T> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ)
         .write_buffer_size(0)
@@ -122,7 +126,41 @@ async fn open(io: Upgraded, role: Role) -> Stream {
         .max_message_size(Some(MESSAGE))
         .max_frame_size(Some(MESSAGE))
         .accept_unmasked_frames(false);
-    WebSocketStream::from_raw_socket(TokioIo::new(io), role, Some(config)).await
+    WebSocketStream::from_raw_socket(io, role, Some(config)).await
+}
+
+async fn between<C: Io, U: Io, J>(
+    client: WebSocketStream<C>,
+    upstream: WebSocketStream<U>,
+    line: Line<J>,
+    stop: impl Future<Output = Close>,
+    timer: &impl Timer,
+) -> Close
+where
+    J: Fn(&str) -> bool + Send + Sync,
+{
+    let (mut to_client, mut from_client) = client.split();
+    let (mut to_upstream, mut from_upstream) = upstream.split();
+    let Line { protocol, mut token, means_another } = line;
+    let first = token.borrow_and_update().clone();
+    let channels = std::sync::Mutex::new(Channels::new(protocol, first));
+    let close = tokio::select! {
+        biased;
+        close = stop => close,
+        () = timer.sleep(LIFE) => Close::new(1001, "age"),
+        close = up(&mut from_client, &mut to_upstream, &channels, token, &means_another, timer) => close,
+        close = down(&mut from_upstream, &mut to_client, &channels, timer) => close,
+    };
+    let farewell = async {
+        let away = Close::new(1000, "closed").message();
+        let _ = tokio::join!(to_client.send(close.message()), to_upstream.send(away));
+        while let Some(Ok(_)) = from_client.next().await {}
+    };
+    tokio::select! {
+        () = farewell => {}
+        () = timer.sleep(FAREWELL) => {}
+    }
+    close
 }
 
 type Shared<'a> = &'a std::sync::Mutex<Channels>;
@@ -131,14 +169,36 @@ fn lock(channels: Shared<'_>) -> std::sync::MutexGuard<'_, Channels> {
     channels.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Why a message did not go out.
+enum Unsent {
+    /// Nobody took it for as long as silence may last. Nothing more was read for it meanwhile: one message waits, not many.
+    Slow,
+    /// The connection is gone.
+    Gone,
+}
+
+async fn send<T: Io>(
+    to: &mut SplitSink<WebSocketStream<T>, Message>,
+    message: Message,
+    timer: &impl Timer,
+) -> Result<(), Unsent> {
+    tokio::select! {
+        biased;
+        sent = to.send(message) => sent.map_err(|_| Unsent::Gone),
+        () = timer.sleep(IDLE) => Err(Unsent::Slow),
+    }
+}
+
 /// From the browser to Realtime.
-async fn up(
-    client: &mut SplitStream<Stream>,
-    upstream: &mut SplitSink<Stream, Message>,
+async fn up<C: Io, U: Io>(
+    client: &mut SplitStream<WebSocketStream<C>>,
+    upstream: &mut SplitSink<WebSocketStream<U>, Message>,
     channels: Shared<'_>,
     mut token: watch::Receiver<Secret<String>>,
     means_another: &(dyn Fn(&str) -> bool + Send + Sync),
+    timer: &impl Timer,
 ) -> Close {
+    let mut silence = pin!(timer.sleep(IDLE));
     loop {
         let message = tokio::select! {
             biased;
@@ -146,49 +206,55 @@ async fn up(
                 let newer = token.borrow_and_update().clone();
                 let pushed = lock(channels).renew(newer);
                 for text in pushed {
-                    if upstream.send(Message::text(text)).await.is_err() {
+                    if send(upstream, Message::text(text), timer).await.is_err() {
                         return Close::new(1011, "upstream");
                     }
                 }
                 continue;
             }
-            message = timeout(IDLE, client.next()) => message,
+            message = client.next() => message,
+            () = silence.as_mut() => return Close::new(1001, "idle"),
         };
         let message = match message {
-            Err(_) => return Close::new(1001, "idle"),
-            Ok(None) => return Close::new(1001, "gone"),
-            Ok(Some(Err(error))) => return fault(&error, Close::new(1001, "gone")),
-            Ok(Some(Ok(message))) => message,
+            None => return Close::new(1001, "gone"),
+            Some(Err(error)) => return fault(&error, Close::new(1001, "gone")),
+            Some(Ok(message)) => message,
         };
         let onwards = match message {
             Message::Text(text) => match lock(channels).upward(&text, means_another) {
-                Ok(None) => Message::Text(text),
-                Ok(Some(other)) => Message::text(other),
+                Ok(None) => Some(Message::Text(text)),
+                Ok(Some(other)) => Some(Message::text(other)),
                 Err(refused) => return Close::of(refused),
             },
-            Message::Binary(bytes) if Channels::passes(&bytes) => Message::Binary(bytes),
+            Message::Binary(bytes) if Channels::passes(&bytes) => Some(Message::Binary(bytes)),
             Message::Binary(_) => return Close::of(Refused::Malformed),
             Message::Close(frame) => return Close::passed_on(frame),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue, // answered by the protocol itself
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None, // answered by the protocol itself
         };
-        if upstream.send(onwards).await.is_err() {
+        if let Some(onwards) = onwards
+            && send(upstream, onwards, timer).await.is_err()
+        {
             return Close::new(1011, "upstream");
         }
+        silence.set(timer.sleep(IDLE));
     }
 }
 
 /// From Realtime to the browser.
-async fn down(
-    upstream: &mut SplitStream<Stream>,
-    client: &mut SplitSink<Stream, Message>,
+async fn down<C: Io, U: Io>(
+    upstream: &mut SplitStream<WebSocketStream<U>>,
+    client: &mut SplitSink<WebSocketStream<C>, Message>,
     channels: Shared<'_>,
+    timer: &impl Timer,
 ) -> Close {
-    let mut pings = interval_at(Instant::now() + PING, PING);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = pin!(timer.sleep(PING));
     loop {
         let message = tokio::select! {
             message = upstream.next() => message,
-            _ = pings.tick() => Some(Ok(Message::Ping(Default::default()))),
+            () = pause.as_mut() => {
+                pause.set(timer.sleep(PING));
+                Some(Ok(Message::Ping(Default::default())))
+            }
         };
         let message = match message {
             None => return Close::new(1011, "upstream"),
@@ -213,8 +279,10 @@ async fn down(
             Message::Pong(_) | Message::Frame(_) => continue,
             ours @ (Message::Binary(_) | Message::Ping(_)) => ours,
         };
-        if client.send(onwards).await.is_err() {
-            return Close::new(1001, "gone");
+        match send(client, onwards, timer).await {
+            Ok(()) => {}
+            Err(Unsent::Slow) => return Close::new(1013, "too_slow"),
+            Err(Unsent::Gone) => return Close::new(1001, "gone"),
         }
     }
 }
@@ -228,3 +296,6 @@ fn fault(error: &Error, other: Close) -> Close {
         _ => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,17 +83,6 @@ impl<V: Clone + Send + Sync + 'static> Flights<V> {
         board.flights.insert(key, Flight::Landed { until, value });
     }
 
-    /// Keeps `value` as [`keep`](Self::keep) does, unless something is kept or running there: `false` then.
-    pub(crate) fn claim(&self, key: Key, value: V, now: OffsetDateTime, until: OffsetDateTime) -> bool {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if board.flights.get(&key).is_some_and(|flight| !flight.is_over(now)) {
-            return false;
-        }
-        board.sweep(now);
-        board.flights.insert(key, Flight::Landed { until, value });
-        true
-    }
-
     /// Whoever asks next has the work done anew.
     pub(crate) fn forget(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).flights.remove(key);

@@ -8,6 +8,8 @@ use serde_json::json;
 use time::Duration;
 
 use crate::client::{Answer, Browser, script};
+use crate::drop_in::Client;
+use crate::drop_in::providers::{landing, pkce};
 use crate::harness::{Plan, TestApp};
 use crate::mailbox::{letter, press};
 use crate::mfa::{ADA, half_way_at, prove, with_app};
@@ -156,6 +158,31 @@ async fn nodes_redeem_one_after_the_other() {
     assert_eq!(app.auth.calls("/verify"), 2);
 }
 
+/// S-76: a code of ours for supabase-js works once over all nodes with one Redis, however many come at once.
+#[tokio::test]
+async fn a_code_of_ours_works_once() {
+    let app = TestApp::with(wide(Mode::redis().counting())).await;
+    let second = app.node(&[]).await;
+    let browser = app.browser();
+    let (verifier, challenge) = pkce();
+    let start = format!(
+        "/supabase/auth/v1/authorize?provider=google&code_challenge={challenge}&code_challenge_method=s256"
+    );
+    let callback = up_to_callback(&browser, &start, ADA).await;
+    let url = landing(&browser, &browser.navigate_from("cross-site", &callback).await).await;
+    let code = url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let tabs: Vec<_> = (0..20)
+        .map(|n| Client::of(&if n % 2 == 0 { browser.stolen() } else { browser.stolen().at(&second) }))
+        .collect();
+    let body = json!({ "auth_code": code, "code_verifier": verifier });
+    let answers = join_all(tabs.iter().map(|tab| tab.post("token?grant_type=pkce", &body))).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(good(&answers), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 404].contains(status)), "{statuses:?}");
+    app.clock.advance(Duration::seconds(59));
+    assert_eq!(tabs[1].post("token?grant_type=pkce", &body).await.status, 404, "and stays used");
+}
+
 /// S-84, S-85: all networks share one bucket of GoTrue's: who tries links or codes at random does not use it up. The body
 /// is not read any more, another network is not held up, and what was good counts nothing.
 #[tokio::test]
@@ -177,11 +204,31 @@ async fn links_are_tried_so_often_by_a_network() {
     assert_eq!(from("203.0.113.7", "/auth/confirm", &guess).await.0, 410);
     assert_eq!(from("203.0.113.7", "/auth/otp", &typed).await.0, 422);
     assert_eq!(from("203.0.113.7", "/auth/confirm", &guess).await.0, 410);
+    // supabase-js has the same tries, and no further ones for what can be nobody's code.
+    let verify = "/supabase/auth/v1/verify";
+    for odd in [
+        "{".to_owned(),
+        json!({ "type": "email", "email": "", "token": "123456" }).to_string(),
+        json!({ "type": "email", "email": "grace", "token": "123456" }).to_string(),
+        json!({ "type": "email", "email": "grace@example.test", "token": "" }).to_string(),
+        json!({ "type": "email" }).to_string(),
+        json!({ "type": "sms", "token": "123456" }).to_string(),
+    ] {
+        assert!((400..=422).contains(&from("203.0.113.9", verify, &odd).await.0), "{odd}");
+    }
+    let code = json!({ "type": "email", "email": "grace@example.test", "token": "123456" }).to_string();
+    for body in [&guess, &code, &guess] {
+        assert_eq!(from("203.0.113.9", verify, body).await, (403, "otp_expired".to_owned()), "{body}");
+    }
+    for body in [&guess, &code, "{"] {
+        assert_eq!(from("203.0.113.9", verify, body).await, (429, "over_request_rate_limit".to_owned()));
+    }
     let refused = (429, "rate_limited".to_owned());
+    assert_eq!(from("203.0.113.9", "/auth/confirm", &guess).await, refused, "one count for both");
     for (path, body) in [("/auth/confirm", &*guess), ("/auth/confirm", "{"), ("/auth/otp", &typed)] {
         assert_eq!(from("203.0.113.7", path, body).await, refused, "{path} {body}");
     }
-    assert_eq!(app.auth.calls("/verify"), 3);
+    assert_eq!(app.auth.calls("/verify"), 6);
     assert_eq!(from("203.0.113.8", "/auth/confirm", &guess).await.0, 410);
 
     for _ in 0..5 {

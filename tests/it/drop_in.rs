@@ -7,7 +7,7 @@ mod journey;
 mod mails;
 mod node;
 mod project;
-mod providers;
+pub mod providers;
 mod sessions;
 mod site;
 mod story;

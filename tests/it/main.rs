@@ -33,6 +33,7 @@ mod cors;
 mod csrf;
 mod devices;
 mod docs;
+mod doctor;
 mod drop_in;
 mod environment;
 mod explained;

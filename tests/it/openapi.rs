@@ -11,6 +11,7 @@ use supabase_bff::web::error::Code;
 use supabase_bff::web::templates_of_paths;
 
 use crate::client::{Answer, Browser, script};
+use crate::drop_in::Client;
 use crate::harness::{PASSWORD, Plan, TestApp};
 
 /// Everything that can be switched on, in store mode.
@@ -37,7 +38,7 @@ fn schema_of<'a>(document: &'a Value, path: &str, method: &str, answer: &Answer)
     said
 }
 
-/// Each path of the public port outside the mount is described with the methods that it takes, and no other.
+/// Each path of the public port is described with the methods that it takes, and no other.
 #[tokio::test]
 async fn every_route_is_described() {
     let app = TestApp::with(plan()).await;
@@ -47,18 +48,24 @@ async fn every_route_is_described() {
     let paths: BTreeSet<_> = described.keys().map(String::as_str).collect();
     // Of what is off here a test beside the table tells.
     let off = |path: &str| path == "/" || path.starts_with("/auth/verify") || path == "/auth/{*rest}";
-    // Supabase describes its own.
-    let off = |path: &str| off(path) || path.starts_with("/supabase/");
+    // There is nothing there.
+    let off = |path: &str| {
+        off(path)
+            || path.ends_with("/auth/v1")
+            || path.ends_with("/auth/v1/")
+            || path.ends_with("/auth/v1/{*rest}")
+    };
     let routes: BTreeSet<_> = templates_of_paths().into_iter().filter(|path| !off(path)).collect();
-    assert_eq!(paths, routes);
+    let forwarded = |path: &&str| path.starts_with("/supabase/") && !path.starts_with("/supabase/auth/");
+    assert_eq!(paths.iter().copied().filter(|path| !forwarded(path)).collect::<BTreeSet<_>>(), routes);
     for path in paths {
-        let target: String = path
-            .split('{')
-            .map(|part| {
-                part.split_once('}')
-                    .map_or(part.to_owned(), |(_, rest)| format!("AAAAAAAAAAAAAAAAAAAAAA{rest}"))
-            })
-            .collect();
+        let target = filled(path);
+        let told: BTreeSet<_> = described[path].as_object().unwrap().keys().cloned().collect();
+        if path.starts_with("/supabase/") {
+            let taken = taken_below_the_mount(&app, &target).await;
+            assert_eq!(told, taken, "{path}");
+            continue;
+        }
         let headers: Vec<_> = script().into_iter().chain([("origin", app.base.as_str())]).collect();
         // What a browser adds is refused there before the method is looked at.
         let program = path == "/auth/token";
@@ -67,12 +74,46 @@ async fn every_route_is_described() {
         assert_eq!(answer.status, 405, "{path}");
         let taken: BTreeSet<_> =
             answer.header("allow").split(',').map(|one| one.trim().to_lowercase()).collect();
-        let mut told: BTreeSet<_> = described[path].as_object().unwrap().keys().cloned().collect();
+        let mut told = told;
         if told.contains("get") {
             told.insert("head".to_owned());
         }
         assert_eq!(told, taken, "{path}");
     }
+}
+
+/// `path` with something in the place of its parameters.
+fn filled(path: &str) -> String {
+    let fill = |part: &str| {
+        part.split_once('}').map_or(part.to_owned(), |(_, rest)| format!("AAAAAAAAAAAAAAAAAAAAAA{rest}"))
+    };
+    path.split('{').map(fill).collect()
+}
+
+/// The methods that `target` takes of a stranger with supabase-js, be it that they are refused for another reason. There
+/// no other method is told from no such path.
+async fn taken_below_the_mount(app: &TestApp, target: &str) -> BTreeSet<String> {
+    let mut taken = BTreeSet::new();
+    let headers: Vec<_> = script()
+        .into_iter()
+        .chain([("origin", app.base.as_str()), ("apikey", "bff"), ("content-type", "application/json")])
+        .collect();
+    let below = target.strip_prefix("/supabase").unwrap();
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        let asked = app.auth.calls(below);
+        let name: Method = method.parse().unwrap();
+        let body = (!matches!(method, "GET" | "HEAD" | "OPTIONS")).then(|| "{}".to_owned());
+        let answer = app.browser().send(name, target, &headers, body).await;
+        let is_auth = target.starts_with("/supabase/auth/");
+        let was_forwarded = app.auth.calls(below) > asked;
+        // HEAD of a GET there is never described, and neither is a preflight.
+        let is_call = is_auth && !matches!(method, "HEAD" | "OPTIONS") && answer.code() != "not_found";
+        let is_socket = target.ends_with("/websocket") && method == "GET" && answer.status == 400;
+        if is_call || (!is_auth && was_forwarded) || is_socket {
+            taken.insert(method.to_lowercase());
+        }
+    }
+    taken
 }
 
 /// What the main paths really answer is what the description says.
@@ -138,11 +179,37 @@ async fn real_answers_fit_their_schemas() {
     let hook = stranger.send(Method::POST, "/auth/hooks/revoke", &cross[..1], Some("{}".into())).await;
     fits("/auth/hooks/revoke", "post", &hook, 401);
     fits("/auth/openapi.json", "get", &stranger.get("/auth/openapi.json").await, 200);
-    assert_eq!(checked, 24);
+    mount(&app, &mut fits).await;
+    assert_eq!(checked, 36);
     for (path, browser) in [("/auth/refresh", &browser), ("/auth/logout", &browser)] {
         assert_eq!(browser.post(path, &json!({})).await.status, 204, "{path}");
         assert!(document["paths"][path]["post"]["responses"]["204"].is_object(), "{path}");
     }
+}
+
+/// The same below the mount, by way of supabase-js.
+async fn mount(app: &TestApp, fits: &mut impl FnMut(&str, &str, &Answer, u16)) {
+    let auth = |path: &str| format!("/supabase/auth/v1/{path}");
+    let mut client = Client::new(app);
+    let account = json!({ "email": "grace@example.test", "password": PASSWORD });
+    let answer = client.post("signup", &account).await;
+    fits(&auth("signup"), "post", &answer, 200);
+    client.keep(&answer);
+    fits(&auth("token"), "post", &Client::new(app).post("token?grant_type=password", &account).await, 200);
+    fits(&auth("user"), "get", &client.get("user").await, 200);
+    fits(&auth("user"), "put", &client.put("user", &json!({ "data": { "x": 1 } })).await, 200);
+    fits(&auth("recover"), "post", &client.post("recover", &json!({ "email": "a@example.test" })).await, 200);
+    fits(&auth("settings"), "get", &client.get("settings").await, 200);
+    fits(&auth("health"), "get", &client.get("health").await, 200);
+    fits(&auth(".well-known/jwks.json"), "get", &client.get(".well-known/jwks.json").await, 200);
+    let url = client.get("user/identities/authorize?provider=google").await;
+    fits(&auth("user/identities/authorize"), "get", &url, 200);
+    let factor = client.post("factors", &json!({ "factor_type": "totp" })).await;
+    fits(&auth("factors"), "post", &factor, 200);
+    let id = factor.json()["id"].as_str().unwrap().to_owned();
+    let challenge = client.post(&format!("factors/{id}/challenge"), &json!({})).await;
+    fits(&auth("factors/{id}/challenge"), "post", &challenge, 200);
+    fits(&auth("sso"), "post", &client.post("sso", &json!({ "domain": "example.test" })).await, 404);
 }
 
 /// The scopes of the site, its cookie and its ways to prove oneself stand in the description; the command prints the same.

@@ -2,6 +2,7 @@
 //! token of each join, as Realtime does, and remembers every frame.
 
 mod client;
+mod limits;
 mod stand_in;
 
 use futures_util::{SinkExt, StreamExt};

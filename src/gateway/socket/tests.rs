@@ -3,6 +3,7 @@
 use std::future::pending;
 
 use http_body_util::{Empty, Full};
+use proptest::prelude::*;
 use tokio::io::duplex;
 
 use super::*;
@@ -167,4 +168,59 @@ async fn a_tunnel_stops_when_it_is_told() {
     assert_eq!(browser.read(&mut [0; 1]).await.unwrap(), 0);
     drop(browser);
     assert_eq!(running.await.unwrap(), TunnelEnd::Stopped);
+}
+
+/// Lines that look like a handshake.
+fn near_handshake() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+    let odd = vec![
+        ("connection", "keep-alive, Upgrade"),
+        ("connection", "close"),
+        ("connection", "upgrade,authorization"),
+        ("upgrade", "h2c"),
+        ("upgrade", "WebSocket"),
+        ("sec-websocket-version", "8"),
+        ("sec-websocket-key", "c2hvcnQ="),
+        ("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw=="),
+        ("sec-websocket-protocol", "chat"),
+        ("sec-websocket-protocol", "a, b"),
+        ("sec-websocket-protocol", "a b, \u{7f}"),
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("sec_websocket_key", KEY),
+        ("sec-websocket-accept", "x"),
+        ("content-length", "0"),
+        ("transfer-encoding", "chunked"),
+        ("expect", "100-continue"),
+        ("x-other", "y"),
+    ];
+    let kept = proptest::sample::subsequence(SOUND.to_vec(), 2..=4);
+    let odd = proptest::collection::vec(proptest::sample::select(odd), 0..4);
+    (kept, odd).prop_map(|(kept, odd)| kept.into_iter().chain(odd).collect::<Vec<_>>()).prop_shuffle()
+}
+
+proptest! {
+    /// S-58: a handshake that passes is written anew with one reading, and it is the one that was judged.
+    #[test]
+    fn what_passes_is_written_with_one_meaning(lines in near_handshake()) {
+        let sendable: Vec<_> =
+            lines.into_iter().filter(|(_, value)| HeaderValue::from_str(value).is_ok()).collect();
+        let Ok(Some(read)) = Handshake::read(&handshake(&sendable)) else { return Ok(()) };
+        let count = |name: &str| sendable.iter().filter(|(n, _)| *n == name).count();
+        for once in ["upgrade", "sec-websocket-key", "sec-websocket-version"] {
+            prop_assert_eq!(count(once), 1, "{}", once);
+        }
+        for never in
+            ["content-length", "transfer-encoding", "expect", "sec_websocket_key", "sec-websocket-accept"]
+        {
+            prop_assert_eq!(count(never), 0, "{}", never);
+        }
+        let mut written = Request::new(Empty::<&'static [u8]>::new());
+        read.write(written.headers_mut());
+        let headers = written.headers().clone();
+        prop_assert!(headers.keys().all(|name| headers.get_all(name).iter().count() == 1));
+        prop_assert!(!headers.contains_key("sec-websocket-extensions"));
+        prop_assert_eq!(&headers["connection"], "Upgrade");
+        let again = Handshake::read(&written).unwrap().unwrap();
+        prop_assert_eq!(again.protocols(), read.protocols());
+        prop_assert_eq!(&again.key, &read.key);
+    }
 }

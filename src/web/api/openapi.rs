@@ -1,8 +1,9 @@
 //! `GET /auth/openapi.json`: every path of ours as OpenAPI 3.1, from one table. The page at `/auth/docs` shows the same.
 
 mod operations;
+mod supabase;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use axum::response::Response;
@@ -12,7 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::web::error::Code;
 use crate::web::state::AppState;
 use crate::web::visit::Visit;
-pub(in crate::web) use operations::{Given, Holds, OPERATIONS, Operation, Who};
+use operations::OPERATIONS;
+pub(in crate::web) use operations::{Given, Holds, Operation, Who};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -26,8 +28,18 @@ const UNSAFE: [&str; 5] =
 
 /// The bodies, as JSON Schema 2020-12.
 static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("openapi/schemas.json")).unwrap_or_default() // a test reads it
+    let files = [include_str!("openapi/schemas.json"), include_str!("openapi/supabase.json")];
+    let read = |file: &str| serde_json::from_str::<Map<String, Value>>(file).unwrap_or_default(); // a test reads them
+    files.into_iter().flat_map(read).collect()
 });
+
+/// The mount as the table writes it.
+const MOUNT: &str = "/supabase";
+
+/// Every operation, those below the mount at the end.
+fn operations() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().chain(supabase::OPERATIONS)
+}
 
 /// What of the description depends on the settings.
 #[derive(Debug, Clone, Default)]
@@ -46,29 +58,47 @@ pub struct About {
     pub forward_auth: bool,
     /// The demo page is on.
     pub demo: bool,
+    /// `supabase.mount`.
+    pub mount: String,
+    /// `supabase.services`.
+    pub services: BTreeSet<String>,
 }
 
 impl About {
     pub(in crate::web) fn of(app: &AppState) -> Self {
+        let policy = app.policy.get();
+        let forwarded = policy.rules().iter().filter(|rule| rule.is_built_in()).map(|rule| rule.name());
+        let services = forwarded.chain(app.auth_below_mount.then_some("auth")).map(str::to_owned).collect();
         Self {
             server: app.public_url().origin().ascii_serialization(),
             cookie: app.sessions.names().session().to_owned(),
-            scopes: app.policy.get().scopes().clone(),
+            scopes: policy.scopes().clone(),
             token: app.token,
             hooks: app.hooks.is_some(),
             forward_auth: app.forward_auth.is_some(),
             demo: app.demo,
+            mount: app.mount.clone(),
+            services,
         }
     }
 
     /// The operations that there are under these settings.
     pub(in crate::web) fn operations(&self) -> impl Iterator<Item = &'static Operation> {
-        OPERATIONS.iter().filter(|operation| match operation.given {
+        operations().filter(|operation| match operation.given {
             Given::Always => true,
             Given::Hooks => self.hooks,
             Given::ForwardAuth => self.forward_auth,
             Given::Demo => self.demo,
+            Given::Service(service) => self.services.contains(service),
         })
+    }
+
+    /// Where `operation` is on this site.
+    pub(in crate::web) fn place(&self, operation: &Operation) -> String {
+        match operation.path.strip_prefix(MOUNT) {
+            Some(rest) => format!("{}{rest}", self.mount),
+            None => operation.path.to_owned(),
+        }
     }
 }
 
@@ -82,7 +112,7 @@ pub(crate) async fn show(visit: Visit) -> Response {
 pub fn document(about: &About) -> Value {
     let mut paths = Map::new();
     for operation in about.operations() {
-        let item = paths.entry(operation.path).or_insert_with(|| json!({}));
+        let item = paths.entry(about.place(operation)).or_insert_with(|| json!({}));
         for method in methods(operation) {
             item[method.to_lowercase()] = described(operation, method, about);
         }
@@ -93,8 +123,8 @@ pub fn document(about: &About) -> Value {
             "title": "supabase-bff",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Sign-in and sessions for pages whose scripts see no token. Every path of this list answers \
-                            scripts with JSON; the same paths show pages to people. Below the mount of Supabase stand the \
-                            paths that its own clients know; any other path falls under a rule of the site.",
+                            scripts with JSON; the same paths show pages to people. Below the mount of Supabase its own \
+                            clients find what they know; any other path falls under a rule of the site.",
         },
         "servers": [{ "url": about.server }],
         "paths": paths,
@@ -178,8 +208,15 @@ fn body(operation: &Operation) -> Option<Value> {
         );
     }
     let schema = json!({ "schema": reference(operation.takes?) });
+    if is_below_the_mount(operation) {
+        return Some(json!({ "required": true, "content": { "application/json": schema } }));
+    }
     let both = json!({ "application/json": schema, "application/x-www-form-urlencoded": schema });
     Some(json!({ "content": both }))
+}
+
+fn is_below_the_mount(operation: &Operation) -> bool {
+    operation.path.starts_with(MOUNT)
 }
 
 fn reference(schema: &str) -> Value {
@@ -191,6 +228,12 @@ fn responses(operation: &Operation) -> Value {
     let mut all = Map::new();
     for (status, holds) in operation.answers {
         all.insert(status.to_string(), answer(*holds));
+    }
+    if is_below_the_mount(operation) {
+        // Clients there know the codes of their service. What is forwarded is refused by it, or by us in the same words.
+        let refused = json!({ "application/json": { "schema": reference("AuthError") } });
+        all.insert("default".to_owned(), json!({ "description": "Refused", "content": refused }));
+        return all.into();
     }
     let mut refused: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for code in codes(operation) {
@@ -238,6 +281,7 @@ fn answer(holds: Holds) -> Value {
             json!({ "description": "The way on", "headers": { "Location": { "schema": { "type": "string" } } } })
         }
         Holds::File => json!({ "description": "The file, to be kept" }),
+        Holds::Service => json!({ "description": "What the service answers, under its own status" }),
         Holds::Nothing => json!({ "description": "Headers alone" }),
     }
 }
@@ -258,24 +302,34 @@ pub(in crate::web) fn fields(schema: &str) -> Vec<(&'static str, bool, &'static 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn everything() -> About {
-        About { token: true, hooks: true, forward_auth: true, demo: true, ..About::default() }
+        let services = ["auth", "rest", "graphql", "storage", "functions", "realtime"].map(str::to_owned);
+        About {
+            token: true,
+            hooks: true,
+            forward_auth: true,
+            demo: true,
+            mount: "/supabase".to_owned(),
+            services: services.into(),
+            ..About::default()
+        }
     }
 
-    /// Every path of ours is described, and every described one is there. Those below the mount are Supabase's own.
+    /// Every path of ours is described, and every described one is there. What is forwarded below the mount is no route.
     #[test]
     fn the_table_is_the_router() {
         let routes = crate::web::templates_of_paths().into_iter().map(|path| path.replace("{*", "{"));
-        let own = |path: &String| path != "/auth/{rest}" && !path.starts_with("/supabase/");
-        let routes: BTreeSet<String> = routes.filter(own).collect();
-        let told: BTreeSet<String> = OPERATIONS.iter().map(|operation| operation.path.to_owned()).collect();
+        let nothing = ["/auth/{rest}", "/supabase/auth/v1", "/supabase/auth/v1/", "/supabase/auth/v1/{rest}"];
+        let routes: BTreeSet<String> = routes.filter(|path| !nothing.contains(&path.as_str())).collect();
+        let routed = operations().filter(|operation| {
+            matches!(operation.given, Given::Service("auth")) || !is_below_the_mount(operation)
+        });
+        let told: BTreeSet<String> = routed.map(|operation| operation.path.to_owned()).collect();
         assert_eq!(told, routes);
         let mut once = BTreeSet::new();
-        for operation in OPERATIONS {
+        for operation in operations() {
             assert!(
                 once.insert((operation.method, operation.path)),
                 "{} {}",
@@ -288,8 +342,8 @@ mod tests {
     /// Each word of the table means something.
     #[test]
     fn schemas_and_codes_are_known() {
-        assert!(SCHEMAS.len() > 20, "the file is read");
-        for operation in OPERATIONS {
+        assert!(SCHEMAS.len() > 40 && SCHEMAS.contains_key("AuthSession"), "the files are read");
+        for operation in operations() {
             for word in operation.refuses.iter().chain(&COMMON).chain(&UNSAFE) {
                 assert!(Code::ALL.iter().any(|code| code.as_str() == *word), "{word}");
             }
@@ -321,9 +375,14 @@ mod tests {
         );
         assert!(all["paths"]["/auth/verify/envoy/{path}"]["options"].is_object());
         let some = document(&About { cookie: "sb_session_8080".to_owned(), ..About::default() });
-        for path in ["/auth/verify", "/auth/hooks/revoke", "/"] {
+        for path in
+            ["/auth/verify", "/auth/hooks/revoke", "/", "/supabase/auth/v1/user", "/supabase/rest/v1/{path}"]
+        {
             assert!(all["paths"][path].is_object() && some["paths"][path].is_null(), "{path}");
         }
+        let elsewhere = document(&About { mount: "/db".to_owned(), ..everything() });
+        assert!(elsewhere["paths"]["/db/auth/v1/user"].is_object());
+        assert!(!elsewhere["paths"].to_string().contains("/supabase/"));
         let schemes = &some["components"]["securitySchemes"];
         assert!(schemes["password"].is_null());
         assert_eq!(schemes["session"]["name"], "sb_session_8080");

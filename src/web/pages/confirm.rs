@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::fields::tick;
 use super::problem;
-use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose, ReturnTo};
+use crate::flow::{By, Confirm, Confirmed, Failure, Problem, Purpose, ReturnTo, asked_nothing_in_vain};
 use crate::session::Limited;
 use crate::web::api::session::signed_in;
 use crate::web::error::{Code, Error};
@@ -105,8 +105,7 @@ pub(crate) async fn submit(visit: Visit, request: Request) -> Result<Response, E
         form: input.token.as_deref(),
     };
     let done = app.flows.confirm(&mail, visit.slot(), visit.client()).await;
-    // What asked nothing of GoTrue, and what was good, counts no more.
-    if matches!(done, Ok(_) | Err(Failure::Form(Problem::Required(_) | Problem::EmailInvalid))) {
+    if asked_nothing_in_vain(&done) {
         tried.give_back();
     }
     let failure = match done {

@@ -12,7 +12,7 @@ use crate::web::visit::Visit;
 #[tracing::instrument(name = "docs.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Response {
     let about = About::of(visit.app());
-    let operations = about.operations().map(row).collect();
+    let operations = about.operations().map(|operation| row(&about, operation)).collect();
     let scopes = about.scopes.iter().map(|(scope, meaning)| (scope.as_str(), meaning.as_str())).collect();
     visit.page(StatusCode::OK, &DocsPage { operations, scopes })
 }
@@ -29,12 +29,12 @@ pub(crate) async fn errors(visit: Visit) -> Response {
     visit.page(StatusCode::OK, &ErrorCodesPage { codes: Code::ALL.iter().map(row).collect() })
 }
 
-fn row(operation: &'static Operation) -> OperationRow<'static> {
+fn row(about: &About, operation: &'static Operation) -> OperationRow<'static> {
     let fields = operation.takes.map(openapi::fields).unwrap_or_default();
     let field = |(name, required, about)| FieldRow { name, required, about };
     OperationRow {
         method: operation.method,
-        path: operation.path,
+        path: about.place(operation),
         summary: operation.summary,
         who: operation.who.as_str(),
         fields: fields.into_iter().map(field).collect(),
@@ -47,6 +47,6 @@ fn words(holds: Holds) -> String {
         Holds::Json(names) => names.join(" / "),
         Holds::Page => "HTML".to_owned(),
         Holds::Location => "Location".to_owned(),
-        Holds::File | Holds::Nothing => String::new(),
+        Holds::File | Holds::Nothing | Holds::Service => String::new(),
     }
 }

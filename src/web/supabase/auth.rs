@@ -32,6 +32,7 @@ pub(super) fn paths() -> Vec<(&'static str, MethodRouter<AppState>)> {
         ("/supabase/auth/v1/recover", post(mail::recover)),
         ("/supabase/auth/v1/resend", post(mail::resend)),
         ("/supabase/auth/v1/verify", post(mail::verify)),
+        ("/supabase/auth/v1/sso", post(project::sso)),
         ("/supabase/auth/v1/authorize", get(authorize::off)),
         ("/supabase/auth/v1/factors", post(factors::enroll)),
         ("/supabase/auth/v1/factors/{id}", delete(factors::delete)),
@@ -53,7 +54,7 @@ pub(super) fn paths() -> Vec<(&'static str, MethodRouter<AppState>)> {
 
 async fn nothing(visit: Visit) -> Error {
     let path = visit.target().split('?').next().unwrap_or_default();
-    let off = ["passkeys", "web3", "sso"].iter().any(|feature| path.split('/').any(|part| part == *feature));
+    let off = ["passkeys", "web3"].iter().any(|feature| path.split('/').any(|part| part == *feature));
     if off { Code::FeatureDisabled.into() } else { Code::NotFound.into() }
 }
 

@@ -19,7 +19,7 @@ pub struct OperationRow<'a> {
     /// Its method.
     pub method: &'a str,
     /// Its path, with parameters in braces.
-    pub path: &'a str,
+    pub path: String,
     /// What it does.
     pub summary: &'a str,
     /// Who may ask: a word of the texts.
@@ -47,7 +47,7 @@ impl View for DocsPage<'_> {
     fn samples() -> Vec<Self> {
         let row = |who| OperationRow {
             method: "POST",
-            path: "/auth/account/factors/{id}/verify",
+            path: "/auth/account/factors/{id}/verify".to_owned(),
             summary: "Sign in with address and password",
             who,
             fields: vec![

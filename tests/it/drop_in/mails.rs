@@ -75,6 +75,77 @@ async fn a_link_leads_back_to_the_client() {
     assert_eq!(client.post("otp", &plain).await.code(), "validation_failed");
 }
 
+/// S-71: the mails of a change of address can be had once more by whoever asked for it, with a challenge of ours; everybody
+/// else gets the same answer and no mail goes out.
+#[tokio::test]
+async fn the_mails_of_a_new_address_come_once_more() {
+    let app = TestApp::start().await;
+    let client = Client::signed_up(&app, "ada@example.test").await;
+    let other = Client::signed_up(&app, "bob@example.test").await;
+    let again = json!({ "type": "email_change", "email": "ada@example.test" });
+    let told = |answer: crate::client::Answer| (answer.status, answer.body);
+    let nothing = (200, "{}".to_owned());
+    assert_eq!(told(client.post("resend", &again).await), nothing, "no change waits");
+    assert_eq!(client.put("user", &json!({ "email": "new@example.test" })).await.status, 200);
+    let sent = app.outbox().await.len();
+    app.clock.advance(Duration::seconds(61));
+    for stranger in [&other, &Client::new(&app)] {
+        assert_eq!(told(stranger.post("resend", &again).await), nothing);
+    }
+    let unknown = json!({ "type": "email_change", "email": "eve@example.test" });
+    assert_eq!(told(client.post("resend", &unknown).await), nothing);
+    assert_eq!(app.outbox().await.len(), sent);
+    for email in ["ada@example.test", "New@example.test"] {
+        let body = json!({ "type": "email_change", "email": email });
+        assert_eq!(told(client.post("resend?redirect_to=%2Fwelcome", &body).await), nothing);
+        app.clock.advance(Duration::seconds(61));
+    }
+    assert_eq!(app.outbox().await.len(), sent + 4, "two mails each time");
+    let call = app.auth.seen("PUT /auth/v1/user").pop().unwrap();
+    assert!(call.line.contains("%2Fauth%2Fcallback%2F") && call.body.contains("code_challenge"), "{call:?}");
+    for (body, code) in [
+        (json!({ "type": "email_change" }), "validation_failed"),
+        (json!({ "type": "email_change", "phone": "+41" }), "feature_disabled"),
+        (json!({ "type": "other", "email": "ada@example.test" }), "validation_failed"),
+    ] {
+        assert_eq!(client.post("resend", &body).await.code(), code, "{body}");
+    }
+    let link = letter(&app, "new@example.test").await.link;
+    assert_eq!(press(&client.browser, &link, &[]).await.status, 303);
+}
+
+/// Section 9: a sign-up link whose flow is not in this browser any more signs in all the same, and brings nothing along: the
+/// page starts with the cookie. Once used it is used.
+#[tokio::test]
+async fn a_sign_up_link_outlives_its_flow() {
+    for elsewhere in [false, true] {
+        let app = TestApp::with(Plan { auth: |auth| auth.confirm_email = true, ..Plan::default() }).await;
+        let client = Client::new(&app);
+        let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+        assert_eq!(client.post("signup?redirect_to=%2Fwelcome", &body).await.status, 200);
+        let mail = letter(&app, "ada@example.test").await;
+        let browser = if elsewhere { app.browser() } else { client.browser.clone() };
+        if !elsewhere {
+            // Five further flows push it out of the browser.
+            for n in 0..5 {
+                app.clock.advance(Duration::seconds(1));
+                let email = format!("other-{n}@example.test");
+                assert_eq!(client.post("otp", &json!({ "email": email })).await.status, 200);
+            }
+        }
+        let pressed = press(&browser, &mail.link, &[]).await;
+        let onwards = (pressed.status, pressed.header("location"));
+        assert_eq!(onwards, (303, "/auth/continue?return_to=%2F"), "elsewhere: {elsewhere}");
+        let mut page = Client::of(&browser);
+        let start = page.refresh_with("cookie-00000000-0000-4000-8000-000000000000").await;
+        page.keep(&start);
+        assert_eq!(page.session["user"]["email"], "ada@example.test");
+        let late =
+            Client::new(&app).post("verify", &json!({ "type": "signup", "token_hash": mail.hash })).await;
+        assert_eq!((late.status, late.code().as_str()), (403, "otp_expired"));
+    }
+}
+
 /// S-32: a recovery opens the new password and nothing else, with the word that auth-js waits for.
 #[tokio::test]
 async fn a_recovery_takes_a_new_password_and_nothing_else() {

@@ -185,6 +185,29 @@ async fn a_start_belongs_to_the_page() {
     assert!(query(&location, "redirect_to").unwrap().starts_with(&format!("{}/auth/callback/", app.base)));
 }
 
+/// S-28: where `allow_params` names `scopes` those of a page go along, each once and in the form of RFC 6749; what is
+/// configured stays.
+#[tokio::test]
+async fn allowed_scopes_go_along() {
+    let providers = "[providers]\ngithub = { scopes = 'read:user', allow_params = ['scopes'] }\ngoogle = { scopes = 'openid' }\n";
+    let rules = format!("{providers}{}", crate::harness::RULES);
+    let app = TestApp::with(Plan { rules, ..Plan::default() }).await;
+    let browser = app.browser();
+    let asked = async |provider: &str, scopes: &str| {
+        let scopes: String = url::form_urlencoded::byte_serialize(scopes.as_bytes()).collect();
+        let start = format!("/supabase/auth/v1/authorize?provider={provider}&scopes={scopes}");
+        let answer = browser.navigate_from("same-origin", &start).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let location: url::Url = answer.header("location").parse().unwrap();
+        query(&location, "scopes").unwrap_or_default()
+    };
+    assert_eq!(asked("github", "repo read:org").await, "read:user repo read:org");
+    assert_eq!(asked("github", "read:user  repo repo").await, "read:user repo");
+    assert_eq!(asked("github", "repo a\"b c\\d ü\u{0} gist").await, "read:user repo gist");
+    assert_eq!(asked("github", &"x".repeat(257)).await, "read:user");
+    assert_eq!(asked("google", "drive").await, "openid", "it names none");
+}
+
 /// Section 9: linking is our own flow, begun by a ticket; what comes back is no token.
 #[tokio::test]
 async fn linking_runs_through_our_own_flow() {

@@ -143,6 +143,11 @@ impl StandIn {
         bounded(what, heard.wait_for(|all| all.iter().any(&fits))).await.unwrap();
     }
 
+    /// How many messages some socket has not taken yet.
+    pub fn behind(&self) -> usize {
+        self.says.len()
+    }
+
     /// Says `message` to every socket.
     pub fn say(&self, message: Message) {
         self.says.send(message).unwrap();

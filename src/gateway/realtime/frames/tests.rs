@@ -1,5 +1,7 @@
 //! What goes into which frame, and which frames are none.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const OWN: &str = "own-token";
@@ -157,4 +159,123 @@ fn the_version_is_that_of_the_query() {
     assert_eq!(Protocol::of("vsn=1.0.0"), Some(Protocol::Objects));
     assert_eq!(Protocol::of(""), Some(Protocol::Objects));
     assert_eq!((Protocol::of("vsn=3.0.0"), Protocol::of("vsn=1.0.0&vsn=2.0.0")), (None, None));
+}
+
+/// Every member of an object, doubled ones too, as a reader sees them that keeps the first as well as one that keeps the last.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> serde::de::Visitor<'de> for All {
+            type Value = Members;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut all = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    all.push(member);
+                }
+                Ok(Members(all))
+            }
+        }
+        deserializer.deserialize_map(All)
+    }
+}
+
+const EVENTS: [&str; 7] = [
+    r#""phx_join""#,
+    r#""access_token""#,
+    r#""phx\u005fjoin""#,
+    r#""broadcast""#,
+    r#""phx_leave""#,
+    r#"["phx_join"]"#,
+    "null",
+];
+
+const PAYLOADS: [&str; 6] = [
+    "{}",
+    r#"{"access_token":"canary"}"#,
+    r#"{"access_token":"canary","access_token":"canary"}"#,
+    r#"{"config":{},"user_token":"canary","access\u005ftoken":"canary"}"#,
+    "[]",
+    "null",
+];
+
+/// A frame of either protocol, sound or with a piece of it doubled, missing or strange.
+fn near_frame() -> impl Strategy<Value = String> {
+    use proptest::collection::vec;
+    use proptest::sample::select;
+    let member = prop_oneof![
+        select(EVENTS.to_vec()).prop_map(|event| format!(r#""event":{event}"#)),
+        select(PAYLOADS.to_vec()).prop_map(|payload| format!(r#""payload":{payload}"#)),
+        select(vec![
+            r#""topic":"realtime:room""#,
+            r#""topic":"""#,
+            r#""ref":"1""#,
+            r#""join_ref":null"#,
+            r#""Event":"phx_join""#,
+            r#""x":1"#
+        ])
+        .prop_map(str::to_owned),
+    ];
+    let object = vec(member, 2..7).prop_map(|members| format!("{{{}}}", members.join(",")));
+    let array =
+        (select(EVENTS.to_vec()), select(PAYLOADS.to_vec()), vec(select(vec!["\"1\"", "null", "{}"]), 1..4));
+    let array = array.prop_map(|(event, payload, first)| {
+        format!(r#"[{},"realtime:room",{event},{payload}]"#, first.join(","))
+    });
+    let cut = (prop_oneof![object.clone(), array.clone()], any::<prop::sample::Index>(), ".{0,2}");
+    let cut = cut.prop_map(|(text, at, more)| {
+        let at = at.index(text.len());
+        let (before, after) = text.split_at(text.floor_char_boundary(at));
+        format!("{before}{more}{after}")
+    });
+    prop_oneof![object, array, cut, ".{0,30}"]
+}
+
+fn payload(sent: &str, is_array: bool) -> Value {
+    let sent: Value = serde_json::from_str(sent).unwrap();
+    if is_array { sent[4].clone() } else { sent["payload"].clone() }
+}
+
+proptest! {
+    /// S-59: no text of a browser passes unchanged that some reader takes for one of the two events; what is written anew holds
+    /// our token and none that came.
+    #[test]
+    fn no_frame_has_two_meanings(text in near_frame(), is_array: bool) {
+        let told = if is_array { arrays(&text) } else { objects(&text) };
+        match told {
+            Err(_) => {}
+            Ok(None) => {
+                let events: Vec<Value> = match serde_json::from_str::<Value>(&text) {
+                    Ok(Value::Array(all)) => all.into_iter().skip(3).take(1).collect(),
+                    _ => {
+                        let Members(all) = serde_json::from_str(&text).unwrap();
+                        all.into_iter().filter(|(name, _)| name == "event").map(|(_, event)| event).collect()
+                    }
+                };
+                prop_assert_eq!(events.len(), 1);
+                prop_assert!(events[0] != JOIN && events[0] != TOKEN, "{}", text);
+            }
+            Ok(Some(sent)) => {
+                let Members(all) = serde_json::from_value(payload(&sent, is_array)).unwrap();
+                let tokens = all.iter().filter(|(name, _)| name == TOKEN || OTHERS.contains(&name.as_str()));
+                let tokens: Vec<_> = tokens.map(|(_, token)| token).collect();
+                prop_assert_eq!(tokens, [OWN], "{}", sent);
+            }
+        }
+    }
+
+    /// No binary frame is a push of one of the two events, wherever its lengths lead.
+    #[test]
+    fn no_push_is_one_of_the_two(lengths in proptest::collection::vec(0_u8..13, 4), rest in "[1t]{0,6}(phx_join|access_token|x)?.{0,3}") {
+        let bytes = [&[0], &lengths[..], rest.as_bytes()].concat();
+        if Channels::passes(&bytes) {
+            let from: usize = 5 + lengths[..3].iter().map(|length| usize::from(*length)).sum::<usize>();
+            let event = bytes.get(from..from + usize::from(lengths[3])).expect("it is whole");
+            prop_assert!(event != JOIN.as_bytes() && event != TOKEN.as_bytes());
+        }
+    }
 }

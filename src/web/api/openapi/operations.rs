@@ -42,6 +42,8 @@ pub enum Holds {
     Location,
     /// A file.
     File,
+    /// What a service of the project answers, with its own status.
+    Service,
     /// Headers alone.
     Nothing,
 }
@@ -57,6 +59,8 @@ pub enum Given {
     ForwardAuth,
     /// With the demo.
     Demo,
+    /// With this one among `supabase.services`.
+    Service(&'static str),
 }
 
 /// One method of one path.
@@ -82,7 +86,7 @@ pub struct Operation {
     pub given: Given,
 }
 
-const fn of(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+pub(super) const fn of(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
     Operation {
         method,
         path,
@@ -112,23 +116,23 @@ const fn button(path: &'static str, summary: &'static str) -> Operation {
 }
 
 impl Operation {
-    const fn who(self, who: Who) -> Self {
+    pub(super) const fn who(self, who: Who) -> Self {
         Self { who, ..self }
     }
 
-    const fn query(self, query: &'static [&'static str]) -> Self {
+    pub(super) const fn query(self, query: &'static [&'static str]) -> Self {
         Self { query, ..self }
     }
 
-    const fn answers(self, answers: &'static [(u16, Holds)]) -> Self {
+    pub(super) const fn answers(self, answers: &'static [(u16, Holds)]) -> Self {
         Self { answers, ..self }
     }
 
-    const fn refuses(self, refuses: &'static [&'static str]) -> Self {
+    pub(super) const fn refuses(self, refuses: &'static [&'static str]) -> Self {
         Self { refuses, ..self }
     }
 
-    const fn given(self, given: Given) -> Self {
+    pub(super) const fn given(self, given: Given) -> Self {
         Self { given, ..self }
     }
 }
@@ -138,7 +142,7 @@ use Holds::{File, Json, Location, Nothing, Page};
 const SIGNED_IN: &[&str] = &["SignedIn"];
 const STATUS: &[&str] = &["Status"];
 
-/// Every operation, in the order in which a reader needs them.
+/// Every operation outside the mount, in the order in which a reader needs them.
 pub const OPERATIONS: &[Operation] = &[
     of("GET", "/auth/session", "Who is signed in; never a token")
         .who(Who::Anyone)

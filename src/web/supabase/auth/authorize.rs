@@ -8,9 +8,9 @@ use crate::web::error::{Code, Error};
 use crate::web::extract::Params;
 use crate::web::visit::{FetchSite, Visit, returning, see_other, text};
 
-/// Names that are ours to read, or GoTrue's; every other one has to be in `allow_params`.
-const KNOWN: [&str; 6] =
-    ["provider", "redirect_to", "code_challenge", "code_challenge_method", "skip_http_redirect", "scopes"];
+/// Names that are ours to read, or GoTrue's; every other one has to be in `allow_params`, `scopes` too.
+const KNOWN: [&str; 5] =
+    ["provider", "redirect_to", "code_challenge", "code_challenge_method", "skip_http_redirect"];
 
 /// Begins our flow; the client's challenge waits for the way back. A start that another site caused shows the login page
 /// (S-16), a prefetch begins nothing (S-17).
@@ -32,8 +32,7 @@ pub(in crate::web::supabase) async fn off(
     }
     let dropped = params.all().iter().map(|(name, _)| name.as_str());
     let dropped: Vec<_> = dropped.filter(|name| !app.flows.passes_on(provider, name)).collect();
-    let dropped: Vec<_> =
-        dropped.into_iter().filter(|name| !KNOWN.contains(name) || *name == "scopes").collect();
+    let dropped: Vec<_> = dropped.into_iter().filter(|name| !KNOWN.contains(name)).collect();
     if !dropped.is_empty() {
         tracing::info!(
             count = dropped.len(),

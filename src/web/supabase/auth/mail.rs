@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use base::secret::Secret;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -11,9 +11,10 @@ use serde_json::json;
 use super::answer;
 use super::challenge::target;
 use super::token::Security;
-use crate::flow::{Asked, By, Confirm, Confirmed, Purpose, Try};
+use crate::flow::{Asked, By, Confirm, Confirmed, Purpose, Try, Update, asked_nothing_in_vain};
 use crate::web::error::{Code, Error};
 use crate::web::extract::{Json, Params};
+use crate::web::guard::{self, Caller};
 use crate::web::visit::Visit;
 
 #[derive(Deserialize)]
@@ -54,21 +55,63 @@ pub(in crate::web::supabase) async fn recover(
     send(&visit, &params, request, |_| Some(Purpose::Recovery)).await
 }
 
-/// `POST /resend`: the mail of a new account once more. That of a change of address is sent by asking for the change again.
+/// `POST /resend`: the mail of a new account, or those of a change of address, once more.
 #[tracing::instrument(name = "supabase.resend", skip_all)]
 pub(in crate::web::supabase) async fn resend(
     visit: Visit,
     params: Params,
+    headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Error> {
+    let (mail, form) = counted::<Wish>(&visit, request).await?;
+    if form.kind.as_deref() == Some("email_change") && form.phone.is_none() {
+        mail.give_back(); // counted where one is sent
+        return change_again(&visit, &params, &headers, &form).await;
+    }
     let purpose = |kind: Option<&str>| match kind {
         Some("signup") => Some(Purpose::SignUp),
         _ => None,
     };
-    send(&visit, &params, request, purpose).await
+    send_for(&visit, &params, mail, &form, purpose).await
 }
 
-/// Answered alike whoever is meant (S-71).
+/// The change of address that the person who is here waits for is asked for once more, with a new challenge of ours. GoTrue
+/// itself tells nobody whether an address waits for one, and neither is told here (S-71).
+async fn change_again(
+    visit: &Visit,
+    params: &Params,
+    headers: &HeaderMap,
+    form: &Wish,
+) -> Result<Response, Error> {
+    let app = visit.app();
+    let target =
+        target(visit, params, form.code_challenge.as_deref(), form.code_challenge_method.as_deref())?;
+    let typed = form.email.as_deref().map(str::trim).filter(|email| !email.is_empty());
+    let typed = typed.ok_or(Error::field(Code::BadRequest, "email"))?;
+    let told = || Ok(visit.json(StatusCode::OK, &json!({})));
+    let Caller::Session(current) = guard::caller(visit, headers, false).await? else { return told() };
+    if current.session.limited.is_some() {
+        return told();
+    }
+    let person = app.sessions.person_lately(visit.slot(), &current).await?;
+    let Some(awaited) = person.new_email.as_deref() else { return told() };
+    if ![person.email.as_str(), awaited].iter().any(|known| known.eq_ignore_ascii_case(typed)) {
+        return told();
+    }
+    let update = Update {
+        email: Some(awaited),
+        password: None,
+        current_password: None,
+        nonce: None,
+        data: None,
+        return_to: &target,
+        public: visit.public(),
+    };
+    let updated = app.flows.update(&update, visit.slot(), &current).await?;
+    updated.cookies.into_iter().for_each(|cookie| visit.set_cookie(cookie));
+    told()
+}
+
 async fn send(
     visit: &Visit,
     params: &Params,
@@ -76,16 +119,23 @@ async fn send(
     purpose: impl FnOnce(Option<&str>) -> Option<Purpose>,
 ) -> Result<Response, Error> {
     let (mail, form) = counted::<Wish>(visit, request).await?;
+    send_for(visit, params, mail, &form, purpose).await
+}
+
+/// Answered alike whoever is meant (S-71).
+async fn send_for(
+    visit: &Visit,
+    params: &Params,
+    mail: Try,
+    form: &Wish,
+    purpose: impl FnOnce(Option<&str>) -> Option<Purpose>,
+) -> Result<Response, Error> {
     if form.email.is_none() && form.phone.is_some() {
         mail.give_back();
         return Err(Code::FeatureDisabled.into());
     }
     let purpose = match purpose(form.kind.as_deref()) {
         Some(purpose) => purpose,
-        None if form.kind.as_deref() == Some("email_change") => {
-            mail.give_back();
-            return Err(Code::FeatureDisabled.into());
-        }
         None => {
             mail.give_back();
             return Err(Code::BadRequest.into());
@@ -149,18 +199,24 @@ pub(in crate::web::supabase) async fn verify(visit: Visit, request: Request) -> 
         }
     };
     if matches!(form.kind.as_str(), "sms" | "phone_change") {
+        tried.give_back();
         return Err(Code::FeatureDisabled.into());
     }
     let by = match (&form.token_hash, &form.token) {
         (Some(hash), None) => By::Link(hash),
         (None, Some(code)) => By::Digits { email: form.email.as_deref().unwrap_or_default(), code },
-        _ => return Err(Code::BadRequest.into()),
+        _ => {
+            tried.give_back();
+            return Err(Code::BadRequest.into());
+        }
     };
     app.sessions.load(visit.slot()).await;
     let mail = Confirm { kind: &form.kind, by, switch: true, form: None };
-    let done = app.flows.confirm(&mail, visit.slot(), visit.client()).await?;
-    tried.give_back(); // what was good counts no more
-    match done {
+    let done = app.flows.confirm(&mail, visit.slot(), visit.client()).await;
+    if asked_nothing_in_vain(&done) {
+        tried.give_back();
+    }
+    match done? {
         Confirmed::SignedIn(current) => answer::session(&visit, &current).await,
         Confirmed::Half => {
             let body = json!({

@@ -14,6 +14,11 @@ pub(in crate::web::supabase) async fn settings(visit: Visit) -> Result<Response,
     Ok(visit.json(StatusCode::OK, &*told))
 }
 
+/// `POST /sso`: what GoTrue says where SAML is off. Its answer would lead around our flows, so it is off here.
+pub(in crate::web::supabase) async fn sso(_: Visit) -> Error {
+    Error::from(Code::FeatureDisabled).told(404, "saml_provider_disabled")
+}
+
 /// `GET /health`: of this program. GoTrue's own state shows in what is asked of it.
 pub(in crate::web::supabase) async fn health(visit: Visit) -> Response {
     let body = json!({ "version": "", "name": "GoTrue", "description": "a user registration and authentication API" });

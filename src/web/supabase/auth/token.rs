@@ -129,7 +129,7 @@ async fn code(visit: &Visit, request: Request) -> Result<Response, Error> {
         Err(session::Error::Missing | session::Error::Ended(_)) => return Err(unknown()),
         other => other?,
     };
-    match app.flows.take_back(&form.auth_code, &form.code_verifier, &current.session) {
+    match app.flows.take_back(&form.auth_code, &form.code_verifier, &current.session).await {
         Ok(()) => answer::session(visit, &current).await,
         Err(BadCode::Unknown) => Err(unknown()),
         Err(BadCode::Verifier) => Err(Error::from(Code::BadRequest).told(400, "bad_code_verifier")),
