@@ -1,7 +1,8 @@
 //! An axum application with sign-in, to try without a Supabase project: an auth server runs beside it, in memory.
 //!
 //! `cargo run --example library`, then open what it prints. Two people are there: ada, who may read, and bob, who may write
-//! too. In an application of yours `Bff::from_env()` takes the place of `TestBff`: see `docs/library.md`.
+//! too. The clock of a `TestBff` stands still, so the codes of an authenticator app do not fit here. In an application of
+//! yours `Bff::from_env()` takes the place of `TestBff`: see `docs/library.md`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
