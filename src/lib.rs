@@ -40,6 +40,9 @@ pub use token::{Claims, Invalid, Verifier};
 
 #[cfg(feature = "axum")]
 pub use app::Bff;
+/// Time and randomness, for tests that bring their own: [`Builder::clock`](app::Builder::clock).
+#[cfg(feature = "axum")]
+pub use base::{clock, entropy};
 #[cfg(feature = "axum")]
 pub use web::within::User;
 

@@ -1,5 +1,6 @@
 //! What an axum application takes: routes to merge, the layer around everything, guards for single routes.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,11 +57,7 @@ impl Bff {
     /// [`Error::Settings`] lists every fault at once; [`Error::Store`] for a session store that cannot be used. A project
     /// that does not answer now is no error.
     pub async fn from_env() -> Result<Self, Error> {
-        let process = Inputs::of_process();
-        // Names beginning with AUTH_ are the embedded server's, or none of ours.
-        let is_ours = |name: &std::ffi::OsStr| !name.to_string_lossy().starts_with("AUTH_");
-        let environment = process.environment.into_iter().filter(|(name, _)| is_ours(name)).collect();
-        let inputs = Inputs { environment, ..process };
+        let inputs = without_auth_server(Inputs::of_process());
         Self::by(&inputs, Arc::new(SystemClock), Arc::new(SystemEntropy)).await
     }
 
@@ -127,5 +124,31 @@ impl Bff {
     /// Whatever the rules of `bff.toml` serve, upstreams and folders: the application's fallback, if it wants one.
     pub fn gateway<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         within::gateway()
+    }
+}
+
+/// Names beginning with `AUTH_` are the embedded server's. There is none, so they may be anything of the application's.
+fn without_auth_server(inputs: Inputs) -> Inputs {
+    let is_ours = |name: &OsStr| !name.to_string_lossy().starts_with("AUTH_");
+    let environment = inputs.environment.into_iter().filter(|(name, _)| is_ours(name)).collect();
+    Inputs { environment, ..inputs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A variable of the application's own does not end its start; a misspelt one of ours does (S-93).
+    #[test]
+    fn names_of_the_application_are_its_own() {
+        let faults = |name: &str| {
+            let environment = vec![(name.into(), "x".into())];
+            let file = Some(String::new());
+            let inputs = without_auth_server(Inputs { environment, file, ..Inputs::default() });
+            let mut problems = Problems::default();
+            Sources::read(&inputs, &mut problems);
+            problems.list().len()
+        };
+        assert_eq!((faults("AUTH_SECRET"), faults("BFF_LISTENN")), (0, 1));
     }
 }

@@ -83,6 +83,15 @@ impl Requests {
         });
     }
 
+    /// Counts `route` under its name from now on: the path template of an application that nobody listed before.
+    pub fn learn(&self, route: &str) {
+        let routes = self.routes.load();
+        let at = routes.binary_search_by(|(known, _)| known.as_str().cmp(route));
+        if at.is_err() && routes.len() < MOST {
+            self.add(vec![route.to_owned()]);
+        }
+    }
+
     /// Counts one answer of `route`: a path template or the name of a rule; any other counts as none. `took` ends with
     /// the head of the answer.
     pub fn count(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {

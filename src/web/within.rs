@@ -108,6 +108,7 @@ where
 
     async fn answer(self, visit: &Visit, mut request: Request) -> Response {
         if let Some(path) = request.extensions().get::<MatchedPath>() {
+            visit.app().trail.metrics().requests().learn(path.as_str());
             visit.note_path(path);
         }
         let own = visit.app().is_own(request.uri().path()) || visit.face() == Face::Supabase;

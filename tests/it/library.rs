@@ -1,5 +1,6 @@
 //! Somebody's axum application with our routes merged and our layer around it: people sign in, its handlers know them.
 
+mod example;
 mod gates;
 mod sameness;
 mod testing;

@@ -161,3 +161,21 @@ async fn the_mount_and_the_rules_are_served() {
         assert!(mine.app.echo.seen()[0].bearer().starts_with("Bearer "));
     }
 }
+
+/// S-88: the developer's routes are counted under their own templates, and what is refused there by its code.
+#[tokio::test]
+async fn requests_are_counted_under_their_routes() {
+    let mine = Mine::start().await;
+    let browser = mine.signed_in(ADA).await;
+    browser.get("/me").await;
+    browser.get("/me").await;
+    browser.get("/admin").await;
+    let figures = crate::metrics::figures(&mine.app).await;
+    for (line, count) in [
+        (r#"bff_http_requests_total{route="/me",method="GET",status="200"}"#, 2.0),
+        (r#"bff_http_requests_total{route="/admin",method="GET",status="403"}"#, 1.0),
+        (r#"bff_refusals_total{code="forbidden"}"#, 1.0),
+    ] {
+        assert_eq!(figures.get(line), Some(&count), "{line} of {figures:#?}");
+    }
+}
