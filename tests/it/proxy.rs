@@ -135,6 +135,60 @@ async fn headers_of_the_browser_say_nothing_about_it() {
     assert!(seen.headers.get("x-secret").is_none() && seen.headers.get("cookie").is_none());
 }
 
+/// S-50, S-57: whatever `Connection` names and however it is written: an upstream hears the listed headers and no other, and
+/// what is ours stays.
+#[tokio::test]
+async fn connection_takes_nothing_of_ours_away() {
+    let app = TestApp::start().await;
+    let browser = app.signed_in("ada@example.test").await;
+    let (host, cookie) = (app.base.strip_prefix("http://").unwrap(), browser.cookie_line());
+    let begin = format!(
+        "GET /api/notes HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nX-CSRF: 1\r\nAccept: text/plain\r\n"
+    );
+    for tricks in [
+        "Connection: close, Authorization, Host, Accept\r\n",
+        "Connection: close\r\nConnection: authorization\r\nConnection: X-Request-Id, x-forwarded-for\r\n",
+        "CONNECTION:close ,\tAUTHORIZATION ,, , X-Forwarded-Host,\r\n",
+        "Connection: close, X_Forwarded_For, x.request.id\r\nX_Forwarded_For: canary\r\nX.Request.Id: canary\r\n",
+        "Connection: close, \"authorization\", a b, =;\r\n",
+        "Connection: close, connection, transfer-encoding, content-length, te\r\nTE: trailers, canary\r\n",
+        "Connection: close, keep-alive\r\nKeep-Alive: timeout=canary\r\nProxy-Connection: keep-alive, canary\r\n",
+        "Connection: close, x-canary\r\nX-Canary: canary\r\n",
+        "Connection: close\r\nTrailer: canary\r\nExpect: canary\r\nUpgrade: canary\r\n",
+        "Connection: close, cookie, sb_session\r\nCookie: canary=canary\r\n",
+        "Connection: close, http2-settings, upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: canary\r\n",
+    ] {
+        let before = app.echo.seen().len();
+        let answer = raw::send(&app.base, format!("{begin}{tricks}\r\n")).await;
+        let seen = app.echo.seen();
+        if answer.status != 200 {
+            assert!((400..500).contains(&answer.status), "{tricks}: {}", answer.text);
+            assert_eq!(seen.len(), before, "{tricks}");
+            continue;
+        }
+        assert_eq!(seen.len(), before + 1, "{tricks}");
+        let headers = &seen[before].headers;
+        let listed = [
+            "accept",
+            "authorization",
+            "host",
+            "traceparent",
+            "x-csrf",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-request-id",
+        ];
+        for name in headers.keys() {
+            assert!(listed.contains(&name.as_str()), "{tricks}: {name}");
+        }
+        assert!(seen[before].bearer().starts_with("Bearer eyJ"), "{tricks}");
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1", "{tricks}");
+        assert_eq!(headers["x-request-id"], answer.header("x-request-id"), "{tricks}");
+        assert!(!format!("{headers:?}").contains("canary"), "{tricks}: {headers:?}");
+    }
+}
+
 /// S-09, S-51, S-54: what an upstream may not say does not arrive; a way out of the site is a 502.
 #[tokio::test]
 async fn answers_are_cleaned() {

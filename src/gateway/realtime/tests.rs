@@ -63,6 +63,11 @@ fn message(text: &str) -> Message {
     Message::text(json!(["1", null, "realtime:room", "broadcast", { "x": text }]).to_string())
 }
 
+/// What comes at once or never.
+async fn bounded<T>(what: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), what).await.expect("it comes")
+}
+
 async fn settle() {
     for _ in 0..200 {
         yield_now().await;
@@ -72,7 +77,7 @@ async fn settle() {
 impl Talk {
     /// What the browser hears next.
     async fn hears(&mut self) -> Message {
-        self.browser.next().await.expect("a frame").expect("a sound frame")
+        bounded(self.browser.next()).await.expect("a frame").expect("a sound frame")
     }
 
     /// A message each way, so that both directions have been at work.
@@ -120,7 +125,7 @@ async fn a_silent_browser_is_asked_and_then_let_go() {
     settle().await;
     assert_eq!(line.close().await, (1001, "idle".to_owned()));
     drop(line.browser);
-    assert_eq!(line.running.await.unwrap(), Close::new(1001, "idle"));
+    assert_eq!(bounded(line.running).await.unwrap(), Close::new(1001, "idle"));
 }
 
 /// S-60: however lively, no socket gets older than twelve hours.
@@ -164,8 +169,8 @@ async fn a_browser_that_does_not_read_holds_one_message() {
     line.clock.advance(10);
     settle().await;
     line.clock.advance(1); // the farewell is not read either
-    assert_eq!(line.running.await.unwrap(), Close::new(1013, "too_slow"));
-    talking.await.unwrap();
+    assert_eq!(bounded(line.running).await.unwrap(), Close::new(1013, "too_slow"));
+    bounded(talking).await.unwrap();
 }
 
 /// S-61: a Realtime that does not read ends the socket too, instead of letting the browser's messages wait for ever.
@@ -191,6 +196,6 @@ async fn an_end_comes_to_whoever_does_not_read() {
     line.stop.take().unwrap().send(Close::new(4401, "user")).unwrap();
     settle().await;
     line.clock.advance(1);
-    assert_eq!(line.running.await.unwrap(), Close::new(4401, "user"));
-    talking.await.unwrap();
+    assert_eq!(bounded(line.running).await.unwrap(), Close::new(4401, "user"));
+    bounded(talking).await.unwrap();
 }

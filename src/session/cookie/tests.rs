@@ -1,6 +1,7 @@
 //! Cookies as they are set and read.
 
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 
@@ -129,9 +130,9 @@ proptest! {
     }
 }
 
+/// Lines with names that are ours, look like ours or are nobody's.
 fn near_cookies() -> impl Strategy<Value = Vec<u8>> {
-    let pieces = [
-        "sb_session_8080",
+    let names = [
         "sb_session_8080",
         "sb_session_8080.1",
         "sb_session_8080.2",
@@ -140,23 +141,15 @@ fn near_cookies() -> impl Strategy<Value = Vec<u8>> {
         "sb_session_80801",
         "SB_SESSION_8080",
         "other",
-        "=",
-        "=",
-        "=a",
-        "=b",
-        "=\"c\"",
-        ";",
-        "; ",
-        ";",
-        "; ",
-        " ",
-        "\t",
-        ",",
-        "$Version=1",
+        "",
+        "$Version",
         "\u{e9}",
     ];
-    let pieces = proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..16);
-    pieces.prop_map(|pieces| pieces.concat().into_bytes())
+    let values = ["=a", "=b", "=", "= c\t", "=\"d\"", "=e=f", "", "\t=g"];
+    let between = ["; ", ";", ";\t", ";;", ",", " "];
+    let piece = (select(names.to_vec()), select(values.to_vec()), select(between.to_vec()));
+    let line = proptest::collection::vec(piece, 0..6);
+    line.prop_map(|pieces| pieces.iter().flat_map(|(n, v, b)| [*n, *v, *b]).collect::<String>().into_bytes())
 }
 
 proptest! {

@@ -261,7 +261,8 @@ proptest! {
             }
             Ok(Some(sent)) => {
                 let Members(all) = serde_json::from_value(payload(&sent, is_array)).unwrap();
-                let tokens = all.iter().filter(|(name, _)| name == TOKEN || OTHERS.contains(&name.as_str()));
+                let names = ["access_token", "user_token", "apikey", "token"];
+                let tokens = all.iter().filter(|(name, _)| names.contains(&name.as_str()));
                 let tokens: Vec<_> = tokens.map(|(_, token)| token).collect();
                 prop_assert_eq!(tokens, [OWN], "{}", sent);
             }
