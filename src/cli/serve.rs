@@ -7,6 +7,7 @@ use anyhow::Context;
 use base::clock::{SharedClock, SystemClock};
 use base::entropy::{SharedEntropy, SystemEntropy};
 use base::vars::Problems;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::load::{self, Loaded, Start};
 use super::{Flags, refused, remark, telemetry};
@@ -30,6 +31,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
 async fn serve(loaded: Loaded, flags: &Flags) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let signals = Signals::hear().context("signals cannot be heard")?;
     let mut settings = loaded.settings;
     let public = bind(settings.network.listen, "BFF_LISTEN")?;
     let admin = bind(settings.network.admin_listen, "BFF_ADMIN_LISTEN")?;
@@ -59,7 +61,7 @@ async fn serve(loaded: Loaded, flags: &Flags) -> anyhow::Result<()> {
     let warnings: Vec<_> = loaded.warnings.list().into_iter().chain(live.list()).collect();
     announce(&known, &bff, &warnings).await;
 
-    let ended = wait(&mut front, &mut side, flags, &bff).await;
+    let ended = wait(signals, &mut front, &mut side, flags, &bff).await;
     tracing::info!("shutting down: open requests may end within {}", drain);
     let drain = drain.try_into().unwrap_or_default();
     // What is left after that is closed.
@@ -71,18 +73,38 @@ async fn serve(loaded: Loaded, flags: &Flags) -> anyhow::Result<()> {
     ended
 }
 
+/// Heard from before anything listens: one that comes early waits, where it would otherwise end the process at once.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Until a signal says stop, or a listener fails. SIGHUP has the rules read again.
-async fn wait(front: &mut Listening, side: &mut Listening, flags: &Flags, bff: &Bff) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+async fn wait(
+    mut signals: Signals,
+    front: &mut Listening,
+    side: &mut Listening,
+    flags: &Flags,
+    bff: &Bff,
+) -> anyhow::Result<()> {
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
             error = front.failed() => return Err(error).context("the public listener failed"),
             error = side.failed() => return Err(error).context("the admin listener failed"),
-            _ = hang_up.recv() => reload(flags, bff),
+            _ = signals.hang_up.recv() => reload(flags, bff),
         }
     }
 }

@@ -173,3 +173,14 @@ async fn a_signal_has_the_rules_read_again() {
     program.says(r#""event.outcome":"failed""#).await;
     assert_eq!((ask("/one").await, ask("/two").await), (404, 200));
 }
+
+/// A signal in the first moment of the program, which nobody may be there to hear yet, does not end it.
+#[tokio::test]
+async fn a_signal_during_the_start_is_heard() {
+    base::http::install_tls_provider();
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), &[("BFF_LOG_FORMAT", "json")]).await;
+    program.signal("HUP"); // it listens, and no more than that is sure
+    program.says(r#""event":"config_reloaded""#).await;
+    assert_eq!(Browser::new(&program.base).get("/auth/session").await.status, 200);
+}
