@@ -1,7 +1,10 @@
 //! Rules that are read again while requests come, and what is asked of GoTrue by a rule with `live`.
 
+use base::entropy::SystemEntropy;
+use base::seal::{KeyId, MasterKey};
 use http::Method;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tracing::Level;
 
 use crate::client::{Browser, script};
@@ -9,7 +12,7 @@ use crate::harness::{Echo, PASSWORD, Plan, TestApp};
 use crate::logs::Log;
 use crate::metrics::figures;
 use crate::program::Program;
-use crate::tap::Fault;
+use crate::tap::{Fault, bounded};
 
 const BEFORE: &str = r#"
 [scopes]
@@ -174,13 +177,24 @@ async fn a_signal_has_the_rules_read_again() {
     assert_eq!((ask("/one").await, ask("/two").await), (404, 200));
 }
 
-/// A signal in the first moment of the program, which nobody may be there to hear yet, does not end it.
+/// A signal that comes while the program still waits for its project does not end it, and is obeyed afterwards.
 #[tokio::test]
 async fn a_signal_during_the_start_is_heard() {
     base::http::install_tls_provider();
     let folder = tempfile::tempdir().unwrap();
-    let program = Program::start(folder.path(), &[("BFF_LOG_FORMAT", "json")]).await;
-    program.signal("HUP"); // it listens, and no more than that is sure
+    let project = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", project.local_addr().unwrap());
+    let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy).to_text();
+    let environment = [
+        ("SUPABASE_URL", url.as_str()),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_test"),
+        ("BFF_SESSION_KEYS", key.expose()),
+        ("BFF_LOG_FORMAT", "json"),
+    ];
+    let program = Program::start(folder.path(), &environment).await;
+    let asked = bounded("asks its project", project.accept()).await.unwrap();
+    program.signal("HUP");
+    drop((asked, project)); // nobody answers
     program.says(r#""event":"config_reloaded""#).await;
     assert_eq!(Browser::new(&program.base).get("/auth/session").await.status, 200);
 }
