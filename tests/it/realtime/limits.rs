@@ -64,9 +64,11 @@ async fn a_session_has_twenty_sockets() {
     connect(&browser, "vsn=2.0.0").await;
 }
 
-/// S-61: a browser that reads nothing holds up nobody else, and what Realtime says meanwhile waits with Realtime.
+/// S-61: a browser that reads nothing holds up nobody else, and what Realtime says meanwhile waits with Realtime. How much
+/// lies between the two is for the system's own buffers to say: tens of MiB on some machines.
 #[tokio::test]
 async fn a_slow_reader_stalls_nobody_else() {
+    const WAITING: usize = 16;
     let (app, realtime) = with_realtime(Plan::default()).await;
     let (ada, eve) = (app.signed_in("ada@example.test").await, app.signed_in("eve@example.test").await);
     let mut slow = connect(&ada, "vsn=2.0.0").await;
@@ -77,15 +79,16 @@ async fn a_slow_reader_stalls_nobody_else() {
     next(&mut slow).await;
     next(&mut quick).await;
     let large = "x".repeat(1 << 19);
-    for count in 0..60 {
+    let mut count = 0;
+    while realtime.behind() < WAITING {
+        assert!(count < super::stand_in::MOST, "{} of {count} messages wait with Realtime", realtime.behind());
         let frame = json!([null, null, "realtime:room", "broadcast", { "n": count, "x": large }]);
         realtime.say(Message::text(frame.to_string()));
         let told = bounded("the quick one", quick.next()).await.unwrap().unwrap();
         assert!(told.into_text().unwrap().contains(&format!(r#""n":{count},"#)));
+        count += 1;
     }
-    // 30 MiB were said to both. Between the two of them lies what the system keeps for connections, and one message.
     assert_eq!(app.refreshes(), 0);
-    assert!(realtime.behind() > 16, "{} of 60 messages wait with Realtime", realtime.behind());
     let logout = ada.post("/auth/logout", &json!({})).await;
     assert_eq!(logout.status, 204);
     open_now(&app, 1.0).await;

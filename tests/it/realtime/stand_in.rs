@@ -13,6 +13,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use super::KEY;
 use crate::tap::bounded;
 
+/// So many messages may wait for a socket.
+pub const MOST: usize = 512;
+
 /// What Realtime saw.
 #[derive(Debug, Clone)]
 pub enum Heard {
@@ -36,7 +39,7 @@ impl StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let own =
-            Self { address, heard: Arc::default(), says: broadcast::Sender::new(64), tokens: Arc::default() };
+            Self { address, heard: Arc::default(), says: broadcast::Sender::new(MOST), tokens: Arc::default() };
         let server = own.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
