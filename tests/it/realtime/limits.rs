@@ -81,7 +81,11 @@ async fn a_slow_reader_stalls_nobody_else() {
     let large = "x".repeat(1 << 19);
     let mut count = 0;
     while realtime.behind() < WAITING {
-        assert!(count < super::stand_in::MOST, "{} of {count} messages wait with Realtime", realtime.behind());
+        assert!(
+            count < super::stand_in::MOST,
+            "{} of {count} messages wait with Realtime",
+            realtime.behind()
+        );
         let frame = json!([null, null, "realtime:room", "broadcast", { "n": count, "x": large }]);
         realtime.say(Message::text(frame.to_string()));
         let told = bounded("the quick one", quick.next()).await.unwrap().unwrap();
