@@ -108,8 +108,11 @@ impl Sessions {
         let strict = parts.settings.same_site == SameSite::Strict;
         let origin = parts.public_url.origin().ascii_serialization();
         let (settings, entropy, trail) = (&parts.settings, &parts.entropy, &parts.trail);
-        let made = |store| Vault::new(store, &parts.keys, &origin, settings, entropy.clone(), trail.clone());
-        let vault = parts.store.map(made).map(Arc::new);
+        let opened = || OpenedSessions::new(settings.memory_of_sessions(), parts.clock.clone());
+        let seal = |store| {
+            Vault::new(store, &parts.keys, &origin, settings, opened(), entropy.clone(), trail.clone())
+        };
+        let (vault, opened) = (parts.store.map(seal).map(Arc::new), opened());
         Self(Arc::new(Inner {
             names: Names::new(&parts.public_url, strict),
             origin,
@@ -127,7 +130,7 @@ impl Sessions {
             persons: Persons::default(),
             denied: DenyList::default(),
             held: Arc::default(),
-            opened: OpenedSessions::default(),
+            opened,
             clock: parts.clock,
             entropy: parts.entropy,
         }))
