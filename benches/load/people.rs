@@ -58,9 +58,10 @@ async fn first_time(bff: &Process, port: u16, all: &Requests) -> anyhow::Result<
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let answers = answers as f64;
     println!(
-        "\neach of them for the first time: {:.0} /s, {:.0} a processor second",
+        "everybody for the first time: {:.0} /s, {:.0} a processor second; memory then: {:.1} MiB",
         answers / seconds,
-        answers / cpu
+        answers / cpu,
+        figures::resident_mib(bff.0.id())?
     );
     Ok(())
 }
