@@ -1,6 +1,7 @@
 //! Somebody's axum application with our routes merged and our layer around it: people sign in, its handlers know them.
 
 mod example;
+mod from_env;
 mod gates;
 mod sameness;
 mod sockets;

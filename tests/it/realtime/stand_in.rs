@@ -38,8 +38,12 @@ impl StandIn {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let own =
-            Self { address, heard: Arc::default(), says: broadcast::Sender::new(MOST), tokens: Arc::default() };
+        let own = Self {
+            address,
+            heard: Arc::default(),
+            says: broadcast::Sender::new(MOST),
+            tokens: Arc::default(),
+        };
         let server = own.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
