@@ -18,9 +18,7 @@ use crate::client::Browser;
 use crate::harness::{PASSWORD, Plan, TestApp};
 use crate::modes::Mode;
 use crate::sockets::{Socket, open, open_with, refusal, says_back};
-use crate::tap::bounded;
-
-const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+use crate::tap::within_a_second;
 
 /// Says back what it hears until the user may go on no longer, and then why.
 pub async fn echo(user: User, mut request: Request) -> Response {
@@ -52,14 +50,14 @@ pub async fn echo(user: User, mut request: Request) -> Response {
 }
 
 async fn close_of(socket: &mut Socket) -> (u16, String) {
-    let begun = tokio::time::Instant::now();
-    loop {
-        let message = bounded("a frame", socket.next()).await.unwrap().unwrap();
-        if let Message::Close(Some(frame)) = message {
-            assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
-            return (frame.code.into(), frame.reason.as_str().to_owned());
+    let close = async {
+        loop {
+            if let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() {
+                return (frame.code.into(), frame.reason.as_str().to_owned());
+            }
         }
-    }
+    };
+    within_a_second("the close", close).await
 }
 
 async fn before(plan: Plan) -> (Mine, Browser) {
@@ -126,7 +124,7 @@ async fn new_roles_and_the_end_of_the_process_end_a_users_socket() {
     mine.app.reload(&crate::harness::RULES.replace("user = [\"items:read\"]", "user = []")).unwrap();
     assert_eq!(close_of(&mut guarded).await, (4403, "forbidden".to_owned()));
     says_back(&mut plain, "still").await;
-    mine.app.bff.close_sockets(SECOND * 10).await;
+    mine.app.bff.close_sockets(std::time::Duration::from_secs(3600)).await;
     assert_eq!(close_of(&mut plain).await, (1012, "drain".to_owned()));
 }
 

@@ -233,9 +233,7 @@ async fn new_rules_are_asked_about_open_sockets() {
         let mut left = vec![&mut person, &mut program, &mut anybody];
         for rules in [second, third, fourth] {
             app.reload(&rules).unwrap();
-            let begun = tokio::time::Instant::now();
-            is_closed(left.pop().unwrap()).await;
-            assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+            within_a_second("an end by new rules", is_closed(left.pop().unwrap())).await;
             for socket in &mut left {
                 says_back(socket, "still").await;
             }
