@@ -41,15 +41,15 @@ use work::{Counted, Work};
 
 use crate::web::Site;
 
-/// How long a connection may take for what.
+/// How long a connection may take for what. By default 10 s for a head and 60 s for the rest.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub struct Limits {
     /// From the first byte of a head to its last; and from the connection to the end of its first head.
-    head: Duration,
+    pub head: Duration,
     /// Without a request.
-    idle: Duration,
+    pub idle: Duration,
     /// Without reading on while an answer waits.
-    stall: Duration,
+    pub stall: Duration,
 }
 
 impl Default for Limits {
@@ -156,7 +156,12 @@ pub fn serve(listener: TcpListener, app: impl App, caps: Caps) -> io::Result<Lis
     serve_with(listener, app, caps, Limits::default())
 }
 
-fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) -> io::Result<Listening> {
+/// The same with time limits of the caller's.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub fn serve_with(listener: TcpListener, app: impl App, caps: Caps, limits: Limits) -> io::Result<Listening> {
     let guard = Guard { door: Door::new(caps), refusals: Arc::new(Semaphore::new(REFUSALS)), limits };
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?

@@ -87,7 +87,7 @@ fn unescape(text: &str) -> String {
 impl Browser {
     pub fn new(base: &str) -> Self {
         // A thousand at once connect as fast as the machine can, be it busy with something else.
-        let patience = std::time::Duration::from_secs(60);
+        let patience = std::time::Duration::from_secs(180);
         let http = base::http::builder(base::http::tls_config(), patience);
         let http = http.connect_timeout(patience).build().unwrap();
         Self { base: base.to_owned(), at: base.to_owned(), http, cookies: Arc::default() }

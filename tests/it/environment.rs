@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 
 use crate::client::Browser;
 use crate::harness::{Echo, PASSWORD};
-use crate::program::{Program, free_port};
+use crate::port::Port;
+use crate::program::Program;
 
 /// A proxy that counts who comes, and serves nobody.
 async fn recorder() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -36,12 +37,13 @@ async fn proxies_of_the_environment_are_ignored() {
     assert!(through.build().unwrap().get(format!("http://{upstream}/")).send().await.is_err());
     assert_eq!(seen.swap(0, Ordering::SeqCst), 1, "the recorder hears a client that heeds it");
 
-    let nobody = free_port().unwrap();
+    let nobody = Port::take();
     let folder = tempfile::tempdir().unwrap();
     let rules = format!(
-        "[upstreams]\necho = {{ url = \"http://{upstream}\" }}\nsecure = {{ url = \"https://localhost:{nobody}\" }}\n\
+        "[upstreams]\necho = {{ url = \"http://{upstream}\" }}\nsecure = {{ url = \"https://localhost:{}\" }}\n\
          [[rules]]\nname = \"plain\"\npath = \"/api/plain\"\nto = \"echo\"\n\
-         [[rules]]\nname = \"secure\"\npath = \"/api/secure\"\nto = \"secure\"\n"
+         [[rules]]\nname = \"secure\"\npath = \"/api/secure\"\nto = \"secure\"\n",
+        nobody.number()
     );
     std::fs::write(folder.path().join("bff.toml"), rules).unwrap();
     let proxy = format!("http://{proxy}");

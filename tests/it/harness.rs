@@ -13,7 +13,7 @@ use base::seal::{KeyId, MasterKey};
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use supabase_bff::app::Bff;
-use supabase_bff::app::listen::{self, App, Caps};
+use supabase_bff::app::listen::{self, App, Caps, Limits};
 use supabase_bff::limit::client::TrustedProxies;
 use supabase_bff::session::Sessions;
 use supabase_bff::session::store::Store;
@@ -365,6 +365,11 @@ impl TestApp {
         self.auth.calls("grant_type=refresh_token")
     }
 
+    /// Where the sessions of all nodes rest.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref().map(|(store, _)| store)
+    }
+
     pub fn auth_server(&self) -> &auth_server::Handle {
         &self.handle
     }
@@ -382,8 +387,11 @@ pub fn build(
     Bff::build(settings.unwrap(), None, clock, entropy, store).unwrap()
 }
 
-/// The listener that the program itself uses.
+/// The listener that the program itself uses. Its time limits are real time, which a busy machine may need for a thousand
+/// connections: no story hangs on them.
 pub fn serve(listener: TcpListener, site: impl App) {
     let caps = Caps { connections: 100_000, per_network: 100_000, proxies: TrustedProxies::none() };
-    drop(listen::serve(listener.into_std().unwrap(), site, caps).unwrap()); // dropped, it stays at work
+    let hour = std::time::Duration::from_secs(3600);
+    let limits = Limits { head: hour, idle: hour, stall: hour };
+    drop(listen::serve_with(listener.into_std().unwrap(), site, caps, limits).unwrap()); // dropped, it stays at work
 }

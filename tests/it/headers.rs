@@ -379,7 +379,7 @@ async fn a_request_that_breaks_off_does_no_harm() {
     for start in
         ["GET /auth/login HTTP/1.1\r\nHost: x", "POST /auth/login HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"]
     {
-        let answer = raw::send(&app.base, start).await;
+        let answer = raw::send_and_leave(&app.base, start).await;
         assert!(answer.status < 500, "{}", answer.text);
     }
     assert_eq!(app.browser().get("/auth/session").await.status, 200);

@@ -1,18 +1,15 @@
 //! `kill -9` of the real program between GoTrue's answer to a refresh and our write: the session survives (S-42).
 
-use std::sync::Arc;
-
-use base::clock::{SharedClock, SystemClock};
 use base::entropy::SystemEntropy;
 use base::seal::{KeyId, MasterKey};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::client::Browser;
 use crate::harness::PASSWORD;
-use crate::program::{Program, free_port};
+use crate::port::Port;
+use crate::program::{Program, project};
 use crate::redis_server::{Server, Setup};
-use crate::tap::{Fault, Tap, bounded};
+use crate::tap::{Fault, bounded};
 
 const REFRESH: &str = "grant_type=refresh_token";
 
@@ -21,16 +18,9 @@ const REFRESH: &str = "grant_type=refresh_token";
 async fn a_killed_process_ends_no_session(store: &str) {
     base::http::install_tls_provider();
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port().unwrap();
-    let base = format!("http://localhost:{port}");
-    // The program lives by the machine's clock, so its auth server does as well.
-    let (clock, tap): (SharedClock, _) = (Arc::new(SystemClock), Tap::start().await);
-    let mut settings = auth_server::Settings::for_tests();
-    settings.site_url = base.clone();
-    settings.public_url = Some(tap.url().parse().unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    tap.lead_to(listener.local_addr().unwrap());
-    let _auth = auth_server::start(settings, clock, Arc::new(SystemEntropy), listener).await.unwrap();
+    let port = Port::take();
+    let base = format!("http://localhost:{}", port.number());
+    let (tap, _auth) = project(&base).await;
     let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy).to_text();
     let project = tap.url();
     let env = [
@@ -40,7 +30,7 @@ async fn a_killed_process_ends_no_session(store: &str) {
         ("BFF_SESSION_STORE", store),
         ("BFF_SESSION_REFRESH_COOLDOWN", "1ms"),
     ];
-    let program = Program::start_at(port, folder.path(), &env).await;
+    let program = Program::start_at(&port, folder.path(), &env).await;
     let browser = Browser::new(&base);
     let made =
         browser.post("/auth/signup", &json!({ "email": "ada@example.test", "password": PASSWORD })).await;
@@ -54,7 +44,7 @@ async fn a_killed_process_ends_no_session(store: &str) {
     assert!(asking.await.is_err(), "nobody answers any more");
     tap.release();
 
-    let _program = Program::start_at(port, folder.path(), &env).await;
+    let _program = Program::start_at(&port, folder.path(), &env).await;
     let refreshed = async {
         loop {
             let answer = browser.post("/auth/refresh", &json!({})).await;

@@ -8,6 +8,8 @@ mod harness;
 mod mailbox;
 mod modes;
 mod npm;
+#[path = "../stores/port.rs"]
+mod port;
 mod program;
 mod pypi;
 mod raw;

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::secret::Secret;
 use supabase_bff::limit::LimitStore;
 use supabase_bff::session::store::Store;
-use supabase_bff::store::redis::Redis;
 use supabase_bff::store::sqlite::Sqlite;
 
 use crate::harness::Plan;
-use crate::redis_server::{Server, Setup};
+use crate::redis_server::{self, Server, Setup};
 
 /// One of the modes, with what it needs to run.
 #[derive(Clone)]
@@ -80,14 +78,9 @@ impl Mode {
                     let redis = redis.clone();
                     async move {
                         let prefix = format!("story-{}", redis.count.fetch_add(1, Ordering::SeqCst));
-                        let url = Secret::new(redis.server.url());
-                        loop {
-                            // A busy machine may be slower than a connection is waited for.
-                            if let Ok(store) = Redis::connect(&url, &prefix, clock.clone()).await {
-                                let limits = counting.then(|| Arc::new(store.clone()) as Arc<dyn LimitStore>);
-                                return Store { limits, ..Store::of(store) };
-                            }
-                        }
+                        let store = redis_server::store(redis.server.url(), &prefix, clock).await;
+                        let limits = counting.then(|| Arc::new(store.clone()) as Arc<dyn LimitStore>);
+                        Store { limits, ..Store::of(store) }
                     }
                 })
             }

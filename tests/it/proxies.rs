@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::client::{Browser, navigation, script};
 use crate::harness::{Echo, PASSWORD, Plan, TestApp};
+use crate::port::Port;
 use program::{Kind, Program};
 
 const RULES: &str = r#"
@@ -57,25 +58,19 @@ struct Site {
 
 /// The proxy in front of the app, and of the pages of ours at the same host.
 async fn site(kind: Kind) -> Site {
-    loop {
-        let port = program::free_port();
-        let base = format!("http://localhost:{port}");
-        let plan = Plan { rules: RULES.to_owned(), ..Plan::in_memory() }
-            .with("BFF_SESSION_STORE", "sqlite:unused.db")
-            .with("BFF_PUBLIC_URL", &base)
-            .with("BFF_TRUSTED_PROXIES", "127.0.0.1/32,::1/128")
-            .with("BFF_FORWARD_AUTH_ENABLED", "true")
-            .with("BFF_FORWARD_AUTH_HOSTS", &format!("localhost:{port}"));
-        let app = TestApp::with(plan).await;
-        let behind = Echo::default();
-        let (ours, theirs) =
-            (app.base.rsplit(':').next().unwrap().parse().unwrap(), behind.start().await.port());
-        let started =
-            tokio::task::spawn_blocking(move || Program::start(kind, port, ours, theirs)).await.unwrap();
-        if let Some(proxy) = started {
-            return Site { app, behind, base, _proxy: proxy };
-        } // another program took the port meanwhile
-    }
+    let port = Port::take();
+    let base = format!("http://localhost:{}", port.number());
+    let plan = Plan { rules: RULES.to_owned(), ..Plan::in_memory() }
+        .with("BFF_SESSION_STORE", "sqlite:unused.db")
+        .with("BFF_PUBLIC_URL", &base)
+        .with("BFF_TRUSTED_PROXIES", "127.0.0.1/32,::1/128")
+        .with("BFF_FORWARD_AUTH_ENABLED", "true")
+        .with("BFF_FORWARD_AUTH_HOSTS", &base[7..]);
+    let app = TestApp::with(plan).await;
+    let behind = Echo::default();
+    let (ours, theirs) = (app.base.rsplit(':').next().unwrap().parse().unwrap(), behind.start().await.port());
+    let started = tokio::task::spawn_blocking(move || Program::start(kind, port, ours, theirs));
+    Site { app, behind, base, _proxy: started.await.unwrap() }
 }
 
 /// S-62 to S-64, as people and attackers see it from outside.

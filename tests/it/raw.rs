@@ -1,9 +1,9 @@
 //! Requests byte by byte, for what no client library sends.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::tap::bounded;
 
 /// What came back before the server closed.
 #[derive(Debug)]
@@ -28,20 +28,51 @@ impl RawAnswer {
     }
 }
 
-/// Sends `bytes` to `base` and reads until the server closes.
+/// Sends `bytes` to `base` and reads until the server closes, which it does in its own time.
 pub async fn send(base: &str, bytes: impl AsRef<[u8]>) -> RawAnswer {
+    let mut stream = sent(base, bytes.as_ref()).await;
+    end_of(&mut stream, Vec::new()).await
+}
+
+/// Sends `bytes` to `base` and breaks off: nothing more will come.
+pub async fn send_and_leave(base: &str, bytes: impl AsRef<[u8]>) -> RawAnswer {
+    let mut stream = sent(base, bytes.as_ref()).await;
+    let _ = stream.shutdown().await;
+    end_of(&mut stream, Vec::new()).await
+}
+
+/// Sends `bytes` to `base` and breaks off once there is a whole answer, as long as it says: the server may keep the
+/// connection.
+pub async fn send_for_one(base: &str, bytes: impl AsRef<[u8]>) -> RawAnswer {
+    let mut stream = sent(base, bytes.as_ref()).await;
+    let mut begin = Vec::new();
+    bounded("an answer", async {
+        while !is_whole(&begin) && stream.read_buf(&mut begin).await.is_ok_and(|count| count > 0) {}
+    })
+    .await;
+    let _ = stream.shutdown().await;
+    end_of(&mut stream, begin).await
+}
+
+async fn sent(base: &str, bytes: &[u8]) -> TcpStream {
     let (_, authority) = base.split_once("://").unwrap();
-    let authority = authority.replace("localhost", "127.0.0.1");
-    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let mut stream = TcpStream::connect(authority.replace("localhost", "127.0.0.1")).await.unwrap();
     // The server may refuse and close before everything is written.
-    let _ = stream.write_all(bytes.as_ref()).await;
-    let mut answer = Vec::new();
-    // A server that still waits for more is told that nothing will come.
-    if tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await.is_err() {
-        let _ = stream.shutdown().await;
-        let rest = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
-        let _ = rest.expect("the server closes the connection");
-    }
+    let _ = stream.write_all(bytes).await;
+    stream
+}
+
+/// Whether there is a head, and a body of the length that it tells.
+fn is_whole(begin: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(begin);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    body.len() >= length.map_or(0, |length| length.trim().parse().unwrap())
+}
+
+async fn end_of(stream: &mut TcpStream, mut answer: Vec<u8>) -> RawAnswer {
+    let _ = bounded("the end of the connection", stream.read_to_end(&mut answer)).await;
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
     let count = text.matches("HTTP/1.1 ").count();

@@ -165,7 +165,7 @@ pub async fn says_back(socket: &mut Socket, text: &str) {
 /// Waits for the end of a socket that nobody said good-bye on.
 pub async fn is_closed(socket: &mut Socket) {
     let ended = async { while let Some(Ok(_)) = socket.next().await {} };
-    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the socket is closed");
+    bounded("the end of the socket", ended).await;
 }
 
 pub async fn open_now(app: &TestApp, count: f64) {

@@ -15,6 +15,8 @@ use crate::weather::Weather;
 const REFRESH: &str = "grant_type=refresh_token";
 /// Refreshes that a process asks for at the same time.
 const PLACES: usize = 128;
+/// Failures in a row after which a process asks no more for a while.
+const IN_A_ROW: usize = 20;
 
 /// A browser with the session of a guest: many of them cost little.
 async fn guest(app: &TestApp) -> Browser {
@@ -99,4 +101,30 @@ async fn a_lease_that_is_over_asks_nobody() {
     assert_eq!(there.get("/api/notes").await.status, 200);
     store.let_go();
     assert_eq!((stopped.await.unwrap(), app.refreshes()), (200, 1));
+}
+
+/// S-41, S-44: a node that asks GoTrue for nothing, since it has failed too often there, serves what another node has brought
+/// meanwhile, and tells nobody to come back.
+#[tokio::test]
+async fn a_node_that_may_not_ask_finds_what_another_brought() {
+    for mode in [Mode::Memory, Mode::redis()] {
+        let (store, plan) = Weather::over(mode.plan());
+        let (app, here, there) = two_nodes(plan).await;
+        let guests = guests(&app, IN_A_ROW + 1).await;
+        app.past_expiry();
+        app.auth.fail(REFRESH, Fault::code(503, "unexpected_failure"));
+        for guest in &guests {
+            assert_eq!(guest.get("/auth/session").await.status, 503);
+        }
+        assert_eq!(app.refreshes(), IN_A_ROW, "the last one was not asked for");
+        app.auth.heal();
+        store.keep_back_after(0);
+        let late = tokio::spawn(async move { here.get("/api/notes").await.status });
+        store.kept().await; // it has read the old record
+        assert_eq!(there.get("/api/notes").await.status, 200, "the other node may ask");
+        store.let_go();
+        assert_eq!((late.await.unwrap(), app.refreshes()), (200, IN_A_ROW + 1));
+        assert_eq!(guests[IN_A_ROW].get("/auth/session").await.status, 503, "and still asks for nothing");
+        assert_eq!(app.refreshes(), IN_A_ROW + 1);
+    }
 }

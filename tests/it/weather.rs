@@ -61,8 +61,13 @@ enum Kind {
 }
 
 impl Weather {
-    /// A plan whose sessions rest in it.
+    /// A plan whose sessions rest in it, and behind it in memory.
     pub fn plan() -> (Self, Plan) {
+        Self::over(Plan::in_memory())
+    }
+
+    /// The same plan with the weather before its store.
+    pub fn over(plan: Plan) -> (Self, Plan) {
         let weather = Self(Arc::new(Inner {
             behind: Mutex::default(),
             mood: Mutex::new(Mood::Well),
@@ -73,9 +78,13 @@ impl Weather {
             let_go: watch::channel(0).0,
         }));
         let shared = weather.clone();
-        let plan = Plan::default().resting_in(move |clock| {
-            *shared.0.behind.lock().unwrap() = Some((Store::of(Memory::new(clock.clone())), clock));
-            std::future::ready(Store::of(shared.clone()))
+        let open = plan.store.clone().expect("a plan with a store");
+        let plan = plan.resting_in(move |clock| {
+            let (shared, opening) = (shared.clone(), open(clock.clone()));
+            async move {
+                *shared.0.behind.lock().unwrap() = Some((opening.await, clock));
+                Store::of(shared)
+            }
         });
         (weather, plan)
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use base::clock::{ManualClock, SharedClock};
-use base::secret::Secret;
 use base::vars::Rate;
 use supabase_bff::limit::{Bucket, LimitStore, Limiter};
 use supabase_bff::store::redis::Redis;
 use time::Duration;
 use time::macros::datetime;
 
+use crate::redis_server;
 use crate::stand::{PREFIX, Stand};
 
 /// Slow enough that no try comes back while a test runs.
@@ -18,7 +18,7 @@ const SECRET: [u8; 32] = [7; 32];
 
 async fn connect(stand: &Stand) -> Redis {
     let clock: SharedClock = Arc::new(base::clock::SystemClock);
-    Redis::connect(&Secret::new(stand.server().url()), PREFIX, clock).await.unwrap()
+    redis_server::store(stand.server().url(), PREFIX, clock).await
 }
 
 /// Two nodes whose own clocks stand still, an hour apart.

@@ -5,6 +5,7 @@ mod leases;
 mod limits;
 mod opening;
 mod outage;
+mod port;
 mod records;
 mod redis_server;
 mod redis_values;

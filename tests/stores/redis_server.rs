@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base::clock::SharedClock;
+use base::secret::Secret;
 use redis::aio::MultiplexedConnection;
+use supabase_bff::store::redis::Redis;
+
+use crate::port::Port;
 
 pub const PASSWORD: &str = "p/a:s@s w%rd";
 const ENCODED: &str = "p%2Fa%3As%40s%20w%25rd";
@@ -31,8 +35,8 @@ pub enum Setup {
 
 pub struct Server {
     process: Child,
-    port: u16,
-    tls_port: u16,
+    port: Port,
+    tls_port: Port,
     setup: Setup,
     folder: PathBuf,
 }
@@ -40,22 +44,18 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it listens.
     pub fn start(setup: Setup, folder: &Path) -> Self {
-        loop {
-            let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-            let (one, other) = (free(), free());
-            let [port, tls_port] = [one, other].map(|listener| listener.local_addr().unwrap().port());
-            if let Some(process) = launch(&setup, folder, port, tls_port) {
-                return Self { process, port, tls_port, setup, folder: folder.to_owned() };
-            }
-        }
+        let (port, tls_port) = (Port::take(), Port::take());
+        let process = launch(&setup, folder, &port, &tls_port);
+        Self { process, port, tls_port, setup, folder: folder.to_owned() }
     }
 
     /// What a setting would hold.
     pub fn url(&self) -> String {
+        let port = self.port.number();
         match self.setup {
-            Setup::Password => format!("redis://:{ENCODED}@127.0.0.1:{}", self.port),
-            Setup::User | Setup::Durable => format!("redis://bff:{ENCODED}@127.0.0.1:{}/0", self.port),
-            Setup::Tls(..) => format!("rediss://bff:{ENCODED}@localhost:{}", self.tls_port),
+            Setup::Password => format!("redis://:{ENCODED}@127.0.0.1:{port}"),
+            Setup::User | Setup::Durable => format!("redis://bff:{ENCODED}@127.0.0.1:{port}/0"),
+            Setup::Tls(..) => format!("rediss://bff:{ENCODED}@localhost:{}", self.tls_port.number()),
         }
     }
 
@@ -66,8 +66,7 @@ impl Server {
 
     /// Starts it again on the port it had.
     pub fn start_again(&mut self) {
-        self.process =
-            launch(&self.setup, &self.folder, self.port, self.tls_port).expect("the port is still free");
+        self.process = launch(&self.setup, &self.folder, &self.port, &self.tls_port);
     }
 
     /// `STOP`: it says nothing any more; `CONT`: it goes on.
@@ -79,7 +78,7 @@ impl Server {
 
     /// A connection of the administrator.
     pub async fn admin(&self) -> MultiplexedConnection {
-        let url = format!("redis://:{ENCODED}@127.0.0.1:{}", self.port);
+        let url = format!("redis://:{ENCODED}@127.0.0.1:{}", self.port.number());
         redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
@@ -104,6 +103,17 @@ impl Server {
     }
 }
 
+/// A store at `url`. A busy machine may be slower than one connection is waited for.
+pub async fn store(url: String, prefix: &str, clock: SharedClock) -> Redis {
+    let url = Secret::new(url);
+    for _ in 0..60 {
+        if let Ok(store) = Redis::connect(&url, prefix, clock.clone()).await {
+            return store;
+        }
+    }
+    Redis::connect(&url, prefix, clock).await.expect("a connection at the sixty-first try")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -111,9 +121,9 @@ impl Drop for Server {
     }
 }
 
-/// `None` where another program took the port meanwhile.
-fn launch(setup: &Setup, folder: &Path, port: u16, tls_port: u16) -> Option<Child> {
-    let mut lines = vec![format!("port {port}"), "bind 127.0.0.1".to_owned(), "save \"\"".to_owned()];
+fn launch(setup: &Setup, folder: &Path, port: &Port, tls_port: &Port) -> Child {
+    let mut lines =
+        vec![format!("port {}", port.number()), "bind 127.0.0.1".to_owned(), "save \"\"".to_owned()];
     lines.push(format!("requirepass \"{PASSWORD}\""));
     lines.push(format!("dir \"{}\"", folder.display()));
     if !matches!(setup, Setup::Password) {
@@ -123,7 +133,7 @@ fn launch(setup: &Setup, folder: &Path, port: u16, tls_port: u16) -> Option<Chil
         lines.push("appendonly yes\nappendfsync always".to_owned());
     }
     if let Setup::Tls(certificate, key) = setup {
-        lines.push(format!("tls-port {tls_port}\ntls-auth-clients no"));
+        lines.push(format!("tls-port {}\ntls-auth-clients no", tls_port.number()));
         lines.push(format!("tls-cert-file \"{}\"", certificate.display()));
         lines.push(format!("tls-key-file \"{}\"", key.display()));
     }
@@ -141,12 +151,10 @@ fn launch(setup: &Setup, folder: &Path, port: u16, tls_port: u16) -> Option<Chil
     while let Some(Ok(line)) = lines.next() {
         if line.contains("Ready to accept connections") {
             std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop it
-            return Some(process);
+            return process;
         }
         said.push(line);
     }
     process.wait().unwrap();
-    let said = said.join("\n");
-    assert!(said.contains("Address already in use"), "redis-server does not start:\n{said}");
-    None
+    panic!("redis-server does not start:\n{}", said.join("\n"))
 }

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::clock::{SharedClock, SystemClock};
-use base::secret::Secret;
 use supabase_bff::event::Reason;
 use supabase_bff::session::store::{Cursor, Found, Key, SessionStore};
-use supabase_bff::store::redis::Redis;
 
-use crate::redis_server::Setup;
+use crate::redis_server::{self, Setup};
 use crate::revocations::drain;
 use crate::stand::{PREFIX, Stand, key, owner};
 
@@ -122,8 +120,7 @@ async fn another_prefix_is_another_store() {
     let stand = Stand::redis_as(Setup::Password).await;
     let kept = stand.session().await;
     let clock: SharedClock = Arc::new(SystemClock);
-    let url = Secret::new(stand.server().url());
-    let other = Redis::connect(&url, "other.example.test", clock).await.unwrap();
+    let other = redis_server::store(stand.server().url(), "other.example.test", clock).await;
     assert_eq!(other.read(&kept).await.unwrap(), Found::Nothing);
     assert!(!other.end(&kept, Reason::User).await.unwrap());
     stand.entry(&kept).await;

@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base::clock::{ManualClock, SharedClock};
-use base::secret::Secret;
 use supabase_bff::session::store::{Change, Draft, Entry, Fence, Found, Key, Owner, Version};
 use supabase_bff::store::Store;
 use supabase_bff::store::memory::Memory;
-use supabase_bff::store::redis::Redis;
 use supabase_bff::store::sqlite::Sqlite;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use crate::redis_server::{Server, Setup};
+use crate::redis_server::{self, Server, Setup};
 
 /// Two nodes of one deployment.
 pub struct Stand {
@@ -71,8 +69,7 @@ impl Stand {
 
     pub async fn on(server: Server, folder: TempDir) -> Self {
         let (hands, clock) = Self::clock();
-        let url = Secret::new(server.url());
-        let open = async || Redis::connect(&url, PREFIX, clock.clone()).await.unwrap();
+        let open = async || redis_server::store(server.url(), PREFIX, clock.clone()).await;
         let (a, b) = (Store::of(open().await), Store::of(open().await));
         Self::new(hands, a, b, Some(server), folder)
     }

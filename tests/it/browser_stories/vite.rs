@@ -1,11 +1,11 @@
 //! A Vite dev server as the site itself, with its hot reload through our socket.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use crate::browser::{Script, story};
 use crate::harness::{Plan, TestApp};
 use crate::npm;
+use crate::port::Port;
 use crate::tap::bounded;
 
 const PAGE: &str = "<!doctype html><title>Site</title><h1>…</h1><script type=module src=/main.js></script>";
@@ -19,6 +19,7 @@ import.meta.hot?.accept('./words.js', (now) => show(now.words + ', ' + window.st
 /// `vite`, serving a folder. It ends when this is dropped.
 struct Vite {
     child: Child,
+    _port: Port,
     address: String,
     folder: tempfile::TempDir,
 }
@@ -32,14 +33,15 @@ impl Vite {
         {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::take();
+        let address = format!("127.0.0.1:{}", port.number());
         let child = Command::new("node")
             .arg(modules.join("vite/bin/vite.js"))
             .args([
                 "--host",
                 "127.0.0.1",
                 "--port",
-                &port.to_string(),
+                &port.number().to_string(),
                 "--strictPort",
                 "--clearScreen",
                 "false",
@@ -50,7 +52,7 @@ impl Vite {
             .stderr(Stdio::null())
             .spawn()
             .expect("node starts");
-        let own = Self { child, address: format!("127.0.0.1:{port}"), folder };
+        let own = Self { child, _port: port, address, folder };
         bounded("Vite", async {
             while tokio::net::TcpStream::connect(&own.address).await.is_err() {
                 tokio::task::yield_now().await;
@@ -90,8 +92,17 @@ async fn an_edited_file_changes_the_page() {
             }
         })
         .await;
-        vite.write("words.js", "export const words = 'after'\n");
-        chromium.shows("h1", "after, loaded once").await;
+        // Nothing tells when Vite has begun to watch its files: what it missed is written again.
+        bounded("the edited words", async {
+            let mut looks = 0;
+            while chromium.text("h1").await.as_deref() != Some("after, loaded once") {
+                if looks % 50 == 0 {
+                    vite.write("words.js", "export const words = 'after'\n");
+                }
+                looks += 1;
+            }
+        })
+        .await;
         chromium.open(&format!("{}/auth/login", app.base)).await; // beside it, on the same origin, a page of ours
     })
     .await;

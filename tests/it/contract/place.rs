@@ -16,7 +16,7 @@ use super::real::{Need, Real};
 use crate::client::{Answer, Browser};
 use crate::harness::{self, Echo, Plan, RULES, TestApp};
 use crate::modes::Mode;
-use crate::tap::Tap;
+use crate::tap::{Tap, bounded};
 
 /// A password that every project takes.
 pub const PASSWORD: &str = "plover 42 gantry mist";
@@ -195,14 +195,16 @@ impl Place {
 
     /// The newest mail to `email`, once `count` have come.
     pub async fn mail(&self, email: &str, count: usize) -> Mail {
-        for _ in 0..200 {
-            let mails = self.all_mails(email).await;
-            if let (true, Some(newest)) = (mails.len() >= count, mails.last()) {
-                return Mail::read(newest["html"].as_str().unwrap());
+        bounded(&format!("mail {count} to {email}"), async {
+            loop {
+                let mails = self.all_mails(email).await;
+                if let (true, Some(newest)) = (mails.len() >= count, mails.last()) {
+                    return Mail::read(newest["html"].as_str().unwrap());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("mail {count} to {email} did not come")
+        })
+        .await
     }
 
     /// How many mails to `email` have come.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::place::{PASSWORD, Place};
 use crate::client::Browser;
+use crate::tap::bounded;
 
 const GONE: (u16, &str) = (400, "refresh_token_not_found");
 
@@ -241,12 +242,12 @@ pub async fn a_new_sign_in_replaces_the_session(place: Place) {
     assert_eq!((answer.status, answer.header("x-session-ended")), (401, "replaced"));
     place.tap.arrived("/logout?scope=local", 1).await;
     // The call may still be under way: GoTrue forgets the token once it is through.
-    for _ in 0..100 {
-        if place.tap.answers("/logout?scope=local").len() == 1 {
-            break;
+    bounded("the end at GoTrue", async {
+        while place.tap.answers("/logout?scope=local").is_empty() {
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    })
+    .await;
     let answer = place.trade(&token).await;
     assert!(is(&answer, GONE), "{answer:?}");
 }

@@ -1,10 +1,10 @@
 //! A proxy of this machine on a free port, with a documented configuration; ended with its handle.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::port::Port;
 use crate::pypi;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Kind {
 pub struct Program {
     process: Child,
     _folder: tempfile::TempDir,
+    _port: Port,
 }
 
 impl Drop for Program {
@@ -26,15 +27,10 @@ impl Drop for Program {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Program {
-    /// Starts one at `port`, with the BFF and the app at theirs, and waits until it serves. `None` where another program
-    /// took the port meanwhile.
-    pub fn start(kind: Kind, port: u16, bff: u16, app: u16) -> Option<Self> {
+    /// Starts one at `own`, with the BFF and the app at theirs, and waits until it serves.
+    pub fn start(kind: Kind, own: Port, bff: u16, app: u16) -> Self {
+        let port = own.number();
         let folder = tempfile::tempdir().unwrap();
         let places = [("127.0.0.1:8080", bff), ("127.0.0.1:3000", app)];
         let here = |text: &str| {
@@ -67,13 +63,11 @@ impl Program {
             said.push('\n');
             if line.contains(serving) {
                 std::thread::spawn(move || lines.for_each(drop)); // or the pipe fills
-                return Some(Self { process, _folder: folder });
+                return Self { process, _folder: folder, _port: own };
             }
         }
         let _ = process.wait();
-        let taken = ["Address already in use", "address already in use", "cannot bind"];
-        assert!(taken.iter().any(|words| said.contains(words)), "{kind:?} ended:\n{said}");
-        None
+        panic!("{kind:?} ended:\n{said}")
     }
 }
 

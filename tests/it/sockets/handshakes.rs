@@ -93,12 +93,12 @@ async fn a_hostile_handshake_reaches_nobody() {
         &[("Expect", "100-continue")],
     ] {
         let text = handshake(&app, &browser, "/live/room", changes);
-        let answer = raw::send(&app.base, text).await;
+        let answer = raw::send_for_one(&app.base, text).await;
         assert!((400..500).contains(&answer.status), "{changes:?}: {}", answer.text);
     }
     let sound = handshake(&app, &browser, "/live/room", &[]);
     for (from, to) in [("GET ", "POST "), ("HTTP/1.1", "HTTP/1.0"), ("/live/room", "/live/../live/room")] {
-        let answer = raw::send(&app.base, sound.replace(from, to)).await;
+        let answer = raw::send_for_one(&app.base, sound.replace(from, to)).await;
         assert!((400..500).contains(&answer.status), "{to}: {}", answer.text);
     }
     assert!(upstream.knocks().is_empty(), "{:?}", upstream.knocks());
@@ -157,7 +157,7 @@ async fn nothing_passes_before_a_sound_101() {
             seen.extend(rest);
             String::from_utf8_lossy(&seen).into_owned()
         };
-        let (got, seen) = join(raw::send(&app.base, text), upstream).await;
+        let (got, seen) = join(raw::send_for_one(&app.base, text), upstream).await;
         let expected = if answer.contains("200 OK") { 200 } else { 502 };
         assert_eq!(got.status, expected, "{answer}: {}", got.text);
         assert!(!seen.contains("canary") && !seen.contains("secret"), "{answer}: {seen}");
