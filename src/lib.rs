@@ -44,7 +44,7 @@ pub use app::Bff;
 #[cfg(feature = "axum")]
 pub use base::{clock, entropy};
 #[cfg(feature = "axum")]
-pub use web::within::User;
+pub use web::{Ended, within::User};
 
 #[cfg(feature = "server")]
 pub mod cli;

@@ -15,6 +15,7 @@ mod qr;
 mod routes;
 mod sockets;
 pub mod state;
+mod stay;
 mod streams;
 mod supabase;
 pub mod templates;
@@ -33,6 +34,7 @@ pub use api::verify::{Around, Family, ForwardAuth};
 pub use layers::{REQUEST_LINE, Site};
 pub use sockets::Sockets;
 pub use state::{AppState, Cors, Parts};
+pub use stay::Ended;
 pub use visit::Visit;
 
 use api::{hooks, openapi, session, token, verify};

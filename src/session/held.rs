@@ -66,7 +66,11 @@ type Key = (Uuid, Option<i64>);
 
 /// Everything that is held in this process.
 #[derive(Debug, Default)]
-pub(super) struct Board(Mutex<Groups>);
+pub(super) struct Board {
+    groups: Mutex<Groups>,
+    /// There is something: most requests need not look for what is theirs.
+    any: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Groups {
@@ -123,6 +127,7 @@ impl Drop for Held {
         let last = self.group.count.fetch_sub(1, Ordering::AcqRel) == 1;
         if last && groups.all.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, &self.group)) {
             groups.all.remove(&self.key);
+            self.board.any.store(!groups.all.is_empty(), Ordering::Release);
         }
     }
 }
@@ -195,6 +200,7 @@ impl Inner {
                 pause: Mutex::new(OffsetDateTime::UNIX_EPOCH),
             });
             groups.all.insert(key, group.clone());
+            self.held.any.store(true, Ordering::Release);
             group
         });
         if let Some(most) = most {
@@ -216,16 +222,18 @@ impl Inner {
 
 impl Board {
     fn lock(&self) -> MutexGuard<'_, Groups> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn session(&self, gotrue_id: Uuid) -> Option<Arc<Group>> {
         self.lock().all.get(&(gotrue_id, None)).cloned()
     }
 
-    /// `session` has newer tokens, or was used later, than what was known of it.
+    /// `session` may have newer tokens, or was used later, than what was known of it: another node may have renewed it.
     pub(super) fn renewed(&self, session: &Arc<Session>) {
-        if let Some(group) = self.session(session.gotrue_id) {
+        if self.any.load(Ordering::Acquire)
+            && let Some(group) = self.session(session.gotrue_id)
+        {
             group.renew(session);
         }
     }

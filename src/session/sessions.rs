@@ -220,6 +220,7 @@ impl Sessions {
         };
         match self.0.verified(&session, now).await {
             Ok(claims) => {
+                self.0.held.renewed(&session);
                 self.touch(slot, &session, now).await;
                 Ok(Current::new(session, claims, now))
             }

@@ -40,9 +40,7 @@ impl Caller {
                 auth_time: Some(current.session.auth_time),
                 limited: current.session.limited.is_some(),
             },
-            Self::Bearer { claims, .. } => {
-                Who::User { claims, via: Via::Bearer, auth_time: None::<OffsetDateTime>, limited: false }
-            }
+            Self::Bearer { claims, .. } => program(claims),
         }
     }
 
@@ -71,6 +69,11 @@ impl Caller {
             Self::Bearer { token, .. } => base::http::bearer(token),
         }
     }
+}
+
+/// A program whose token says `claims`, as the policy sees it.
+pub(super) fn program(claims: &Claims) -> Who<'_> {
+    Who::User { claims, via: Via::Bearer, auth_time: None, limited: false }
 }
 
 /// The caller of a request. Where bearers do not count, one is ignored, good or not (S-39).

@@ -47,7 +47,8 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     let (permit, caller) = permit(visit, request.headers(), &rule).await?;
     let place = match &wish {
         Some(_) => {
-            Some((sockets::admit(visit, &caller, &rule, upstream)?, hyper::upgrade::on(&mut *request)))
+            let place = sockets::admit(visit, request.uri().path(), &caller, &rule, upstream)?;
+            Some((place, hyper::upgrade::on(&mut *request)))
         }
         None => None,
     };
@@ -66,7 +67,7 @@ pub(super) async fn answer(visit: &Visit, request: &mut Request) -> Result<Respo
     visit.set_forwarded(millis);
     let mut response = streams::tie(app, &caller, answer?)?;
     if let (Some((place, client)), Some(wish)) = (place, wish) {
-        sockets::carry(place, &wish, client, &mut response);
+        sockets::carry(visit, rule, place, &wish, client, &mut response);
     }
     visit.note_answered();
     Ok(response)

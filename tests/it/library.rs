@@ -4,6 +4,7 @@ mod example;
 mod from_env;
 mod gates;
 mod sameness;
+mod sockets;
 mod testing;
 
 use std::convert::Infallible;
@@ -61,6 +62,8 @@ pub fn application(bff: &Bff, notes: Notes) -> Router {
         .route("/guest", get(me).route_layer(bff.require(Require::signed_in().anonymous_users())))
         .route("/closed", get(me).route_layer(bff.require(Require::scope("nobody:declared-this"))))
         .route("/events", get(events))
+        .route("/socket", get(sockets::echo))
+        .route("/readers-socket", get(sockets::echo).route_layer(bff.require(Require::scope("items:read"))))
         .route("/page", get(async || axum::response::Html("<p>mine</p>")))
         .route("/cached", get(async |_: User| ([("cache-control", "public, max-age=9")], "mine")))
         .route("/kept", get(async |_: User| ([("cache-control", "private, max-age=9")], "mine")))

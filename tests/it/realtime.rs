@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::client::{Browser, script};
 use crate::harness::{PASSWORD, Plan, TestApp};
+use crate::mfa::{prove, with_app};
 use crate::modes::Mode;
 use crate::sockets::{Socket, open_with, refusal};
 use crate::tap::{bounded, within_a_second};
@@ -184,6 +185,29 @@ async fn a_new_token_is_pushed() {
         let third = realtime.token(4).await;
         assert!(third != second && third.starts_with("eyJ"));
         assert_eq!(app.refreshes(), 2);
+    }
+}
+
+/// S-60: sockets of another node hear of a step up from the next request that comes there with the new cookie.
+#[tokio::test]
+async fn a_step_up_on_another_node_is_pushed_with_the_next_request() {
+    for mode in [Mode::Cookie, Mode::redis()] {
+        let (app, phone) = with_app(mode.plan().with("BFF_MFA_ENFORCE", "per_rule")).await;
+        let realtime = StandIn::start().await;
+        app.auth.lead_below("/realtime/v1/websocket", realtime.address);
+        let second = app.node(&[]).await;
+        let browser = app.browser();
+        browser.post("/auth/login", &json!({ "email": "ada@example.test", "password": PASSWORD })).await;
+        let mut socket = connect(&browser.at(&second), "vsn=2.0.0").await;
+        send(&mut socket, join(&json!({}))).await;
+        let first = realtime.token(1).await;
+        assert_eq!(prove(&browser, &phone.code(&app)).await.status, 200);
+        let vault = browser.at(&second).get("/api/vault").await;
+        assert_eq!(vault.status, 200, "{}", vault.body);
+        let raised = realtime.token(2).await;
+        assert_ne!(raised, first);
+        assert_eq!(app.echo.last().bearer(), format!("Bearer {raised}"));
+        assert_eq!(app.refreshes(), 0);
     }
 }
 

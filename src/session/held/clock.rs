@@ -16,43 +16,50 @@ use crate::session::vault::{Look, Vault};
 /// How often the clock is looked at: well within the second that an end may take (S-60).
 const TICK: Duration = Duration::from_millis(250);
 
+/// What the time asks of a group.
+enum Due {
+    End(Over),
+    Errand(Errand),
+}
+
 impl Inner {
-    /// Looks at every group; whether there is any.
+    /// Does what the time asks of each group; whether there is any. Nearly always nothing is asked of anybody, and then
+    /// nothing is copied.
     fn look_around(self: &Arc<Self>) -> bool {
-        let all: Vec<_> = {
+        let now = self.clock.now();
+        let (due, any) = {
             let mut groups = self.held.lock();
             groups.watched = !groups.all.is_empty();
-            groups.all.values().cloned().collect()
+            let due = |group: &Arc<Group>| self.due(group, now).map(|due| (group.clone(), due));
+            (groups.all.values().filter_map(due).collect::<Vec<_>>(), groups.watched)
         };
-        let now = self.clock.now();
-        for group in &all {
-            self.look_at(group, now);
+        for (group, due) in due {
+            match due {
+                Due::End(over) => group.end(over),
+                Due::Errand(errand) => self.ask(&group, errand),
+            }
         }
-        !all.is_empty()
+        any
     }
 
-    fn look_at(self: &Arc<Self>, group: &Arc<Group>, now: OffsetDateTime) {
-        let standing = group.standing.borrow().clone();
-        let session = match standing {
-            Standing::Over(_) => return,
-            Standing::Token => {
-                if group.token.1 <= now {
-                    group.end(Over::Expired);
-                }
-                return;
-            }
+    fn due(&self, group: &Group, now: OffsetDateTime) -> Option<Due> {
+        let standing = group.standing.borrow();
+        let session = match &*standing {
+            Standing::Over(_) => return None,
+            Standing::Token => return (group.token.1 <= now).then_some(Due::End(Over::Expired)),
             Standing::Session(session) => session,
         };
-        let ran_out = self.limit_passed(&session, now);
-        match (ran_out, &self.vault) {
+        match (self.limit_passed(session, now), &self.vault) {
             // Another node may have seen the person since.
-            (Some(Reason::Idle), Some(vault)) => self.ask(group, Errand::Look(vault.clone(), session)),
-            (Some(reason), _) => group.end(Over::Ended(reason)),
-            (None, _) if session.expires_at <= now => group.end(Over::Expired),
-            (None, Some(_)) if session.is_due(self.settings.refresh_margin, now) && group.may_ask(now) => {
-                self.ask(group, Errand::Refresh(session));
+            (Some(Reason::Idle), Some(vault)) => {
+                Some(Due::Errand(Errand::Look(vault.clone(), session.clone())))
             }
-            (None, _) => {}
+            (Some(reason), _) => Some(Due::End(Over::Ended(reason))),
+            (None, _) if session.expires_at <= now => Some(Due::End(Over::Expired)),
+            (None, Some(_)) if session.is_due(self.settings.refresh_margin, now) && group.may_ask(now) => {
+                Some(Due::Errand(Errand::Refresh(session.clone())))
+            }
+            (None, _) => None,
         }
     }
 

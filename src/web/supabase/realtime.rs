@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::phantom::Intent;
 use crate::gateway::realtime::{Close, Line, Protocol, relay};
 use crate::gateway::socket::UpstreamHalf;
-use crate::session::Over;
+use crate::session::Session;
 use crate::web::error::{Code, Error};
-use crate::web::sockets::{End, Place};
+use crate::web::sockets::Place;
 
 /// Names in the query under which a client may bring a token; the key is replaced further on.
 const TOKENS: [&str; 4] = ["access_token", "user_token", "token", "jwt"];
@@ -49,13 +49,9 @@ pub(in crate::web) async fn run(
     let (tokens, token) = watch::channel(place.token.clone());
     let line = Line { protocol, token, means_another: move |token: &str| means_another(person, token) };
     let stop = async {
-        let end = place.ended(|session| _ = tokens.send_replace(session.access_token.clone())).await;
-        match end {
-            End::Session(Over::Ended(reason)) => Close::new(4401, reason.as_str()),
-            End::Session(Over::Expired) => Close::new(4401, "session_expired"),
-            End::Policy => Close::new(4403, "forbidden"),
-            End::Drain => Close::new(1012, "drain"),
-        }
+        let renewed = |session: &Session| _ = tokens.send_replace(session.access_token.clone());
+        let ended = place.stay.ended(renewed).await;
+        Close::new(ended.close_code(), ended.as_str())
     };
     let close = relay(client, upstream, line, stop).await;
     format!("{} {}", close.code, close.why)

@@ -1,6 +1,7 @@
 //! Who is there, for handlers: read from the request, under any state type.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -9,10 +10,13 @@ use http::{Extensions, HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use crate::policy::{Access, Allow, Identity, Policy, Rule};
+use crate::session::NotHeld;
 use crate::token::Claims;
 use crate::web::error::{Code, Error};
 use crate::web::guard::Caller;
 use crate::web::routes;
+use crate::web::state::AppState;
+use crate::web::stay::{Ended, Law, Stay};
 use crate::web::visit::Visit;
 
 /// For handlers that take a [`User`], and for those that take one if there is one.
@@ -26,6 +30,8 @@ pub(super) struct Admitted {
     access: Access,
     policy: Policy,
     caller: Arc<Caller>,
+    rule: Arc<Rule>,
+    app: AppState,
 }
 
 impl Admitted {
@@ -46,8 +52,8 @@ impl Admitted {
         let (permit, caller) = routes::permit(visit, headers, rule).await?;
         let caller = visit.note_caller(caller);
         let (Some(identity), Some(access)) = (permit.identity(), permit.access()) else { return Ok(None) };
-        let policy = visit.policy().clone();
-        Ok(Some(Self { identity: identity.clone(), access: access.clone(), policy, caller }))
+        let (identity, access, policy) = (identity.clone(), access.clone(), visit.policy().clone());
+        Ok(Some(Self { identity, access, policy, caller, rule: rule.clone(), app: visit.app().clone() }))
     }
 
     fn user(&self) -> Option<User> {
@@ -63,8 +69,7 @@ impl Admitted {
             aal: claims.aal,
             claims: claims.clone(),
             authorization,
-            access: self.access.clone(),
-            policy: self.policy.clone(),
+            admitted: self.clone(),
         })
     }
 }
@@ -93,20 +98,42 @@ pub struct User {
     /// Everything the token says.
     pub claims: Arc<Claims>,
     authorization: HeaderValue,
-    access: Access,
-    policy: Policy,
+    admitted: Admitted,
 }
 
 impl User {
     /// Whether this scope is granted, or one above it, as a [`Require`](crate::policy::Require) would decide.
     pub fn may(&self, scope: &str) -> bool {
-        self.policy.covers(&self.access, scope)
+        self.admitted.policy.covers(&self.admitted.access, scope)
     }
 
     /// `Bearer` and the user's own access token, for calls to Supabase in the user's name, where row-level security
     /// applies. It must not leave the server: never put it into an answer (S-10).
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()
+    }
+
+    /// Waits until this person may go on no longer, for what outlasts its request, such as a WebSocket of yours: the end of
+    /// the session within a second, on whichever node it came; the end of its token if there is no newer one; tokens or
+    /// rules that no longer let the person in where this `User` was let in; the end of the process.
+    ///
+    /// It counts from the call on, not from the first look at what is returned. With a session store tokens are renewed
+    /// for as long as that is kept. Until it is dropped,
+    /// [`Bff::close_sockets`](crate::Bff::close_sockets) waits for it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub fn ended(&self) -> impl Future<Output = Ended> + Send + use<> {
+        let Admitted { app, caller, rule, .. } = &self.admitted;
+        let stay = Stay::begin(app, caller, Law::Guard(rule.clone()), None);
+        async move {
+            match stay {
+                Ok(mut stay) => stay.ended(|_| {}).await,
+                Err(NotHeld::Ended(reason)) => Ended::Session(reason),
+                Err(NotHeld::TooMany) => Ended::Forbidden, // none is counted
+            }
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use serde_json::json;
 use supabase_bff::event::Reason;
 use supabase_bff::session::Subject;
 
-use super::{is_closed, open, open_now, open_with, refusal, says_back, with_sockets};
+use super::{EchoSockets, RULES, is_closed, open, open_now, open_with, refusal, says_back, with_sockets};
 use crate::harness::{PASSWORD, Plan};
+use crate::mfa::{prove, with_app};
 use crate::modes::Mode;
 use crate::tap::{Fault, bounded, within_a_second};
 
@@ -202,4 +203,75 @@ async fn sockets_end_with_the_process() {
     is_closed(&mut socket).await;
     upstream.are_open(0).await;
     assert_eq!(refusal(open_with(&browser, "/live/room", &[]).await).0, 503);
+}
+
+/// S-60, S-98: new rules are asked about every open socket, a person's, a program's and nobody's. What they let in no more
+/// ends within a second, all else goes on; a proof that has grown old closes nothing.
+#[tokio::test]
+async fn new_rules_are_asked_about_open_sockets() {
+    let live = "path = \"/live/**\"\nto = \"sockets\"";
+    let open_live = "to = \"sockets\"\nallow = \"public\"";
+    for plan in [Plan::default(), Plan::in_memory()] {
+        let (app, upstream) = with_sockets(plan).await;
+        let browser = app.signed_in("ada@example.test").await;
+        let tokens = app.tokens("ada@example.test", PASSWORD).await;
+        let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+        let mut person = open(&browser, "/live/room").await;
+        let program = open_with(&app.browser(), "/live/room", &[("authorization", &bearer)]).await;
+        let mut program = program.expect("a socket").0;
+        let mut anybody = open(&app.browser(), "/open-live/room").await;
+        app.clock.advance(time::Duration::minutes(2));
+        let first = RULES.replace("{sockets}", &upstream.address.to_string());
+        app.reload("[[rules]]\nname = ").unwrap_err();
+        app.reload(&first.replace(live, &format!("{live}\nmax_age = \"1m\""))).unwrap();
+        for socket in [&mut person, &mut program, &mut anybody] {
+            says_back(socket, "still").await;
+        }
+        let second = first.replace(open_live, "to = \"sockets\"");
+        let third = second.replace(live, &format!("{live}\nbearer = false"));
+        let fourth = third.replace(live, "path = \"/life/**\"\nto = \"sockets\"");
+        let mut left = vec![&mut person, &mut program, &mut anybody];
+        for rules in [second, third, fourth] {
+            app.reload(&rules).unwrap();
+            within_a_second("an end by new rules", is_closed(left.pop().unwrap())).await;
+            for socket in &mut left {
+                says_back(socket, "still").await;
+            }
+        }
+        upstream.are_open(0).await;
+        open_now(&app, 0.0).await;
+    }
+}
+
+/// S-98: so does a rule that leads the path to another upstream: what is said there is not for this one.
+#[tokio::test]
+async fn a_path_that_leads_elsewhere_closes_its_sockets() {
+    let (app, upstream) = with_sockets(Plan::default()).await;
+    let browser = app.signed_in("ada@example.test").await;
+    let mut socket = open(&browser, "/live/room").await;
+    let mut plain = open(&browser, "/open-live/room").await;
+    let rules = RULES.replace("{sockets}", &upstream.address.to_string());
+    app.reload(&rules.replace("path = \"/live/**\"\nto = \"sockets\"", "path = \"/live/**\"\nto = \"echo\""))
+        .unwrap();
+    is_closed(&mut socket).await;
+    says_back(&mut plain, "still").await;
+}
+
+/// S-98: the age of a proof that a rule asks for beside a second factor is one of the opening, not of what is open.
+#[tokio::test]
+async fn an_old_second_proof_closes_nothing() {
+    let upstream = EchoSockets::start().await;
+    let rules = RULES
+        .replace("{sockets}", &upstream.address.to_string())
+        .replace("name = \"live\"", "name = \"live\"\naal = 2\nmax_age = \"5m\"");
+    let (app, phone) = with_app(Plan { rules: rules.clone(), ..Plan::in_memory() }).await;
+    let browser = app.browser();
+    browser.post("/auth/login", &json!({ "email": "ada@example.test", "password": PASSWORD })).await;
+    assert_eq!(prove(&browser, &phone.code(&app)).await.status, 200);
+    let mut socket = open(&browser, "/live/room").await;
+    app.clock.advance(time::Duration::minutes(6));
+    assert_eq!(browser.post("/auth/refresh", &json!({})).await.status, 204);
+    app.reload(&rules).unwrap();
+    says_back(&mut socket, "still").await;
+    assert_eq!(refusal(open_with(&browser, "/live/room", &[]).await).0, 401, "none begins with it");
 }
