@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::harness::{Plan, TestApp};
+use crate::port::Port;
 use crate::tap::Fault;
 
 /// Its exit status and what it wrote to either output, with `changes` to the environment of `app`.
@@ -102,8 +103,12 @@ async fn a_project_that_does_not_fit_is_told() {
         .route("/auth/v1/.well-known/openid-configuration", get(discovery))
         .route("/auth/v1/verify", get(verify));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let upstream = "[[rules]]\nname = \"x\"\npath = \"/x\"\nto = \"echo\"\nallow = \"public\"\n";
-    let app = TestApp::with(Plan { rules: upstream.to_owned(), ..Plan::default() }).await;
+    let away = Port::take();
+    let rules = format!(
+        "away = {{ url = \"http://127.0.0.1:{}\" }}\n[[rules]]\nname = \"x\"\npath = \"/x\"\nto = \"away\"\nallow = \"public\"\n",
+        away.number()
+    );
+    let app = TestApp::with(Plan { rules, ..Plan::default() }).await;
     let project = [("SUPABASE_URL", url.as_str()), ("SUPABASE_PUBLIC_URL", url.as_str())];
     let (status, said, remarks) = doctor(&app, &[], &project).await;
     assert_eq!(status, 4, "{said}{remarks}");
@@ -112,7 +117,9 @@ async fn a_project_that_does_not_fit_is_told() {
     }
     assert!(said.contains("sign-up is closed") && said.contains("lacks "), "{said}");
     assert!(remarks.contains(&format!("hint: Add {}/auth/callback/*", app.base)), "{remarks}");
+    assert!(said.contains("upstream away") && said.contains("takes no connection"), "{said}");
+    assert!(remarks.contains("warning[BFF-UP-002] upstreams.away.url"), "{remarks}");
     let (status, said, _) = doctor(&app, &["--json"], &project).await;
     let told: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((status, &told["ok"], told["findings"].as_array().unwrap().len()), (4, &json!(false), 4));
+    assert_eq!((status, &told["ok"], told["findings"].as_array().unwrap().len()), (4, &json!(false), 5));
 }

@@ -211,7 +211,7 @@ async fn the_rules_decide() {
 }
 
 /// A navigation is told where to sign in, with the way back, at the public address and not at one that a header names;
-/// `redirect=302` sends it there. A script is told the status alone.
+/// `redirect=302` sends it there. A script, and a form that nobody can send again, are told the status alone.
 #[tokio::test]
 async fn people_are_led_to_the_sign_in() {
     let app = TestApp::with(plan()).await;
@@ -230,6 +230,10 @@ async fn people_are_led_to_the_sign_in() {
     let scripted = stranger.send(Method::GET, "/auth/verify?redirect=302", &headers, None).await;
     assert_eq!((scripted.status, scripted.header("location")), (401, ""));
     assert_eq!(scripted.header("x-auth-request-redirect"), "");
+
+    let form: Vec<_> = navigation("same-origin").into_iter().chain([("origin", SITE)]).collect();
+    let posted = ask(&stranger, &about("POST", "/deep/page"), &form).await;
+    assert_eq!((posted.status, posted.header("x-auth-request-redirect")), (401, ""));
 
     let browser = app.signed_in("ada@example.test").await;
     let step = ask(&browser, &about("GET", "/vault"), &navigation("none")).await;

@@ -225,6 +225,7 @@ impl TestApp {
     }
 
     pub async fn with(plan: Plan) -> Self {
+        crate::files::make_room();
         base::http::install_tls_provider();
         let clock = ManualClock::at(START);
         let shared: SharedClock = Arc::new(clock.clone());

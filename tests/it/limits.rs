@@ -1,13 +1,13 @@
 //! Limits: who is counted, when, and how many pass.
 
-use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
 use time::Duration;
 
 use crate::client::{Answer, Browser, script};
 use crate::harness::{PASSWORD, Plan, TestApp};
-use crate::tap::{Fault, bounded};
+use crate::raw;
+use crate::tap::Fault;
 
 const TRY: &str = "grant_type=password";
 
@@ -135,18 +135,25 @@ async fn a_spoofed_address_is_no_way_out() {
 #[tokio::test]
 async fn a_thousand_at_once_get_no_more() {
     let app = behind_a_proxy().await;
-    let browser = app.browser();
-    let emails: Vec<_> = (0..1000).map(somebody).collect();
-    let tries = emails.iter().map(|email| try_from(&browser, "203.0.113.9", email, "wrong horse"));
-    let answers = join_all(tries).await;
-    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    let host = app.base.strip_prefix("http://").unwrap();
+    let request = |forwarded: &str, email: &str| {
+        let body = json!({ "email": email, "password": "wrong horse" }).to_string();
+        format!(
+            "POST /auth/login HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\nX-Forwarded-For: {forwarded}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            app.base,
+            body.len()
+        )
+    };
+    let tries: Vec<_> = (0..1000).map(|n| request("203.0.113.9", &somebody(n))).collect();
+    let statuses = raw::send_at_once(&app.base, &tries).await;
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(401), count(429)), (30, 970));
     assert_eq!(app.auth.calls(TRY), 30);
 
-    let places: Vec<_> = (0..1000).map(|n| format!("198.51.{}.{}", n / 250, n % 250)).collect();
-    let tries = places.iter().map(|place| try_from(&browser, place, "ada@example.test", "wrong horse"));
-    let answers = join_all(tries).await;
-    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    let place = |n| format!("198.51.{}.{}", n / 250, n % 250);
+    let tries: Vec<_> = (0..1000).map(|n| request(&place(n), "ada@example.test")).collect();
+    let statuses = raw::send_at_once(&app.base, &tries).await;
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(401), count(429)), (10, 990));
     assert_eq!(app.auth.calls(TRY), 40);
 }
@@ -185,8 +192,8 @@ async fn the_login_has_one_path() {
             "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
-        let answer = raw(host, &text).await;
-        assert!(answer.starts_with("HTTP/1.1 404") || answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        let answer = raw::send(&app.base, &text).await;
+        assert!([400, 404].contains(&answer.status), "{path}: {}", answer.text);
     }
     assert_eq!(app.auth.calls(TRY), 0);
 }
@@ -204,8 +211,8 @@ async fn a_limit_is_judged_before_the_body() {
     let head = format!(
         "POST /auth/login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 500\r\nConnection: close\r\n\r\n"
     );
-    let answer = bounded("an answer without the body", raw(host, &head)).await;
-    assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+    let answer = raw::send(&app.base, &head).await; // the answer comes without the body
+    assert_eq!(answer.status, 429, "{}", answer.text);
 }
 
 /// S-84: mails are counted before the body as well; what asked for none, or could not be read, counts for nothing, and
@@ -253,22 +260,12 @@ async fn mails_are_counted_before_the_body() {
         ("application/json", "content-type: application/problem+json"),
         ("application/x-www-form-urlencoded", "content-type: text/html"),
     ] {
-        let answer = bounded("an answer without the body", raw(host, &head(kind))).await;
-        assert!(answer.starts_with("HTTP/1.1 429") && answer.contains(face), "{kind}: {answer}");
+        let answer = raw::send(&app.base, head(kind)).await; // without the body
+        assert!(answer.status == 429 && answer.text.contains(face), "{kind}: {}", answer.text);
     }
     assert_eq!(
         browser.post("/auth/otp", &json!({ "code": "000000" })).await.status,
         422,
         "a code may be typed"
     );
-}
-
-/// Sends `text` and reads to the end of the answer.
-async fn raw(host: &str, text: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut socket = tokio::net::TcpStream::connect(host).await.unwrap();
-    socket.write_all(text.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    answer
 }

@@ -4,6 +4,7 @@ mod browser;
 mod client;
 mod crawl;
 mod demo_app;
+mod files;
 mod harness;
 mod mailbox;
 mod modes;

@@ -1,5 +1,7 @@
 //! Requests byte by byte, for what no client library sends.
 
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -54,9 +56,24 @@ pub async fn send_for_one(base: &str, bytes: impl AsRef<[u8]>) -> RawAnswer {
     end_of(&mut stream, begin).await
 }
 
-async fn sent(base: &str, bytes: &[u8]) -> TcpStream {
+/// Sends each of `requests`, after which the server closes, on a connection of its own: all at once, when every connection is
+/// there. How many may wait to be accepted is the system's affair. The status of each.
+pub async fn send_at_once(base: &str, requests: &[String]) -> Vec<u16> {
+    let connections = stream::iter(requests).map(|_| connected(base)).buffered(32).collect::<Vec<_>>().await;
+    let answers = connections.into_iter().zip(requests).map(|(mut stream, request)| async move {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        end_of(&mut stream, Vec::new()).await.status
+    });
+    join_all(answers).await
+}
+
+async fn connected(base: &str) -> TcpStream {
     let (_, authority) = base.split_once("://").unwrap();
-    let mut stream = TcpStream::connect(authority.replace("localhost", "127.0.0.1")).await.unwrap();
+    TcpStream::connect(authority.replace("localhost", "127.0.0.1")).await.unwrap()
+}
+
+async fn sent(base: &str, bytes: &[u8]) -> TcpStream {
+    let mut stream = connected(base).await;
     // The server may refuse and close before everything is written.
     let _ = stream.write_all(bytes).await;
     stream

@@ -54,9 +54,11 @@ async fn an_app_raises_the_session() {
         let answer = next.put(path, &body).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "insufficient_aal"), "{body}");
     }
+    let asked = app.auth.calls("/factors");
     assert_eq!(next.post("factors", &json!({ "factor_type": "totp" })).await.code(), "insufficient_aal");
     let answer = next.call(Method::DELETE, &format!("auth/v1/factors/{id}"), None).await;
     assert_eq!((answer.status, answer.code().as_str()), (422, "insufficient_aal"));
+    assert_eq!(app.auth.calls("/factors"), asked, "GoTrue, which would say the same, is not asked");
     assert_eq!(next.get("user").await.status, 200);
     assert_eq!(next.refresh_with(next.refresh_token()).await.status, 200);
 

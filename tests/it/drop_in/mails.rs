@@ -71,7 +71,7 @@ async fn a_link_leads_back_to_the_client() {
         sent.line
     );
     let plain =
-        json!({ "email": "ada@example.test", "code_challenge": verifier, "code_challenge_method": "plain" });
+        json!({ "email": "ada@example.test", "code_challenge": challenge, "code_challenge_method": "plain" });
     assert_eq!(client.post("otp", &plain).await.code(), "validation_failed");
 }
 

@@ -109,13 +109,29 @@ async fn an_application_is_set_up_from_outside() {
 async fn faults_of_the_environment_are_told_together() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bff.toml"), "[roles]\nuser = [\"items:read\"]\n").unwrap();
-    let environment = [(AT, "127.0.0.1:0"), ("BFF_SESSION_IDEL", "7d"), ("BFF_PUBLIC_URL", "ftp://x")];
-    let mut application = started(folder.path(), &environment);
+    let said = refused(folder.path(), &[("BFF_SESSION_IDEL", "7d"), ("BFF_PUBLIC_URL", "ftp://x")]).await;
+    for word in ["BFF_SESSION_IDEL", "BFF-RULE-003", "items:read", "SUPABASE_URL", "BFF_PUBLIC_URL"] {
+        assert!(said.contains(word), "{word} is missing: {said}");
+    }
+    // One fault is enough, though all the rest is sound.
+    std::fs::write(folder.path().join("bff.toml"), "").unwrap();
+    let key = MasterKey::generate(KeyId::parse("k1").unwrap(), &SystemEntropy).to_text();
+    let sound = [
+        ("SUPABASE_URL", "https://project.example.test"),
+        ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_outside"),
+        ("BFF_PUBLIC_URL", "http://localhost:8080"),
+        ("BFF_SESSION_KEYS", key.expose()),
+    ];
+    let said = refused(folder.path(), &[&sound[..], &[("BFF_SESSION_IDEL", "7d")]].concat()).await;
+    assert!(said.contains("BFF_SESSION_IDEL") && !said.contains("SUPABASE"), "{said}");
+}
+
+/// What a start says that does not come to be.
+async fn refused(folder: &Path, environment: &[(&str, &str)]) -> String {
+    let mut application = started(folder, &[&[(AT, "127.0.0.1:0")], environment].concat());
     let said = application.0.stderr.take().unwrap();
     let said = tokio::task::spawn_blocking(move || std::io::read_to_string(said).unwrap());
     let said = bounded("the end of the start", said).await.unwrap();
     assert!(!application.0.wait().unwrap().success());
-    for word in ["BFF_SESSION_IDEL", "BFF-RULE-003", "items:read", "SUPABASE_URL", "BFF_PUBLIC_URL"] {
-        assert!(said.contains(word), "{word} is missing: {said}");
-    }
+    said
 }
