@@ -365,14 +365,12 @@ async fn a_sign_up_is_confirmed_in_another_browser_by_gotrues_own_link() {
     let mail = app.outbox().await.pop().unwrap()["text"].as_str().unwrap().to_owned();
     let link = mail.split_whitespace().find(|word| word.contains("/verify?")).unwrap().to_owned();
     assert_eq!(log_in(&app, ADA, PASSWORD).await.code(), "email_not_confirmed");
-
     let phone = app.browser();
     let (at, page) = phone.follow_from("none", &link).await;
     assert_eq!((at.as_str(), page.status), ("/auth/login", 200), "{}", page.body);
     let english = "If you opened the link of our mail, your address is confirmed now. Sign in to go on.";
     assert_eq!(notice(&page), english);
     assert_eq!(log_in(&app, ADA, PASSWORD).await.status, 200, "it is");
-
     let german = app.browser();
     let forged = format!("{}?code=made-up", path_of(&link));
     let answer = german.navigate_from("cross-site", &forged).await;
@@ -385,7 +383,6 @@ async fn a_sign_up_is_confirmed_in_another_browser_by_gotrues_own_link() {
         "Wenn Sie den Link in unserer E-Mail geöffnet haben, ist Ihre Adresse jetzt bestätigt. Melden Sie sich an, um \
          fortzufahren."
     );
-
     let (at, page) = app.browser().follow_from("none", &link).await;
     assert_eq!((at.as_str(), page.status), ("/auth/confirm", 410), "a second time: {}", page.body);
     assert!(page.body.contains("It was used already or is too old."), "{}", page.body);
