@@ -39,6 +39,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 pub use account::{AddressChange, NewAddress, NewPassword, PasswordChange};
+use arrival::OF_SIGN_UP;
 pub use arrival::{Arrival, EmailChange, NotLinked, Return};
 pub use code::{By, Confirm, Confirmed, asked_nothing_in_vain};
 pub use handover::{BadCode, Ticket};
@@ -364,10 +365,12 @@ impl Inner {
     }
 }
 
-/// `<public>/auth/callback/<flow>`; `public` is a configured origin (S-22).
-fn callback_url(public: &Url, flow: &str) -> Url {
+/// `<public>/auth/callback/<flow>`; `public` is a configured origin (S-22). That of a sign-up says so, for a browser that
+/// knows nothing of the flow.
+fn callback_url(public: &Url, flow: &str, purpose: Purpose) -> Url {
+    let mark = if purpose == Purpose::SignUp { OF_SIGN_UP } else { "" };
     let mut url = public.clone();
-    url.set_path(&format!("/auth/callback/{flow}"));
+    url.set_path(&format!("/auth/callback/{flow}{mark}"));
     url.set_query(None);
     url
 }

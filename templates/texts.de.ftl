@@ -145,6 +145,7 @@ confirm-switch = Sie sind als { $email } angemeldet. Wenn Sie weitermachen, wird
 confirm-switch-submit = Konto wechseln
 confirm-switch-stay = Als { $email } bleiben
 confirm-done = Ihre Adresse ist bestätigt.
+confirm-by_mail = Wenn Sie den Link in unserer E-Mail geöffnet haben, ist Ihre Adresse jetzt bestätigt. Melden Sie sich an, um fortzufahren.
 confirm-changed = Ihre Adresse ist jetzt { $email }.
 confirm-half = Die Hälfte ist geschafft. Öffnen Sie nun auch die E-Mail an Ihre andere Adresse.
 confirm-elsewhere = Die neue Adresse { $email } ist bestätigt. Sie sind weiter mit diesem Konto angemeldet.

@@ -145,6 +145,7 @@ confirm-switch = You are signed in as { $email }. Going on signs that account ou
 confirm-switch-submit = Switch account
 confirm-switch-stay = Stay as { $email }
 confirm-done = Your address is confirmed.
+confirm-by_mail = If you opened the link of our mail, your address is confirmed now. Sign in to go on.
 confirm-changed = Your address is now { $email }.
 confirm-half = One half is done. Now open the mail we sent to your other address as well.
 confirm-elsewhere = The new address { $email } is confirmed. You are still signed in with this account.

@@ -204,7 +204,7 @@ impl Flows {
         };
         let account = inner.targets.choose(Some("/auth/account"));
         let (id, pending) = self.pending_change(&email, &account, current);
-        let (challenge, to) = (pending.verifier.challenge(), callback_url(form.public, &id));
+        let (challenge, to) = (pending.verifier.challenge(), callback_url(form.public, &id, pending.purpose));
         let address = email.as_str().to_owned();
         let anonymous = current.claims.is_anonymous;
         let change = Change {

@@ -5,11 +5,14 @@ use uuid::Uuid;
 use super::ReturnTo;
 use super::pending::Purpose;
 
+/// Behind a flow in the callback's address: the flow is a sign-up by mail.
+pub(super) const OF_SIGN_UP: &str = "~signup";
+
 /// What came back on the callback's address. Everything else there is ignored (S-21).
 #[derive(Debug)]
 pub struct Return<'a> {
-    /// The last segment of the path.
-    pub flow: &'a str,
+    /// The last segment of the path: a flow, and perhaps a mark.
+    pub place: &'a str,
     /// `code`.
     pub code: Option<&'a str>,
     /// Whether `error` was there; its text is never shown (S-68).
@@ -35,6 +38,8 @@ pub enum Arrival {
     Failed(String),
     /// The address is confirmed; sign in to go on.
     ConfirmedOnly,
+    /// It is, if the link of a mail led here: nothing in this browser tells.
+    ConfirmedByMail,
     /// GoTrue refused the link of a mail.
     LinkExpired(Purpose),
     /// What the provider says is linked to the account of the person who asked for it.
@@ -106,7 +111,21 @@ pub enum EmailChange {
     Expired,
 }
 
-impl Return<'_> {
+impl<'a> Return<'a> {
+    pub(super) fn flow(&self) -> &'a str {
+        self.place.strip_suffix(OF_SIGN_UP).unwrap_or(self.place)
+    }
+
+    /// What this is to a browser that does not know the flow, as one is in which the mail of a sign-up was opened. Before
+    /// GoTrue gives a code it confirms the address; whether the code is GoTrue's, nobody can tell here.
+    pub(super) fn of_unknown_flow(&self) -> Arrival {
+        match (self.place.ends_with(OF_SIGN_UP), self.code, self.error_code) {
+            (true, Some(code), _) if !code.is_empty() => Arrival::ConfirmedByMail,
+            (true, _, Some("otp_expired")) => Arrival::LinkExpired(Purpose::SignUp),
+            _ => Arrival::Invalid,
+        }
+    }
+
     pub(super) fn is_half(&self) -> bool {
         self.half && self.code.is_none() && !self.refused
     }

@@ -52,7 +52,7 @@ impl Flows {
         };
         let request = Authorize {
             provider,
-            redirect_to: &callback_url(public, &id),
+            redirect_to: &callback_url(public, &id, Purpose::Link),
             challenge: &pending.verifier.challenge(),
             scopes: &settings.scopes_for(passed),
             params: &settings.params_for(passed),

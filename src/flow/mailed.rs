@@ -162,7 +162,8 @@ impl Flows {
         let inner = &self.0;
         let (id, mut pending) = inner.waiting(wish.purpose, email, wish.return_to);
         if inner.mail_is_due(wish.purpose, email).await {
-            let (challenge, to) = (pending.verifier.challenge(), callback_url(wish.public, &id));
+            let (challenge, to) =
+                (pending.verifier.challenge(), callback_url(wish.public, &id, pending.purpose));
             let (email, captcha) = (email.as_str(), wish.captcha);
             let mail = MailTo { email, challenge: &challenge, redirect_to: &to, captcha };
             let sent = match wish.purpose {

@@ -109,7 +109,7 @@ impl Flows {
         };
         let url = inner.gotrue.authorize_url(&Authorize {
             provider,
-            redirect_to: &callback_url(public, &id),
+            redirect_to: &callback_url(public, &id, Purpose::SignIn),
             challenge: &pending.verifier.challenge(),
             scopes: &settings.scopes_for(passed),
             params: &params,
@@ -132,8 +132,8 @@ impl Flows {
     /// Deletes the cookie of the flow of `back`, whatever became of it, unless its mails are not all opened yet. `None`
     /// for what is no id of a flow: such a text must not become part of a header.
     pub fn forget(&self, back: &Return<'_>) -> Option<HeaderValue> {
-        let done = self.0.pending.is_id(back.flow) && !back.is_half();
-        done.then(|| self.0.pending.clear(back.flow))
+        let done = self.0.pending.is_id(back.flow()) && !back.is_half();
+        done.then(|| self.0.pending.clear(back.flow()))
     }
 
     /// Ends a flow with what came back.
@@ -148,10 +148,10 @@ impl Flows {
         from: Option<IpAddr>,
     ) -> Result<Arrival, Failure> {
         let inner = &self.0;
-        let Some(pending) = inner.pending.take(back.flow, slot.jar(), inner.now()) else {
+        let Some(pending) = inner.pending.take(back.flow(), slot.jar(), inner.now()) else {
             return Ok(match inner.sessions.peek(slot) {
                 Some(_) if back.code.is_some() => Arrival::Already(inner.targets.default()),
-                _ => inner.turned_away(Arrival::Invalid),
+                _ => inner.turned_away(back.of_unknown_flow()),
             });
         };
         let client = pending.target(&inner.targets);
@@ -175,7 +175,7 @@ impl Flows {
             return Ok(inner.turned_away(refused(back, &pending)));
         };
         let code = Secret::new(code.to_owned());
-        let key = named(&["exchange", back.flow, code.expose()]);
+        let key = named(&["exchange", back.flow(), code.expose()]);
         let work = {
             let (flows, pending, code) = (self.clone(), pending.clone(), code.clone());
             async move { flows.0.alone(&key, flows.exchange(&pending, &code, from)).await }

@@ -81,7 +81,7 @@ impl Flows {
             let (flows, email, pending) = (self.clone(), email.clone(), pending.clone());
             let (password, data) = (form.password.clone(), form.data.cloned());
             let captcha = form.captcha.map(str::to_owned);
-            let to = callback_url(form.public, &id);
+            let to = callback_url(form.public, &id, Purpose::SignUp);
             async move {
                 let account = SignUp {
                     email: email.as_str(),

@@ -83,7 +83,11 @@ impl Flows {
         };
         let begun = email.as_ref().map(|email| self.pending_change(email, update.return_to, current));
         let way = begun.as_ref().filter(|_| due).map(|(id, pending)| {
-            (pending.verifier.challenge(), callback_url(update.public, id), pending.email.as_str())
+            (
+                pending.verifier.challenge(),
+                callback_url(update.public, id, pending.purpose),
+                pending.email.as_str(),
+            )
         });
         let rest = Change {
             email: None,

@@ -349,3 +349,52 @@ async fn an_outage_burns_no_link() {
     }
     assert_eq!(press(&browser, &mail.link, &[]).await.status, 303);
 }
+
+/// The link of GoTrue's own mails, opened in a browser that knows nothing of the sign-up: the person is told what can be known,
+/// that the address is confirmed if a mail led here, and signs in. What GoTrue refused says so.
+#[tokio::test]
+async fn a_sign_up_is_confirmed_in_another_browser_by_gotrues_own_link() {
+    let verifying = |settings: &mut auth_server::Settings| {
+        settings.confirm_email = true;
+        settings.mail_links = auth_server::MailLinks::Verify;
+    };
+    let plan = Plan { auth: verifying, ..Plan::default() }.with("BFF_PAGES_LANGUAGES", "en,de");
+    let app = TestApp::with(plan).await;
+    let form = json!({ "email": ADA, "password": PASSWORD });
+    assert_eq!(app.browser().post("/auth/signup", &form).await.json()["status"], "confirmation_sent");
+    let mail = app.outbox().await.pop().unwrap()["text"].as_str().unwrap().to_owned();
+    let link = mail.split_whitespace().find(|word| word.contains("/verify?")).unwrap().to_owned();
+    assert_eq!(log_in(&app, ADA, PASSWORD).await.code(), "email_not_confirmed");
+    let phone = app.browser();
+    let (at, page) = phone.follow_from("none", &link).await;
+    assert_eq!((at.as_str(), page.status), ("/auth/login", 200), "{}", page.body);
+    let english = "If you opened the link of our mail, your address is confirmed now. Sign in to go on.";
+    assert_eq!(notice(&page), english);
+    assert_eq!(log_in(&app, ADA, PASSWORD).await.status, 200, "it is");
+    let german = app.browser();
+    let forged = format!("{}?code=made-up", path_of(&link));
+    let answer = german.navigate_from("cross-site", &forged).await;
+    assert_eq!(leads(&answer), (303, "/auth/login"), "who made the code up is promised nothing");
+    let mut headers = navigation("same-origin").to_vec();
+    headers.push(("accept-language", "de"));
+    let page = german.send(Method::GET, "/auth/login", &headers, None).await;
+    assert_eq!(
+        notice(&page),
+        "Wenn Sie den Link in unserer E-Mail geöffnet haben, ist Ihre Adresse jetzt bestätigt. Melden Sie sich an, um \
+         fortzufahren."
+    );
+    let (at, page) = app.browser().follow_from("none", &link).await;
+    assert_eq!((at.as_str(), page.status), ("/auth/confirm", 410), "a second time: {}", page.body);
+    assert!(page.body.contains("It was used already or is too old."), "{}", page.body);
+    for nothing in ["?code=", "", "?error=server_error&error_code=unexpected_failure"] {
+        let answer = app.browser().navigate_from("cross-site", &format!("{}{nothing}", path_of(&link))).await;
+        assert_eq!(leads(&answer), (303, "/auth/login?cookies=check"), "{nothing}");
+    }
+}
+
+/// Where GoTrue leads from the link of a mail.
+fn path_of(link: &str) -> String {
+    let link = url::Url::parse(link).unwrap();
+    let (_, target) = link.query_pairs().find(|(name, _)| name == "redirect_to").unwrap();
+    url::Url::parse(&target).unwrap().path().to_owned()
+}

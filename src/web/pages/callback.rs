@@ -28,7 +28,7 @@ pub(crate) async fn back(
     let app = visit.app();
     let there = |wanted: &str| params.all().iter().any(|(name, _)| name == wanted);
     let returned = Return {
-        flow: &flow,
+        place: &flow,
         code: params.get("code"),
         refused: there("error") || there("error_code"),
         half: there("message"),
@@ -59,6 +59,7 @@ pub(crate) async fn back(
         Ok(Arrival::Failed(provider)) if provider.is_empty() => login("flow_invalid", ""), // the link of a mail
         Ok(Arrival::Failed(provider)) => login("provider-failed", &provider),
         Ok(Arrival::ConfirmedOnly) => login("confirm-done", ""),
+        Ok(Arrival::ConfirmedByMail) => login("confirm-by_mail", ""),
         Ok(Arrival::Recovering) => see_other("/auth/reset"),
         Ok(Arrival::LinkExpired(purpose)) => {
             visit.redirect_with_notice("/auth/confirm", "link-expired", confirm::link_of(purpose).as_str())

@@ -232,6 +232,7 @@ fn notice_of<'a>(notice: &'a Notice, host: &'a str) -> Option<LoginNotice<'a>> {
         "flow_invalid" => LoginNotice::FlowInvalid,
         "elsewhere" => LoginNotice::Elsewhere,
         "confirm-done" => LoginNotice::ConfirmDone,
+        "confirm-by_mail" => LoginNotice::ConfirmByMail,
         "confirm-half" => LoginNotice::EmailHalf,
         "cookies-blocked" => LoginNotice::CookiesBlocked { host },
         _ => return None,

@@ -89,6 +89,9 @@ pub enum LoginNotice<'a> {
     /// An address was confirmed, without a session.
     #[serde(rename = "confirm-done")]
     ConfirmDone,
+    /// The mail of a sign-up was opened in a browser that does not know of it: the address is confirmed if it was that.
+    #[serde(rename = "confirm-by_mail")]
+    ConfirmByMail,
     /// One of two mails of a change of address.
     #[serde(rename = "confirm-half")]
     EmailHalf,
@@ -142,6 +145,7 @@ impl View for LoginPage<'_> {
             LoginNotice::FlowInvalid,
             LoginNotice::Elsewhere,
             LoginNotice::ConfirmDone,
+            LoginNotice::ConfirmByMail,
             LoginNotice::EmailHalf,
             LoginNotice::CookiesBlocked { host: "localhost:8080" },
         ];
