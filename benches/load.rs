@@ -1,12 +1,15 @@
 //! Load on loopback: the real program beside bare servers, one core each, as ratios of one run.
 //!
-//! `cargo bench --bench load -- [--processes 3] [--rounds 5] [--seconds 1] [--connections 32] [--starts 11]`. Nothing is
-//! judged here: the figures are printed.
+//! `cargo bench --bench load -- [--processes 3] [--rounds 5] [--seconds 1] [--connections 32] [--starts 11]`, and with
+//! `--people 100000` instead of all that: so many signed-in people against one. Nothing is judged here: the figures are
+//! printed.
 #![expect(clippy::print_stdout, reason = "the figures go to standard output")]
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
 #[path = "load/bare.rs"]
 mod bare;
+#[expect(dead_code, reason = "another program asks for the ids")]
+mod crowd;
 #[path = "load/drive.rs"]
 mod drive;
 #[expect(dead_code, reason = "the other programs use the rest")]
@@ -14,6 +17,8 @@ mod drive;
 mod figures;
 #[path = "load/pairs.rs"]
 mod pairs;
+#[path = "load/people.rs"]
+mod people;
 mod person;
 #[path = "load/proxies.rs"]
 mod proxies;
@@ -42,12 +47,14 @@ const RULES: &str = r#"
 
 [roles]
 user = ["items:read"]
+authenticated = ["items:read"]
 
 [[rules]]
 name = "bench"
 path = "/api/**"
 to = "bench"
 scopes = ["items:read"]
+anonymous_users = true
 "#;
 
 fn main() -> anyhow::Result<()> {
@@ -85,16 +92,16 @@ async fn measure() -> anyhow::Result<()> {
         Process::start(own, &arguments, &[], folder.path(), Some(core))
     };
 
-    start_times(folder.path(), auth.url(), &keys).await?;
-
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let upstream_port = listener.local_addr()?.port();
     tokio::spawn(bare::upstream(listener, 1024));
-    let upstream = format!("url = \"http://127.0.0.1:{upstream_port}\", kind = \"api\", token = \"user\"");
-    std::fs::write(
-        folder.path().join("bff.toml"),
-        format!("[upstreams]\nbench = {{ {upstream} }}\n{RULES}"),
-    )?;
+    if rig::option("people", 0)? > 0 {
+        return people::against_one(auth.url(), &keys, upstream_port).await;
+    }
+
+    start_times(folder.path(), auth.url(), &keys).await?;
+
+    std::fs::write(folder.path().join("bff.toml"), bff_toml(upstream_port))?;
     // Where a process lies in memory moves its figures by several per cent: each is started more than once.
     let processes: usize = rig::option("processes", 3)?;
     let (mut session, mut proxied, mut nginx) = (Pairs::default(), Pairs::default(), Pairs::default());
@@ -143,6 +150,11 @@ async fn measure() -> anyhow::Result<()> {
     nginx.print("1 KiB through rule, session and token against nginx without any check");
     forward_auth.print("GET /auth/verify against GET /auth/session, both of ours, sessions in SQLite");
     Ok(())
+}
+
+fn bff_toml(upstream: u16) -> String {
+    let upstream = format!("url = \"http://127.0.0.1:{upstream}\", kind = \"api\", token = \"user\"");
+    format!("[upstreams]\nbench = {{ {upstream} }}\n{RULES}")
 }
 
 /// The embedded auth server in this process: for the sign-in, and idle during the load.

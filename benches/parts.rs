@@ -78,6 +78,7 @@ impl Project {
             hs256_secret: shared.then_some(secret),
             jwks_url: Some(jwks_url),
             jwks_max_stale: time::Duration::hours(24),
+            memory: 1 << 20,
         };
         let verifier = Verifier::new(&settings, http, clock(), None);
         verifier.warm_up().await;

@@ -138,13 +138,14 @@ impl Settings {
         if !problems.has_faults() {
             sources.refuse_unread(problems); // else a fault may be why something was not read
         }
-        let project = project?;
+        let (project, session, mut token) = (project?, session?, token?);
+        token.memory = session.memory - session.memory_of_sessions();
         Some(Self {
             gotrue: project.gotrue(),
             project,
             network,
-            token: token?,
-            session: session?,
+            token,
+            session,
             store: store?,
             keys: keys?,
             hooks,

@@ -143,7 +143,7 @@ async fn me(Caller(claims): Caller) -> Json<Value> {
         "id": claims.sub,
         "email": claims.email,
         "role": claims.role,
-        "app_metadata": claims.app_metadata(),
+        "app_metadata": claims.set().app_metadata(),
     }))
 }
 

@@ -28,6 +28,7 @@ pub use require::Require;
 pub use rules::Rule;
 pub use settings::{Allow, RuleSettings, Switch};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::Method;
@@ -45,6 +46,8 @@ struct Inner {
     rules: Vec<Arc<Rule>>,
     reserved: Vec<pattern::Pattern>,
     grants: Grants,
+    /// The paths of the claims that rules ask for.
+    asked: BTreeSet<String>,
 }
 
 /// Who asks about a request.

@@ -32,6 +32,7 @@ mod sign_out;
 mod slot;
 pub mod store;
 mod ticket;
+mod told;
 mod unsaved;
 mod vault;
 

@@ -17,7 +17,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use claims::{Amr, Claims};
+pub use claims::{Amr, Claims, ClaimsSet};
 pub use keys::{BadKeySet, KeySet};
 pub use settings::{Misconfigured, Settings};
 pub use verifier::{Counted, Kept, Refusal, Verifier};

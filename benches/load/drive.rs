@@ -1,5 +1,7 @@
 //! The load: connections that ask again as soon as they are answered, with as little work of their own as can be.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -34,6 +36,35 @@ impl Round {
 pub struct Answer {
     pub head: usize,
     pub body: usize,
+}
+
+/// What is asked, in turns that go on from round to round: one request again and again, or one of each of many people.
+#[derive(Clone)]
+pub struct Requests {
+    all: Arc<[Box<[u8]>]>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Requests {
+    pub fn new(all: impl IntoIterator<Item = String>) -> Self {
+        let all = all.into_iter().map(|request| request.into_bytes().into()).collect();
+        Self { all, asked: Arc::default() }
+    }
+
+    /// Whether each of them was asked once.
+    pub fn all_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) >= self.all.len()
+    }
+
+    fn next(&self) -> &[u8] {
+        &self.all[self.asked.fetch_add(1, Ordering::Relaxed) % self.all.len()]
+    }
+}
+
+impl From<String> for Requests {
+    fn from(one: String) -> Self {
+        Self::new([one])
+    }
 }
 
 struct Connection {
@@ -87,8 +118,12 @@ pub async fn once(port: u16, request: &str) -> anyhow::Result<Answer> {
 }
 
 /// Asks on `connections` connections for `length`; how many answers came.
-pub async fn run(port: u16, request: &str, connections: usize, length: Duration) -> anyhow::Result<usize> {
-    let request: std::sync::Arc<[u8]> = request.as_bytes().into();
+pub async fn run(
+    port: u16,
+    requests: &Requests,
+    connections: usize,
+    length: Duration,
+) -> anyhow::Result<usize> {
     let mut open = Vec::with_capacity(connections);
     for _ in 0..connections {
         open.push(Connection::open(port).await?);
@@ -102,11 +137,11 @@ pub async fn run(port: u16, request: &str, connections: usize, length: Duration)
     });
     let mut tasks = JoinSet::new();
     for mut connection in open {
-        let request = request.clone();
+        let requests = requests.clone();
         tasks.spawn(async move {
             let mut answers = 0;
             while tokio::time::Instant::now() < deadline {
-                connection.ask(&request).await?;
+                connection.ask(requests.next()).await?;
                 answers += 1;
             }
             anyhow::Ok(answers)

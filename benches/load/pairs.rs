@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::drive::{self, Round};
+use super::drive::{self, Requests, Round};
 use super::figures;
 use super::rig::{self, Process};
 
@@ -19,17 +19,18 @@ impl Pairs {
     /// Adds the rounds of these two processes.
     pub async fn measure(
         &mut self,
-        bare: (&Process, u16, String),
-        ours: (&Process, u16, String),
+        bare: (&Process, u16, impl Into<Requests>),
+        ours: (&Process, u16, impl Into<Requests>),
     ) -> anyhow::Result<()> {
+        let (bare, ours) = ((bare.0, bare.1, bare.2.into()), (ours.0, ours.1, ours.2.into()));
         let rounds: usize = rig::option("rounds", 5)?;
         let length = Duration::from_secs_f64(rig::option("seconds", 1.0)?);
         let connections: usize = rig::option("connections", 32)?;
         for number in 0..=rounds {
-            for ((process, port, request), rounds) in [(&bare, &mut self.bare), (&ours, &mut self.ours)] {
+            for ((process, port, requests), rounds) in [(&bare, &mut self.bare), (&ours, &mut self.ours)] {
                 let before = figures::cpu_seconds(process.0.id())?;
                 let begun = Instant::now();
-                let answers = drive::run(*port, request, connections, length).await?;
+                let answers = drive::run(*port, requests, connections, length).await?;
                 let round = Round {
                     answers,
                     seconds: begun.elapsed().as_secs_f64(),

@@ -26,6 +26,7 @@ pub const KEYS: &[&str] = &[
     "session.same_site",
     "session.refresh_margin",
     "session.refresh_cooldown",
+    "session.memory",
     "session.expose_claims",
     "session.clear_site_data",
     "session.prefix",

@@ -110,10 +110,12 @@ impl Policy {
         if !builder.findings.is_empty() {
             return Err(builder.findings);
         }
-        let rules = made.into_iter().map(Arc::new).collect();
+        let rules: Vec<_> = made.into_iter().map(Arc::new).collect();
+        let needs = rules.iter().flat_map(|rule| &rule.needs.claims);
+        let asked = needs.map(|(path, _)| path.clone()).collect();
         static BUILT: AtomicU64 = AtomicU64::new(0);
         let serial = BUILT.fetch_add(1, Ordering::Relaxed);
-        Ok(Self(Arc::new(Inner { serial, rules, reserved, grants })))
+        Ok(Self(Arc::new(Inner { serial, rules, reserved, grants, asked })))
     }
 }
 

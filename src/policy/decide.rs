@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::rules::{Needs, Rule};
 use super::{Access, Allow, Policy};
-use crate::token::Claims;
+use crate::token::{Claims, ClaimsSet};
 
 /// A proof of identity may seem to come from the future by this much, since clocks differ.
 const SKEW: Duration = Duration::MINUTE;
@@ -53,6 +54,8 @@ pub struct Permit {
 pub(super) struct Person {
     access: Access,
     identity: Identity,
+    /// What stands at the paths that rules of the policy ask for.
+    asked: Vec<(String, Value)>,
 }
 
 /// Who passed, for the headers that tell an upstream.
@@ -127,7 +130,7 @@ impl Policy {
         let person = self.person(claims);
         if rule.allow == Allow::User {
             let auth_time = auth_time.or_else(|| claims.auth_time());
-            self.satisfied(&rule.needs, claims, &person.access, auth_time, now)?;
+            self.satisfied(&rule.needs, claims, &person, auth_time, now)?;
         }
         Ok(permit(Some(person)))
     }
@@ -144,9 +147,11 @@ impl Policy {
 
     fn person(&self, claims: &Claims) -> Arc<Person> {
         claims.work_out(self.0.serial, || {
-            let access = self.0.grants.access(claims);
-            let identity = Identity::of(claims, access.roles.clone());
-            Person { access, identity }
+            let set = claims.set();
+            let access = self.0.grants.access(&set);
+            let identity = Identity::of(claims, &set, access.roles.clone());
+            let asked = self.0.asked.iter().filter_map(|path| Some((path.clone(), set.at(path)?.clone())));
+            Person { access, identity, asked: asked.collect() }
         })
     }
 
@@ -154,10 +159,11 @@ impl Policy {
         &self,
         needs: &Needs,
         claims: &Claims,
-        access: &Access,
+        person: &Person,
         auth_time: Option<OffsetDateTime>,
         now: OffsetDateTime,
     ) -> Result<(), Denied> {
+        let access = &person.access;
         if claims.is_anonymous && !needs.anonymous_will_do {
             return Err(Denied::AnonymousNotAllowed);
         }
@@ -172,8 +178,7 @@ impl Policy {
         if !needs.roles.is_empty() && !needs.roles.iter().any(|role| access.roles.contains(role)) {
             return Err(Denied::Forbidden);
         }
-        let fits =
-            |(path, values): &(String, Vec<_>)| claims.at(path).is_some_and(|claim| values.contains(claim));
+        let fits = |(path, values): &(String, Vec<_>)| self.claim_fits(claims, person, path, values);
         if !needs.claims.iter().all(fits) {
             return Err(Denied::Forbidden);
         }
@@ -183,6 +188,14 @@ impl Policy {
             return Err(Denied::StepUp { aal2: needs.aal2, max_age: needs.max_age });
         }
         Ok(())
+    }
+
+    /// Whether one of `values` stands at `path`. Rules outside the policy may ask for what nobody has looked up yet.
+    fn claim_fits(&self, claims: &Claims, person: &Person, path: &String, values: &[Value]) -> bool {
+        if self.0.asked.contains(path) {
+            return person.asked.iter().any(|(at, claim)| at == path && values.contains(claim));
+        }
+        claims.set().at(path).is_some_and(|claim| values.contains(claim))
     }
 }
 
@@ -233,9 +246,9 @@ impl Permit {
 }
 
 impl Identity {
-    fn of(claims: &Claims, groups: Vec<String>) -> Self {
+    fn of(claims: &Claims, set: &ClaimsSet, groups: Vec<String>) -> Self {
         let told = |key: &str| {
-            let name = claims.user_metadata()?.get(key)?.as_str()?.trim();
+            let name = set.user_metadata()?.get(key)?.as_str()?.trim();
             (!name.is_empty() && !name.contains(char::is_control)).then(|| name.to_owned())
         };
         let name = told("full_name").or_else(|| told("name"));

@@ -6,7 +6,7 @@ use base::vars::{self, Problems, Vars};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::token::Claims;
+use crate::token::ClaimsSet;
 
 /// The scope that stands for all of them. It has this meaning in `[roles]` alone.
 const EVERYTHING: &str = "*";
@@ -72,7 +72,7 @@ pub struct Access {
 
 impl Grants {
     /// Reads roles and scopes out of `claims`.
-    pub fn access(&self, claims: &Claims) -> Access {
+    pub fn access(&self, claims: &ClaimsSet) -> Access {
         let mut roles: Vec<String> = Vec::new();
         for role in self.claims.roles.iter().flat_map(|path| roles_at(claims, path)) {
             if !roles.iter().any(|known| known == role) {
@@ -114,7 +114,7 @@ fn covers(granted: &str, needed: &str, separator: &str) -> bool {
     }
 }
 
-fn roles_at<'a>(claims: &'a Claims, path: &str) -> Vec<&'a str> {
+fn roles_at<'a>(claims: &'a ClaimsSet, path: &str) -> Vec<&'a str> {
     match claims.at(path) {
         Some(Value::Array(items)) if path.ends_with('s') => texts(items),
         Some(Value::String(one)) if !path.ends_with('s') && !one.is_empty() => vec![one],
@@ -122,7 +122,7 @@ fn roles_at<'a>(claims: &'a Claims, path: &str) -> Vec<&'a str> {
     }
 }
 
-fn scopes_at<'a>(claims: &'a Claims, path: &str) -> Vec<&'a str> {
+fn scopes_at<'a>(claims: &'a ClaimsSet, path: &str) -> Vec<&'a str> {
     match claims.at(path) {
         Some(Value::Array(items)) => texts(items),
         Some(Value::String(all)) => all.split(' ').filter(|scope| !scope.is_empty()).collect(),

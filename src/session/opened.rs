@@ -3,62 +3,70 @@
 //! Only what the seal holds is remembered. Whether the session may still be used, the clock and the deny-list say
 //! anew each time.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Duration;
 
-use base::uniform::BuildUniform;
+use base::clock::SharedClock;
+use base::memory::Memory;
+use foldhash::quality::RandomState;
 use memchr::memchr_iter;
-use moka::sync::Cache;
+use time::Duration;
 
 use super::record::Session;
 
-/// Roughly what all of them together may weigh, in bytes.
-const CAPACITY: u64 = 16 << 20;
-/// Tokens of people who went away do not stay in memory for longer.
-const LIFE: Duration = Duration::from_secs(600);
+/// Tokens of people who went away do not stay in memory for much longer.
+const LIFE: Duration = Duration::minutes(10);
+/// What a session takes beside its token and that again as a header, in bytes: its description and what rules see in it
+/// included, as measured.
+const REST: usize = 1400;
 /// The characters of a sealed text that stand for its 192 random bits (`base::seal`).
 const RANDOM: usize = 32;
 
 /// A bounded memory of opened sessions. It may forget any of them at any time.
-pub(super) struct OpenedSessions(Cache<[u8; RANDOM], Arc<Entry>, BuildUniform>);
+pub(super) struct OpenedSessions {
+    known: Memory<[u8; RANDOM], Entry>,
+    /// Keyed anew in every process.
+    hash: RandomState,
+    clock: SharedClock,
+}
 
+#[derive(Clone)]
 struct Entry {
-    sealed: String,
+    /// Of the whole sealed text: it would take as much room as all the rest.
+    hash: u64,
     session: Arc<Session>,
     stale: bool,
 }
 
-impl Default for OpenedSessions {
-    fn default() -> Self {
-        let weigh = |_: &[u8; RANDOM], entry: &Arc<Entry>| {
-            u32::try_from(entry.sealed.len() * 2 + 512).unwrap_or(u32::MAX) // the tokens fill most of the text
-        };
-        let builder = Cache::builder().max_capacity(CAPACITY).weigher(weigh).time_to_live(LIFE);
-        Self(builder.build_with_hasher(BuildUniform::default()))
-    }
-}
-
 impl OpenedSessions {
-    /// What `sealed` opened to, and whether an older key had sealed it. The whole text is compared: one that differs in
-    /// a single character is not the one that was opened. Nobody learns from the time this takes: whoever gets as far
-    /// as the comparison knows the 192 random bits already.
+    /// All of them together weigh at most `capacity`, in bytes.
+    pub(super) fn new(capacity: u64, clock: SharedClock) -> Self {
+        Self { known: Memory::new(capacity, 3200), hash: RandomState::default(), clock }
+    }
+
+    /// What `sealed` opened to, and whether an older key had sealed it. The whole text counts: one that differs in a
+    /// single character is not the one that was opened. Nobody gains by two texts of one hash: whoever gets as far as the
+    /// comparison knows the 192 random bits, and with them holds the very text.
     pub(super) fn get(&self, sealed: &str) -> Option<(Arc<Session>, bool)> {
-        let entry = self.0.get(&random_part(sealed)?)?;
-        (entry.sealed == sealed).then(|| (Arc::clone(&entry.session), entry.stale))
+        let entry = self.known.get(&random_part(sealed)?)?;
+        (entry.hash == self.hash.hash_one(sealed)).then_some((entry.session, entry.stale))
     }
 
     /// Remembers what `sealed` opened to.
     pub(super) fn insert(&self, sealed: &str, session: &Arc<Session>, stale: bool) {
         if let Some(key) = random_part(sealed) {
-            let entry = Entry { sealed: sealed.to_owned(), session: Arc::clone(session), stale };
-            self.0.insert(key, Arc::new(entry));
+            let entry = Entry { hash: self.hash.hash_one(sealed), session: Arc::clone(session), stale };
+            let weight = session.access_token.expose().len() * 2 + REST;
+            let now = self.clock.now();
+            let until = (now + LIFE).unix_timestamp();
+            self.known.insert(key, entry, weight.try_into().unwrap_or(u32::MAX), until, now.unix_timestamp());
         }
     }
 
     /// Forgets `sealed`.
     pub(super) fn remove(&self, sealed: &str) {
         if let Some(key) = random_part(sealed) {
-            self.0.invalidate(&key);
+            self.known.remove(&key);
         }
     }
 }
@@ -72,6 +80,7 @@ fn random_part(sealed: &str) -> Option<[u8; RANDOM]> {
 
 #[cfg(test)]
 mod tests {
+    use base::clock::SystemClock;
     use base::secret::Secret;
     use time::macros::datetime;
     use uuid::Uuid;
@@ -104,7 +113,7 @@ mod tests {
     /// S-03: what was changed after the random part is not what was opened, whatever its beginning says.
     #[test]
     fn only_the_very_text_is_found() {
-        let opened = OpenedSessions::default();
+        let opened = OpenedSessions::new(1 << 20, Arc::new(SystemClock));
         let sealed = format!("1.k1.{}{}", "r".repeat(RANDOM), "sealed");
         opened.insert(&sealed, &session(), true);
         assert!(opened.get(&sealed).is_some_and(|(_, stale)| stale));

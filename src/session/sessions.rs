@@ -9,7 +9,6 @@ use base::entropy::SharedEntropy;
 use base::seal::{Keyring, Sealer};
 use time::{Duration, OffsetDateTime};
 use url::Url;
-use uuid::Uuid;
 
 use super::Error;
 use super::breaker::Breaker;
@@ -26,7 +25,7 @@ use super::settings::{SameSite, Settings};
 use super::slot::{Presented, Slot};
 use super::store::Store;
 use super::vault::Vault;
-use crate::event::{self, Event, LogHash, Reason, Record, Trail};
+use crate::event::{self, Event, LogHash, Reason, Trail};
 use crate::gotrue::{Factor, GoTrue};
 use crate::token::{Claims, Invalid, Refusal, Verifier};
 
@@ -76,7 +75,7 @@ pub(super) struct Inner {
     pub(super) vault: Option<Arc<Vault>>,
     pub(super) follower: OnceLock<Follower>,
     probed: Mutex<Option<(OffsetDateTime, bool)>>,
-    log: LogHash,
+    pub(super) log: LogHash,
     pub(super) trail: Trail,
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
@@ -108,8 +107,11 @@ impl Sessions {
         let strict = parts.settings.same_site == SameSite::Strict;
         let origin = parts.public_url.origin().ascii_serialization();
         let (settings, entropy, trail) = (&parts.settings, &parts.entropy, &parts.trail);
-        let made = |store| Vault::new(store, &parts.keys, &origin, settings, entropy.clone(), trail.clone());
-        let vault = parts.store.map(made).map(Arc::new);
+        let opened = || OpenedSessions::new(settings.memory_of_sessions(), parts.clock.clone());
+        let seal = |store| {
+            Vault::new(store, &parts.keys, &origin, settings, opened(), entropy.clone(), trail.clone())
+        };
+        let (vault, opened) = (parts.store.map(seal).map(Arc::new), opened());
         Self(Arc::new(Inner {
             names: Names::new(&parts.public_url, strict),
             origin,
@@ -127,7 +129,7 @@ impl Sessions {
             persons: Persons::default(),
             denied: DenyList::default(),
             held: Arc::default(),
-            opened: OpenedSessions::default(),
+            opened,
             clock: parts.clock,
             entropy: parts.entropy,
         }))
@@ -364,35 +366,5 @@ impl Inner {
         self.held.end_of(session, reason);
         self.verifier.forget(session.access_token.expose());
         self.record(session, Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
-    }
-
-    pub(super) fn record(
-        &self,
-        session: &Session,
-        event: Event,
-        outcome: event::Outcome,
-        reason: Option<Reason>,
-        method: Option<&str>,
-    ) {
-        self.record_of((session.user_id, session.gotrue_id), event, outcome, reason, method);
-    }
-
-    /// Records the end of a session of which its label alone is known.
-    pub(super) fn record_end(&self, user: Uuid, gotrue_id: Uuid, reason: Reason) {
-        self.record_of((user, gotrue_id), Event::SessionEnded, event::Outcome::Ok, Some(reason), None);
-    }
-
-    /// Records what happened to the session that `of` names: a person, and GoTrue's id.
-    pub(super) fn record_of(
-        &self,
-        of: (Uuid, Uuid),
-        event: Event,
-        outcome: event::Outcome,
-        reason: Option<Reason>,
-        method: Option<&str>,
-    ) {
-        let (user, session) = (self.log.user(of.0), self.log.session(of.1));
-        let (user, session) = (Some(&*user), Some(&*session));
-        self.trail.emit(&Record { reason, method, user, session, ..Record::of(event, outcome) });
     }
 }

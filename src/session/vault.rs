@@ -61,6 +61,7 @@ impl Vault {
         keys: &Keyring,
         origin: &str,
         settings: &Settings,
+        opened: OpenedSessions,
         entropy: SharedEntropy,
         trail: Trail,
     ) -> Self {
@@ -71,7 +72,7 @@ impl Vault {
             news: keys.purpose("revocation"),
             labels: keys.purpose("session label"),
             owners: keys.purpose("session owner"),
-            opened: OpenedSessions::default(),
+            opened,
             origin: origin.to_owned(),
             absolute: settings.absolute,
             entropy,

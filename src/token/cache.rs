@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use base::uniform::BuildUniform;
-use moka::sync::Cache;
+use base::memory::Memory;
+use time::OffsetDateTime;
 
-use super::Claims;
+use super::{Claims, MAX_LEEWAY};
 
-/// Roughly what all verdicts together may weigh, in bytes.
-const CAPACITY: u64 = 32 << 20;
+/// What a verdict takes beside what the length of its token tells, in bytes: measured.
+const REST: usize = 300;
 
 /// Names one verdict: the generation of the published set (0 if there is none), and the digest over issuer and
 /// token.
@@ -23,27 +23,20 @@ pub(super) struct Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 32]);
 
-/// A signature that held. Times are no part of it: they are judged on each use.
-#[derive(Debug, Clone)]
-struct Verdict {
-    claims: Arc<Claims>,
-    weight: u32,
-}
-
-/// A bounded memory of verdicts. It may forget any of them at any time.
+/// A bounded memory of signatures that held. It may forget any of them at any time. Times are no part of a verdict: they
+/// are judged on each use.
 pub(super) struct Verdicts {
     issuer: digest::Context,
-    known: Cache<Name, Verdict, BuildUniform>,
+    known: Memory<Name, Arc<Claims>>,
 }
 
 impl Verdicts {
-    pub(super) fn new(issuer: &str) -> Self {
+    /// All verdicts together weigh at most `capacity`, in bytes.
+    pub(super) fn new(issuer: &str, capacity: u64) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&(issuer.len() as u64).to_be_bytes());
         context.update(issuer.as_bytes());
-        let builder = Cache::builder().max_capacity(CAPACITY).weigher(|_, v: &Verdict| v.weight);
-        let known = builder.build_with_hasher(BuildUniform::default());
-        Self { issuer: context, known }
+        Self { issuer: context, known: Memory::new(capacity, 1200) }
     }
 
     pub(super) fn digest(&self, token: &str) -> Digest {
@@ -60,16 +53,17 @@ impl Verdicts {
     }
 
     pub(super) fn get(&self, name: &Name) -> Option<Arc<Claims>> {
-        self.known.get(name).map(|verdict| verdict.claims)
+        self.known.get(name)
     }
 
-    pub(super) fn insert(&self, name: Name, claims: Arc<Claims>, length: usize) {
-        // Claims take about four times the room of their token.
-        let weight = u32::try_from(length * 4 + 512).unwrap_or(u32::MAX);
-        self.known.insert(name, Verdict { claims, weight });
+    /// `length` is that of the token: the text of the claims is the larger part of it.
+    pub(super) fn insert(&self, name: Name, claims: Arc<Claims>, length: usize, now: OffsetDateTime) {
+        let weight = u32::try_from(length + REST).unwrap_or(u32::MAX);
+        let until = claims.exp.saturating_add(MAX_LEEWAY.whole_seconds());
+        self.known.insert(name, claims, weight, until, now.unix_timestamp());
     }
 
     pub(super) fn remove(&self, name: &Name) {
-        self.known.invalidate(name);
+        self.known.remove(name);
     }
 }

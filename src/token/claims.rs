@@ -13,7 +13,8 @@ use super::Invalid;
 /// The last second of the year 9999: what lies behind it is no date.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// The claims of a verified access token.
+/// The claims of a verified access token: those that every request asks for, and the text of all of them. That is small,
+/// and there may be very many people.
 #[derive(Clone, PartialEq)]
 pub struct Claims {
     /// Who issued it.
@@ -42,9 +43,12 @@ pub struct Claims {
     pub phone: String,
     /// Signed in without an identity.
     pub is_anonymous: bool,
-    all: Map<String, Value>,
+    text: Box<str>,
     worked_out: WorkedOut,
 }
+
+/// Every claim of a token, read from its text: the "JWT Claims Set" of RFC 7519.
+pub struct ClaimsSet(Map<String, Value>);
 
 /// What somebody made of these very claims, so that it need not be made again at every request.
 #[derive(Default)]
@@ -99,7 +103,7 @@ impl Claims {
                 Some(Value::Bool(value)) => *value,
                 Some(_) => return Err(Invalid::Claims("is_anonymous")),
             },
-            all,
+            text: Value::Object(all).to_string().into(),
             worked_out: WorkedOut::default(),
         })
     }
@@ -139,27 +143,9 @@ impl Claims {
         Self::read(some)
     }
 
-    /// The claim at a dotted path such as `app_metadata.role`. Never anything of `user_metadata`: every user can
-    /// write that himself (S-99).
-    pub fn at(&self, path: &str) -> Option<&Value> {
-        let mut names = path.split('.');
-        let first = names.next().filter(|name| *name != "user_metadata")?;
-        names.try_fold(self.all.get(first)?, |value, name| value.as_object()?.get(name))
-    }
-
-    /// What the user says about himself: for display, never for a decision.
-    pub fn user_metadata(&self) -> Option<&Map<String, Value>> {
-        self.all.get("user_metadata")?.as_object()
-    }
-
-    /// What the project says about the user.
-    pub fn app_metadata(&self) -> Option<&Map<String, Value>> {
-        self.all.get("app_metadata")?.as_object()
-    }
-
-    /// Every claim as it came, `user_metadata` among them: to be shown or copied, never for a decision.
-    pub fn all(&self) -> &Map<String, Value> {
-        &self.all
+    /// All of them. Reads their text, which takes some microseconds: ask once for several.
+    pub fn set(&self) -> ClaimsSet {
+        ClaimsSet(serde_json::from_str(&self.text).unwrap_or_default()) // it was written from such a map
     }
 
     /// When [`exp`](Self::exp) is.
@@ -173,10 +159,42 @@ impl Claims {
     }
 }
 
+impl ClaimsSet {
+    /// The claim at a dotted path such as `app_metadata.role`. Never anything of `user_metadata`: every user can
+    /// write that himself (S-99).
+    pub fn at(&self, path: &str) -> Option<&Value> {
+        let mut names = path.split('.');
+        let first = names.next().filter(|name| *name != "user_metadata")?;
+        names.try_fold(self.0.get(first)?, |value, name| value.as_object()?.get(name))
+    }
+
+    /// What the user says about himself: for display, never for a decision.
+    pub fn user_metadata(&self) -> Option<&Map<String, Value>> {
+        self.0.get("user_metadata")?.as_object()
+    }
+
+    /// What the project says about the user.
+    pub fn app_metadata(&self) -> Option<&Map<String, Value>> {
+        self.0.get("app_metadata")?.as_object()
+    }
+
+    /// Every claim as it came, `user_metadata` among them: to be shown or copied, never for a decision.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
 /// Prints nothing that belongs to a person.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims").field("role", &self.role).field("exp", &self.exp).finish_non_exhaustive()
+    }
+}
+
+/// Prints the names alone.
+impl fmt::Debug for ClaimsSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use base::clock::SharedClock;
 use base::count::Counts;
-use moka::sync::Cache;
+use base::memory::Memory;
 use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ pub(super) struct Publisher {
     kept: Option<KeptSet>,
     current: ArcSwapOption<Published>,
     gate: Mutex<Gate>,
-    unknown: Cache<String, Silence>,
+    unknown: Memory<String, Silence>,
     fetches: Arc<Counts>,
 }
 
@@ -124,7 +124,7 @@ impl Publisher {
             kept,
             current: ArcSwapOption::new(first),
             gate: Mutex::default(),
-            unknown: Cache::new(REMEMBERED),
+            unknown: Memory::new(REMEMBERED, 1),
             fetches,
         }
     }
@@ -197,7 +197,10 @@ impl Publisher {
             .unknown
             .get(kid)
             .map_or(GAP, |before: Silence| (before.length + before.length).min(LONGEST_SILENCE));
-        self.unknown.insert(kid.to_owned(), Silence { until: now + length, length });
+        let silence = Silence { until: now + length, length };
+        // For longer than the silence itself: the next one is longer if it follows.
+        let forget = (silence.until + LONGEST_SILENCE).unix_timestamp();
+        self.unknown.insert(kid.to_owned(), silence, 1, forget, now.unix_timestamp());
     }
 
     async fn fetch(&self) -> Option<Arc<Published>> {

@@ -35,7 +35,13 @@ pub struct Settings {
     pub jwks_url: Option<Url>,
     /// How long the last good key set is used while no other can be had. `supabase.jwks_max_stale`; default 24 h.
     pub jwks_max_stale: Duration,
+    /// The most that verdicts about tokens seen before take in memory, in bytes; default 128 MiB. In the BFF a
+    /// quarter of `session.memory`.
+    pub memory: u64,
 }
+
+/// Enough for some 100,000 people.
+const MEMORY: u64 = 128 << 20;
 
 impl Settings {
     /// Reads the settings above. `supabase` is reached by this process, `public` by browsers; both without path.
@@ -54,6 +60,7 @@ impl Settings {
             hs256_secret: hs256_secret(vars, supabase, problems),
             jwks_url: jwks_url(vars, supabase, problems),
             jwks_max_stale: vars::span(vars, "supabase.jwks_max_stale", Duration::DAY, problems),
+            memory: MEMORY,
         };
         (faults(problems) == before).then_some(settings)
     }

@@ -86,7 +86,7 @@ impl Verifier {
             let fetches = counts.jwks.clone();
             Arc::new(Publisher::new(url, http, clock, settings.jwks_max_stale, local, kept, fetches))
         });
-        let verdicts = Verdicts::new(&settings.issuer);
+        let verdicts = Verdicts::new(&settings.issuer, settings.memory);
         Self(Arc::new(Inner { expect: settings.expectations(), local, published, verdicts, counts, clock }))
     }
 
@@ -226,10 +226,10 @@ impl Inner {
         let set = self.set_for(&header, now).await?;
         let keys = set.as_deref().map_or(&self.local, |set| &set.keys);
         let key = keys.find(&header)?;
-        // The clock again: a fetch may have taken seconds.
-        let claims = Arc::new(judge(parts, key, &self.expect, self.clock.now())?);
+        let now = self.clock.now(); // a fetch may have taken seconds
+        let claims = Arc::new(judge(parts, key, &self.expect, now)?);
         let generation = set.map_or(0, |set| set.generation);
-        self.verdicts.insert(Verdicts::name(digest, generation), Arc::clone(&claims), token.len());
+        self.verdicts.insert(Verdicts::name(digest, generation), Arc::clone(&claims), token.len(), now);
         Ok((generation, claims))
     }
 

@@ -209,6 +209,11 @@ pub fn span(vars: &dyn Vars, name: &str, default: time::Duration, problems: &mut
     read(vars, name, "a duration such as 90s, 5m, 12h or 7d", problems, duration).unwrap_or(default)
 }
 
+/// A size such as `64KiB`, `10MiB`, `1GiB`, in bytes.
+pub fn bytes(vars: &dyn Vars, name: &str, default: u64, problems: &mut Problems) -> u64 {
+    read(vars, name, "a size such as 64KiB, 10MiB or 1GiB", problems, size).unwrap_or(default)
+}
+
 /// A list: in the environment separated by commas.
 pub fn list(vars: &dyn Vars, name: &str) -> Option<Vec<String>> {
     vars.get(name).map(|found| match found.raw {

@@ -24,6 +24,7 @@ fn settings(host: &Host) -> Settings {
         hs256_secret: None,
         jwks_url: Some(host.url.clone()),
         jwks_max_stale: Duration::hours(24),
+        memory: 1 << 20,
     }
 }
 

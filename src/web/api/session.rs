@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::session::{self, Current};
-use crate::token::Claims;
+use crate::token::{Claims, ClaimsSet};
 use crate::web::error::{Code, Error};
 use crate::web::guard::{self, Caller};
 use crate::web::visit::Visit;
@@ -23,7 +23,7 @@ pub(crate) async fn show(visit: Visit, request: Request) -> Result<Response, Err
     visit.slot().mark_as_poll();
     let found = match guard::caller(&visit, request.headers(), true).await {
         Ok(Caller::Bearer { claims, .. }) => {
-            return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, None)));
+            return Ok(visit.json(StatusCode::OK, &describe(&visit, &claims, &claims.set(), None)));
         }
         Ok(Caller::Session(current)) => Ok(current),
         Err(error) if matches!(error.code, Code::InvalidToken | Code::AmbiguousCredentials) => {
@@ -120,16 +120,17 @@ static NONE: Value = Value::Array(Vec::new());
 pub(crate) fn describe<'a>(
     visit: &Visit,
     claims: &'a Claims,
+    set: &'a ClaimsSet,
     current: Option<&'a Current>,
 ) -> Description<'a> {
     let app = visit.app();
     let access = visit.policy().access(claims);
-    let own = claims.user_metadata();
+    let own = set.user_metadata();
     let own_text = |names: [&str; 2]| {
         let found = names.iter().find_map(|name| own?.get(*name)?.as_str());
         found.filter(|text| !text.is_empty())
     };
-    let exposed = app.expose_claims.iter().filter_map(|path| Some((path.clone(), claims.at(path)?.clone())));
+    let exposed = app.expose_claims.iter().filter_map(|path| Some((path.clone(), set.at(path)?.clone())));
     Description {
         authenticated: true,
         user: Person {
@@ -138,8 +139,8 @@ pub(crate) fn describe<'a>(
             phone: &claims.phone,
             name: own_text(["full_name", "name"]),
             avatar_url: own_text(["avatar_url", "picture"]).filter(|url| url.starts_with("https://")),
-            provider: claims.at("app_metadata.provider"),
-            providers: claims.at("app_metadata.providers").unwrap_or(&NONE),
+            provider: set.at("app_metadata.provider"),
+            providers: set.at("app_metadata.providers").unwrap_or(&NONE),
             is_anonymous: claims.is_anonymous,
         },
         roles: access.roles,
@@ -180,7 +181,8 @@ fn left(visit: &Visit, current: &Current) -> Left {
 fn known(visit: &Visit, current: &Current) -> Response {
     let session = &current.session;
     let head = session.described(visit.policy().serial(), || {
-        let mut whole = describe(visit, &current.claims, Some(current));
+        let set = current.claims.set();
+        let mut whole = describe(visit, &current.claims, &set, Some(current));
         if let Some(about) = &mut whole.session {
             about.left = None;
         }
@@ -211,10 +213,11 @@ pub(crate) fn signed_in(visit: &Visit, current: &Current, return_to: &str) -> Re
     let limited = current.session.limited;
     let needs_code = limited.is_some_and(|limited| limited.as_str() == session::Limited::Mfa.as_str());
     let apps = || current.factors.iter().filter(|factor| factor.verified).map(App::of).collect();
+    let set = current.claims.set();
     let answer = SignedIn {
         status: if needs_code { "mfa_required" } else { "signed_in" },
         factors: needs_code.then(apps),
-        session: describe(visit, &current.claims, Some(current)),
+        session: describe(visit, &current.claims, &set, Some(current)),
         return_to,
     };
     visit.json(StatusCode::OK, &answer)

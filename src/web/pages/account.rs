@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::session::Current;
-use crate::token::Claims;
+use crate::token::{Claims, ClaimsSet};
 use crate::web::error::Error;
 use crate::web::forms::Notice;
 use crate::web::proof;
@@ -22,7 +22,8 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
     let app = visit.app();
     let mut current = proof::complete(&visit).await?;
     if visit.face() == Face::Json {
-        let body = crate::web::api::session::describe(&visit, &current.claims, Some(&current));
+        let set = current.claims.set();
+        let body = crate::web::api::session::describe(&visit, &current.claims, &set, Some(&current));
         return Ok(visit.json(StatusCode::OK, &body));
     }
     let left = visit.take_notice();
@@ -31,7 +32,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
     if changed.is_some() {
         current = caught_up(&visit).await?;
     }
-    let claims = &current.claims;
+    let (claims, set) = (&current.claims, current.claims.set());
     let awaited = app.flows.awaited_address(visit.slot(), &current);
     let notice = match (&left, changed) {
         (_, Some(email)) => Some(AccountNotice::EmailChanged { email }),
@@ -40,10 +41,10 @@ pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
     };
     let home = app.flows.targets().default();
     let view = AccountPage {
-        name: name_of(claims),
+        name: name_of(&set),
         email: Some(claims.email.as_str()).filter(|email| !email.is_empty()),
         awaited: awaited.as_deref(),
-        password: has_password(claims),
+        password: has_password(claims, &set),
         anonymous: claims.is_anonymous,
         home: home.as_str(),
         notice,
@@ -81,7 +82,7 @@ pub(super) async fn caught_up(visit: &Visit) -> Result<Current, Error> {
 }
 
 /// As people called themselves, or as a provider does.
-pub(super) fn name_of(claims: &Claims) -> Option<&str> {
+pub(super) fn name_of(claims: &ClaimsSet) -> Option<&str> {
     let own = claims.user_metadata();
     let name = ["full_name", "name"].iter().find_map(|key| own?.get(*key)?.as_str());
     name.filter(|name| !name.is_empty())
@@ -89,8 +90,8 @@ pub(super) fn name_of(claims: &Claims) -> Option<&str> {
 
 /// Whether there is a password, as far as the token tells: an account that began with an address has one, and so has
 /// whoever just typed it.
-fn has_password(claims: &Claims) -> bool {
-    let ways = claims.at("app_metadata.providers").and_then(Value::as_array);
+fn has_password(claims: &Claims, set: &ClaimsSet) -> bool {
+    let ways = set.at("app_metadata.providers").and_then(Value::as_array);
     ways.into_iter().flatten().any(|way| way == "email") || claims.amr.iter().any(|p| p.method == "password")
 }
 

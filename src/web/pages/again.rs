@@ -23,7 +23,8 @@ pub(super) async fn known(visit: &Visit, prompt: Option<&str>) -> Option<Known> 
     }
     let current = sessions.current(visit.slot()).await.ok()?;
     let claims = &current.claims;
-    let linked = claims.at("app_metadata.providers").and_then(Value::as_array);
+    let set = claims.set();
+    let linked = set.at("app_metadata.providers").and_then(Value::as_array);
     let names = linked.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     let (own, providers): (Vec<_>, Vec<_>) = names.partition(|name| name == "email");
     (!claims.email.is_empty()).then(|| Known {

@@ -99,7 +99,8 @@ async fn page(visit: &Visit, made: Option<Made>) -> Result<Response, Error> {
     let current = app.sessions.current(visit.slot()).await.ok();
     let session = match &current {
         Some(current) => {
-            serde_json::to_string_pretty(&api::session::describe(visit, &current.claims, Some(current)))
+            let set = current.claims.set();
+            serde_json::to_string_pretty(&api::session::describe(visit, &current.claims, &set, Some(current)))
         }
         None => {
             let nobody = serde_json::json!({ "authenticated": false, "login_url": "/auth/login" });

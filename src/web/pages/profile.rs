@@ -28,7 +28,8 @@ impl Fields for ProfileForm {
 #[tracing::instrument(name = "profile.show", skip_all)]
 pub(crate) async fn show(visit: Visit) -> Result<Response, Error> {
     let current = proof::complete(&visit).await?;
-    let name = account::name_of(&current.claims).unwrap_or_default();
+    let set = current.claims.set();
+    let name = account::name_of(&set).unwrap_or_default();
     let shown = AccountForm { name, ..AccountForm::of(AccountFormKind::Name) };
     Ok(account::form(&visit, StatusCode::OK, &current, shown))
 }
