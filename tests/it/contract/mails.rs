@@ -27,7 +27,7 @@ async fn sign_up(place: &Place) -> (Browser, String) {
 fn callback(place: &Place, browser: &Browser) -> String {
     let flow = browser.cookie_names().into_iter().find(|name| name.starts_with("sb_flow_")).unwrap();
     let flow = flow.trim_start_matches("sb_flow_").rsplit_once('_').unwrap().0;
-    format!("{}/auth/callback/{flow}", place.base)
+    format!("{}/auth/callback/{flow}~signup", place.base)
 }
 
 async fn is_signed_in(browser: &Browser, email: &str) {
@@ -106,6 +106,7 @@ pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
             assert!(reader.cookie("sb_flow_").is_none(), "S-26: the flow is used up");
         } else {
             assert!(at.starts_with("/auth/login"), "{at}: {}", page.body);
+            assert!(page.body.contains("your address is confirmed now"), "{}", page.body);
             assert!(reader.cookie("sb_session_").is_none());
             assert_eq!(
                 place.sign_in(&email, PASSWORD).await.1.status,
@@ -114,7 +115,8 @@ pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
             );
         }
         let (at, page) = place.browser().follow_from("none", &link).await;
-        assert!(at.starts_with("/auth/login"), "a used link leads to {at}: {}", page.body);
+        assert_eq!((at.as_str(), page.status), ("/auth/confirm", 200), "a used link: {}", page.body);
+        assert!(page.body.contains("This link no longer works"), "{}", page.body);
     }
 }
 
