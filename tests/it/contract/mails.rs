@@ -115,7 +115,7 @@ pub async fn a_link_of_gotrue_leads_to_the_callback(place: Place) {
             );
         }
         let (at, page) = place.browser().follow_from("none", &link).await;
-        assert_eq!((at.as_str(), page.status), ("/auth/confirm", 200), "a used link: {}", page.body);
+        assert_eq!((at.as_str(), page.status), ("/auth/confirm", 410), "a used link: {}", page.body);
         assert!(page.body.contains("This link no longer works"), "{}", page.body);
     }
 }
