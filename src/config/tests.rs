@@ -109,6 +109,7 @@ fn a_project_is_read_from_its_two_variables() {
     assert!(!settings.demo && !settings.project.embedded && !settings.token_grants);
     assert_eq!(settings.gotrue.public_base.as_str(), "https://abc.supabase.co/auth/v1");
     assert_eq!(settings.token.issuer, "https://abc.supabase.co/auth/v1");
+    assert_eq!((settings.session.memory_of_sessions(), settings.token.memory), (384 << 20, 128 << 20));
     assert_eq!((settings.password.max_bytes, settings.limits.gotrue_sign_ins.unwrap().count), (72, 15));
     assert_eq!(
         Try::hosted().without("SUPABASE_PUBLISHABLE_KEY").set("SUPABASE_KEY", "k").findings(),

@@ -201,7 +201,8 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Grants;
+    use crate::policy::{Denied, Grants, Via, Who};
+    use crate::token::Claims;
 
     fn policy() -> Policy {
         let grants = Grants {
@@ -210,6 +211,24 @@ mod tests {
             ..Grants::default()
         };
         Policy::build(Vec::new(), grants, &Site::default()).unwrap()
+    }
+
+    /// Whoever asks for a claim that no rule of the file names gets the same decision.
+    #[test]
+    fn claims_are_those_of_the_token() {
+        let policy = policy();
+        let rule = policy.require(Require::claim("app_metadata.tenant", ["acme", "other"])).unwrap();
+        let now = time::OffsetDateTime::UNIX_EPOCH;
+        let decide = |tenant: serde_json::Value| {
+            let told = serde_json::json!({ "app_metadata": { "tenant": tenant } });
+            let claims = Claims::suppose(told.as_object().unwrap().clone(), now).unwrap();
+            let who = Who::User { claims: &claims, via: Via::Bearer, auth_time: None, limited: false };
+            policy.decide(&rule, &who, now).map(|permit| permit.rule().to_owned())
+        };
+        assert_eq!(decide("other".into()), Ok("require".to_owned()));
+        for wrong in ["acm".into(), "Acme".into(), serde_json::json!(["acme"]), serde_json::Value::Null] {
+            assert_eq!(decide(wrong.clone()), Err(Denied::Forbidden), "{wrong}");
+        }
     }
 
     /// S-99: what a rule of the file may not ask for, code may not either.
